@@ -3,8 +3,6 @@
 
 /** The most bytes that {@link writeVarint} writes. */
 export const VARINT_BYTES_MAX = 5;
-/** The most bytes that {@link writeVarlong} writes. */
-export const VARLONG_BYTES_MAX = 10;
 
 /** How many bytes {@link writeVarint} takes for `value`, a signed 32-bit number. */
 export function varintSize(value: number): number {

@@ -3,7 +3,7 @@
 import { BrokerError } from "../broker-error.js";
 import { crc32c } from "../bytes/crc32c.js";
 import { writeInt16, writeInt32, writeInt64 } from "../bytes/cursor.js";
-import { varintSize, varlongSize, writeVarint, writeVarlong } from "../bytes/varint.js";
+import { VARINT_BYTES_MAX, varintSize, varlongSize, writeVarint, writeVarlong } from "../bytes/varint.js";
 import {
   ATTRIBUTES_AT,
   BASE_OFFSET_AT,
@@ -25,8 +25,6 @@ import {
 import type { EncodedHeaders } from "./record-headers.js";
 
 const CAPACITY_BYTES = 16 * 1024;
-/** Room for the varints of a record beside its key, value and headers. */
-const RECORD_OVERHEAD_BYTES_MAX = 5 + 1 + 10 + 5 + 5 + 5;
 /**
  * Room that a string is offered beyond one byte per UTF-16 unit. Four bytes are the longest character, so a string
  * that is not plain ASCII writes more bytes than it has units, even when it is cut at the end of its room.
@@ -152,7 +150,7 @@ export class BatchBuilder {
   ): number {
     const bodySize =
       1 + varlongSize(delta) + varintSize(index) + fieldSize(keySize) + fieldSize(valueSize) + headers.length;
-    const needed = this.sizeBytes + bodySize + RECORD_OVERHEAD_BYTES_MAX + TEXT_SLACK_BYTES;
+    const needed = this.sizeBytes + bodySize + VARINT_BYTES_MAX + TEXT_SLACK_BYTES;
     if (needed > this.bytes.length) this.#grow(needed);
     const bytes = this.bytes;
     let at = writeVarint(bytes, this.sizeBytes, bodySize);

@@ -46,7 +46,7 @@ export const BATCH_HEADER_BYTES = 61;
 export const BATCH_PREFIX_BYTES = 12;
 export const MAGIC = 2;
 /** No record is shorter: length, attributes, two deltas, two lengths, header count. */
-export const RECORD_BYTES_MIN = 7;
+const RECORD_BYTES_MIN = 7;
 
 export const COMPRESSION_MASK = 0x07;
 export const APPEND_TIME_BIT = 0x08;

@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { isBrokerError } from "../../src/broker-error.js";
+import {
+  appendHeaders,
+  decodeHeaders,
+  encodeHeaders,
+  type Header,
+  NO_HEADERS,
+} from "../../src/log/record-headers.js";
+
+const many: Header[] = Array.from({ length: 64 }, () => ["n", "v"]);
+
+const vectors: readonly [name: string, headers: Header[], hex: string][] = [
+  ["no headers", [], "00"],
+  ["one header", [["a", "bc"]], "02 0261 046263"],
+  ["a null value", [["a", null]], "02 0261 01"],
+  ["an empty name and an empty value", [["", ""]], "02 00 00"],
+  ["a value of bytes", [["é", Buffer.of(0, 255)]], "02 04c3a9 0400ff"],
+  ["a count of two bytes", many, `8001${"026e0276".repeat(64)}`],
+];
+
+for (const [name, headers, hex] of vectors) {
+  test(`${name} are ${hex.slice(0, 20)} both ways`, () => {
+    const bytes = Buffer.from(hex.replaceAll(" ", ""), "hex");
+    assert.deepEqual(Buffer.from(encodeHeaders(headers)), bytes);
+    assert.deepEqual(decodeHeaders(bytes), asBytes(headers));
+  });
+}
+
+const text = fc.string({ unit: "binary", maxLength: 100 });
+const value: fc.Arbitrary<string | null> = fc.option(text);
+const headersOf = fc.array(fc.tuple(text, value), { maxLength: 80 });
+
+test("any headers survive the round trip, however they are put together", () => {
+  fc.assert(
+    fc.property(headersOf, headersOf, (base, more) => {
+      const joined = appendHeaders(encodeHeaders(base), more);
+      assert.deepEqual(joined, encodeHeaders([...base, ...more]));
+      assert.deepEqual(decodeHeaders(joined), asBytes([...base, ...more]));
+    }),
+  );
+});
+
+test("no headers appended are the same headers", () => {
+  const base = encodeHeaders([["a", "b"]]);
+  assert.equal(appendHeaders(base, []), base);
+  assert.equal(encodeHeaders([]), NO_HEADERS);
+});
+
+test("bytes that are no headers are refused", () => {
+  for (const hex of ["", "01", "02", "0200", "020261", "02026104", "0000", "ffffffff0f"]) {
+    assert.throws(
+      () => decodeHeaders(Buffer.from(hex, "hex")),
+      (error) => isBrokerError(error, "LOG_CORRUPT"),
+    );
+  }
+});
+
+function asBytes(headers: readonly Header[]): Header[] {
+  return headers.map(([name, field]) => [
+    name,
+    typeof field === "string" ? Buffer.from(field) : field && Buffer.from(field),
+  ]);
+}
