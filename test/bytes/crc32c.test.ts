@@ -36,6 +36,13 @@ test("any bytes at any alignment have the CRC-32C of the definition", () => {
   );
 });
 
+test("a megabyte has the CRC-32C of the definition, at any alignment", () => {
+  const bytes = Uint8Array.from({ length: 1 << 20 }, (_, i) => (i * 2654435761) >>> 13);
+  for (const start of [0, 1, 7, 16]) {
+    assert.equal(crc32c(bytes, start), crc32cByBits(bytes.subarray(start)));
+  }
+});
+
 test("a checksum goes on from an earlier part", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(200), (bytes, cut) => {

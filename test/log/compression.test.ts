@@ -85,26 +85,35 @@ test("a bare snappy block is read as well as Kafka's framing of it", async () =>
   assert.deepEqual(bare, vectorRows("snappy"));
 });
 
-/** A little that becomes 256 MiB. */
+/** A little that becomes a gigabyte, put together without ever holding one. */
 const bombs: Record<(typeof compressedCodecs)[number], () => Buffer> = {
-  gzip: () => gzipSync(Buffer.alloc(256 << 20), { level: 1 }),
-  snappy: () => Buffer.concat([Buffer.from("8080808001", "hex"), Buffer.alloc(100)]),
-  lz4: () => compressFrameSync(Buffer.alloc(256 << 20)),
+  gzip: () => Buffer.concat(Array<Buffer>(1024).fill(gzipSync(Buffer.alloc(1 << 20)))),
+  snappy: () => Buffer.concat([Buffer.from("8080808004", "hex"), Buffer.alloc(100)]),
+  lz4: lz4Bomb,
   zstd: zstdBomb,
 };
 
 for (const codec of compressedCodecs) {
-  test(`a ${codec} bomb is refused at the default limit`, async () => {
+  test(`a ${codec} bomb is refused at the default limit, and takes no more memory than that`, async () => {
+    const bomb = bombs[codec]();
+    const before = process.resourceUsage().maxRSS;
     await assert.rejects(
-      readCompressed(codec, bombs[codec]()),
+      readCompressed(codec, bomb),
       (error) => isLogCorrupt(error) && (error as Error).message.includes("67108864"),
     );
+    const grownKib = process.resourceUsage().maxRSS - before;
+    assert.ok(grownKib < 300 * 1024, `grew by ${grownKib} KiB`);
   });
 }
 
 test("a zstd frame that asks for a window beyond the limit is refused before it is allocated", async () => {
   const frame = Buffer.from("28b52ffd00f8010000", "hex");
   await assert.rejects(readCompressed("zstd", frame), /67108864/);
+});
+
+test("a zstd frame that declares a content beyond the limit is refused before it is allocated", async () => {
+  const frame = Buffer.from("28b52ffda000000040010000", "hex");
+  await assert.rejects(readCompressed("zstd", frame), /limit/);
 });
 
 test("a codec whose package is not installed says which to install", () => {
@@ -159,12 +168,20 @@ async function readCompressed(codec: CompressionCodec, records: Buffer): Promise
   return rowsOf(await decompressBatch(new StoredBatch(reseal(bytes))));
 }
 
+/** The blocks of a frame of a megabyte, a thousand times. */
+function lz4Bomb(): Buffer {
+  const frame = compressFrameSync(Buffer.alloc(1 << 20));
+  const headerSize = 7;
+  const blocks = frame.subarray(headerSize, -4);
+  return Buffer.concat([frame.subarray(0, headerSize), ...Array<Buffer>(1024).fill(blocks), Buffer.alloc(4)]);
+}
+
 /** A frame of blocks that repeat one byte 128 Ki times each. */
 function zstdBomb(): Buffer {
   const header = Buffer.from("28b52ffd0038", "hex");
   const block = Buffer.from("02001000", "hex");
   const last = Buffer.from("03001000", "hex");
-  return Buffer.concat([header, ...Array<Buffer>(2047).fill(block), last]);
+  return Buffer.concat([header, ...Array<Buffer>(8191).fill(block), last]);
 }
 
 function isLogCorrupt(error: unknown): boolean {

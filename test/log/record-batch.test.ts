@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { type BrokerError, isBrokerError } from "../../src/broker-error.js";
@@ -53,6 +54,15 @@ test("a batch that Kafka wrote is read, and the same records are written byte fo
   assert.equal(batch!.baseOffset, vectorBaseOffset);
   assert.deepEqual(rowsOf(batch!), vectorRows("none"));
   assert.equal(encodeRows(vectorRows("none"), vectorBaseOffset).toString("hex"), vector.toString("hex"));
+});
+
+test("the example in the format's page is what is written, byte for byte", () => {
+  const page = readFileSync(new URL("../../../docs/formats/record-batch.md", import.meta.url), "utf8");
+  const lines = page.split("```")[1]!.trim().split("\n");
+  const hex = lines.map((line) => line.slice(0, 28).replaceAll(" ", "")).join("");
+  const headers = [["type", "greeting"]] as const;
+  const bytes = encodeRows([{ timestampMs: 1_700_000_000_000, key: "k", value: "hello", headers }], 77);
+  assert.equal(bytes.toString("hex"), hex);
 });
 
 test("any records survive the round trip", () => {
@@ -146,10 +156,12 @@ test("records are found through their headers, their views and their encoded hea
 test("a detached record does not depend on its batch", () => {
   const bytes = Buffer.from(vector);
   const reader = new RecordReader(new StoredBatch(bytes));
-  reader.next();
+  const first = reader.next()!.detach();
   const record = reader.next()!;
   const detached = record.detach();
   bytes.fill(0xff);
+  assert.deepEqual([first.keyText(), first.valueText()], ["k", "hello"]);
+  assert.deepEqual(first.header("type"), Buffer.from("greeting"));
   assert.equal(detached.offset, 78);
   assert.equal(detached.timestampMs, 1_700_000_000_100);
   assert.equal(detached.key, null);
@@ -270,14 +282,14 @@ const malformed: readonly [what: string, change: (bytes: Buffer) => void, fault:
   ["an endless varint", (b) => b.fill(0xff, RECORD, RECORD + 8), /more than 32 bits/, RECORD],
   ["a wrong offset delta", (b) => b.writeInt8(2, RECORD + 3), /offset delta is 1, expected 0/, RECORD],
   ["a key length below -1", (b) => b.writeInt8(3, RECORD + 4), /key of -2 bytes/, RECORD + 5],
-  ["a key beyond its record", (b) => b.writeInt8(0x7e, RECORD + 4), /key of 63 bytes/, RECORD + 5],
-  ["a value beyond its record", (b) => b.writeInt8(0x7e, RECORD + 6), /value of 63 bytes/, RECORD + 7],
+  ["a key beyond its record", (b) => b.writeInt8(0x50, RECORD + 4), /key of 40 bytes/, RECORD + 5],
+  ["a value beyond its record", (b) => b.writeInt8(0x50, RECORD + 6), /value of 40 bytes/, RECORD + 7],
   ["a value up to its record's end", (b) => b.writeInt8(52, RECORD + 6), /without a header count/, RECORD],
   ["a negative header count", (b) => b.writeInt8(1, RECORD + 12), /header count is -1/, RECORD + 12],
   ["a header too many", (b) => b.writeInt8(6, RECORD + 12), /header name length is cut off/, RECORD + 33],
   ["a header too few", (b) => b.writeInt8(2, RECORD + 12), /bytes after the last header/, RECORD + 27],
   ["a null header name", (b) => b.writeInt8(1, RECORD + 13), /header name of -1/, RECORD + 14],
-  ["a header value beyond", (b) => b.writeInt8(0x7e, RECORD + 18), /header value of 63/, RECORD + 19],
+  ["a header value beyond", (b) => b.writeInt8(0x50, RECORD + 18), /header value of 40/, RECORD + 19],
 ];
 
 for (const [what, change, fault, at] of malformed) {
