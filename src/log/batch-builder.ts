@@ -36,6 +36,13 @@ const SHORT_COPY_BYTES = 12;
 const SHORT_TEXT_UNITS = 24;
 const BATCH_BYTES_MAX = 0x7fffffff;
 
+/** How far a builder had come. */
+export interface BuilderMark {
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+  readonly maxTimestampMs: number;
+}
+
 /**
  * Accumulates the records of one batch in one growing buffer: not compressed, timestamps as given, no producer.
  * The memory is the builder's: what `finish` returned is overwritten after `reset`.
@@ -118,6 +125,22 @@ export class BatchBuilder {
     writeInt32(bytes, RECORD_COUNT_AT, this.recordCount);
     writeInt32(bytes, CRC_AT, crc32c(bytes, ATTRIBUTES_AT, sizeBytes));
     return bytes.subarray(0, sizeBytes);
+  }
+
+  /** The state to which {@link BatchBuilder.rewind} goes back. */
+  mark(): BuilderMark {
+    return {
+      recordCount: this.recordCount,
+      sizeBytes: this.sizeBytes,
+      maxTimestampMs: this.maxTimestampMs,
+    };
+  }
+
+  /** Forgets the records appended since `mark` was made. The batch must not have been finished or reset since. */
+  rewind(mark: BuilderMark): void {
+    this.recordCount = mark.recordCount;
+    this.sizeBytes = mark.sizeBytes;
+    this.maxTimestampMs = mark.maxTimestampMs;
   }
 
   /** Starts the next batch in the same memory. A view that `finish` returned is overwritten from here on. */

@@ -1,0 +1,247 @@
+// A file system that lives in memory and is gone with the process. Logs of the memory level lie in one.
+
+import type { Files, OpenFile } from "./io.js";
+
+/** Files grow by chunks, so that appending never copies what is there. The first chunk of a file grows by doubling. */
+const CHUNK_BYTES = 64 * 1024;
+const FIRST_CHUNK_BYTES = 1024;
+
+/** Paths are compared as they are written: `/` separates, nothing is normalized. */
+export class MemoryFiles implements Files {
+  private readonly contents: Map<string, Content>;
+  private readonly directories: Set<string>;
+
+  constructor() {
+    this.contents = new Map();
+    this.directories = new Set(["", "."]);
+  }
+
+  async open(path: string, mode: "create" | "write" | "read"): Promise<OpenFile> {
+    if (mode !== "create") return new MemoryFile(path, this.#content(path, "open"), mode === "write");
+    this.#requireFree(path, "open");
+    const content = new Content();
+    this.contents.set(path, content);
+    return new MemoryFile(path, content, true);
+  }
+
+  async makeDirectory(path: string): Promise<void> {
+    for (let at = path; at !== "" && at !== "." && !this.directories.has(at); at = parentOf(at)) {
+      if (this.contents.has(at)) throw systemError("EEXIST", "mkdir", path);
+      this.directories.add(at);
+    }
+  }
+
+  async list(path: string): Promise<string[]> {
+    if (!this.directories.has(path)) throw systemError("ENOENT", "scandir", path);
+    const names: string[] = [];
+    for (const name of this.contents.keys()) if (parentOf(name) === path) names.push(nameOf(name));
+    for (const name of this.directories) {
+      if (name !== "" && name !== path && name !== "." && parentOf(name) === path) names.push(nameOf(name));
+    }
+    return names.sort();
+  }
+
+  async exists(path: string): Promise<boolean> {
+    return this.contents.has(path) || this.directories.has(path);
+  }
+
+  async readFile(path: string): Promise<Buffer> {
+    const content = this.#content(path, "open");
+    const bytes = Buffer.allocUnsafeSlow(content.sizeBytes);
+    content.read(bytes, 0);
+    return bytes;
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    if (this.directories.has(from)) {
+      await this.#renameDirectory(from, to);
+      return;
+    }
+    const content = this.#content(from, "rename");
+    if (this.directories.has(to)) throw systemError("EISDIR", "rename", to);
+    this.#requireParent(to, "rename");
+    this.contents.delete(from);
+    this.contents.set(to, content);
+  }
+
+  async link(from: string, to: string): Promise<void> {
+    const content = this.#content(from, "link");
+    this.#requireFree(to, "link");
+    this.contents.set(to, content);
+  }
+
+  async remove(path: string): Promise<void> {
+    if (!this.contents.delete(path)) throw systemError("ENOENT", "unlink", path);
+  }
+
+  async removeDirectory(path: string): Promise<void> {
+    if (!this.directories.delete(path)) throw systemError("ENOENT", "rm", path);
+    const inside = `${path}/`;
+    for (const name of this.contents.keys()) if (name.startsWith(inside)) this.contents.delete(name);
+    for (const name of this.directories) if (name.startsWith(inside)) this.directories.delete(name);
+  }
+
+  async syncDirectory(path: string): Promise<void> {
+    if (!this.directories.has(path)) throw systemError("ENOENT", "open", path);
+  }
+
+  async #renameDirectory(from: string, to: string): Promise<void> {
+    if ((await this.exists(to)) && (await this.list(to)).length > 0)
+      throw systemError("ENOTEMPTY", "rename", to);
+    this.#requireParent(to, "rename");
+    const inside = `${from}/`;
+    for (const [name, content] of [...this.contents]) {
+      if (!name.startsWith(inside)) continue;
+      this.contents.delete(name);
+      this.contents.set(to + name.slice(from.length), content);
+    }
+    for (const name of [...this.directories]) {
+      if (name !== from && !name.startsWith(inside)) continue;
+      this.directories.delete(name);
+      this.directories.add(to + name.slice(from.length));
+    }
+  }
+
+  #content(path: string, call: string): Content {
+    const content = this.contents.get(path);
+    if (content !== undefined) return content;
+    throw systemError(this.directories.has(path) ? "EISDIR" : "ENOENT", call, path);
+  }
+
+  #requireFree(path: string, call: string): void {
+    if (this.contents.has(path) || this.directories.has(path)) throw systemError("EEXIST", call, path);
+    this.#requireParent(path, call);
+  }
+
+  #requireParent(path: string, call: string): void {
+    if (!this.directories.has(parentOf(path))) throw systemError("ENOENT", call, path);
+  }
+}
+
+class MemoryFile implements OpenFile {
+  readonly path: string;
+  private readonly content: Content;
+  private readonly canWrite: boolean;
+  private isOpen: boolean;
+
+  constructor(path: string, content: Content, canWrite: boolean) {
+    this.path = path;
+    this.content = content;
+    this.canWrite = canWrite;
+    this.isOpen = true;
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<number> {
+    this.#require(this.isOpen && this.canWrite, "write");
+    this.content.write(bytes, position);
+    return bytes.length;
+  }
+
+  async read(target: Uint8Array, position: number): Promise<number> {
+    this.#require(this.isOpen, "read");
+    return this.content.read(target, position);
+  }
+
+  async sync(): Promise<void> {
+    this.#require(this.isOpen, "fdatasync");
+  }
+
+  async truncate(sizeBytes: number): Promise<void> {
+    this.#require(this.isOpen && this.canWrite, "ftruncate");
+    this.content.truncate(sizeBytes);
+  }
+
+  async size(): Promise<number> {
+    this.#require(this.isOpen, "fstat");
+    return this.content.sizeBytes;
+  }
+
+  async close(): Promise<void> {
+    this.#require(this.isOpen, "close");
+    this.isOpen = false;
+  }
+
+  #require(condition: boolean, call: string): void {
+    if (!condition) throw systemError("EBADF", call, this.path);
+  }
+}
+
+/** The bytes of one file, which may have several names. Bytes past its size are always zero. */
+class Content {
+  sizeBytes: number;
+  private readonly chunks: Buffer[];
+
+  constructor() {
+    this.sizeBytes = 0;
+    this.chunks = [];
+  }
+
+  write(bytes: Uint8Array, position: number): void {
+    const end = position + bytes.length;
+    this.#reserve(end);
+    for (let from = 0; from < bytes.length; ) {
+      const start = (position + from) % CHUNK_BYTES;
+      const size = Math.min(CHUNK_BYTES - start, bytes.length - from);
+      this.#chunkAt(position + from).set(bytes.subarray(from, from + size), start);
+      from += size;
+    }
+    if (end > this.sizeBytes) this.sizeBytes = end;
+  }
+
+  read(target: Uint8Array, position: number): number {
+    const total = Math.max(Math.min(target.length, this.sizeBytes - position), 0);
+    for (let done = 0; done < total; ) {
+      const start = (position + done) % CHUNK_BYTES;
+      const size = Math.min(CHUNK_BYTES - start, total - done);
+      target.set(this.#chunkAt(position + done).subarray(start, start + size), done);
+      done += size;
+    }
+    return total;
+  }
+
+  truncate(sizeBytes: number): void {
+    if (sizeBytes > this.sizeBytes) this.#reserve(sizeBytes);
+    else {
+      this.chunks.length = Math.ceil(sizeBytes / CHUNK_BYTES);
+      const rest = sizeBytes % CHUNK_BYTES;
+      if (rest > 0) this.#chunkAt(sizeBytes).fill(0, rest);
+    }
+    this.sizeBytes = sizeBytes;
+  }
+
+  #chunkAt(position: number): Buffer {
+    return this.chunks[Math.floor(position / CHUNK_BYTES)]!;
+  }
+
+  #reserve(sizeBytes: number): void {
+    if (sizeBytes > CHUNK_BYTES || this.chunks.length > 1) {
+      if (this.chunks.length > 0) this.#growFirst(CHUNK_BYTES);
+      while (this.chunks.length * CHUNK_BYTES < sizeBytes) this.chunks.push(Buffer.alloc(CHUNK_BYTES));
+    } else if (sizeBytes > 0) {
+      this.#growFirst(sizeBytes);
+    }
+  }
+
+  #growFirst(sizeBytes: number): void {
+    const first = this.chunks[0];
+    if (first !== undefined && first.length >= sizeBytes) return;
+    let capacity = first?.length ?? FIRST_CHUNK_BYTES;
+    while (capacity < sizeBytes) capacity *= 2;
+    const grown = Buffer.alloc(capacity);
+    if (first !== undefined) grown.set(first);
+    this.chunks[0] = grown;
+  }
+}
+
+function parentOf(path: string): string {
+  const at = path.lastIndexOf("/");
+  return at === -1 ? "." : path.slice(0, at);
+}
+
+function nameOf(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+function systemError(code: string, call: string, path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${call} '${path}'`), { code, syscall: call, path });
+}

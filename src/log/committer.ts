@@ -1,0 +1,119 @@
+// Decides when to commit and what goes into one commit: while one runs, everything that is appended gathers for the
+// next. There is no timer.
+
+import type { Clock } from "../io/io.js";
+import type { BuilderPool } from "./builder-pool.js";
+import type { CommitPart } from "./commit-part.js";
+import { CommitRound, type RoundContext } from "./commit-round.js";
+import type { Log } from "./log.js";
+import type { PendingAppend } from "./pending-append.js";
+
+/** What a commit takes from one log: about one batch, so that a single sync covers it. */
+const PART_BYTES = 1024 * 1024;
+/** What a commit takes in all. Logs beyond that wait for the next one. */
+const ROUND_BYTES = 16 * 1024 * 1024;
+
+/**
+ * One doorbell: the first append of an idle committer has `run` called in a later turn. Every commit starts in a
+ * turn of its own, when all whom the last one woke have appended what they had to.
+ */
+export class Committer {
+  private readonly clock: Clock;
+  private readonly builders: BuilderPool;
+  private readonly context: RoundContext;
+  /** Logs with something to commit, in the order in which they rang. */
+  private waiting: Log[];
+  private readonly tasks: (() => Promise<void>)[];
+  private isScheduled: boolean;
+  /** What is being committed. */
+  private current: readonly CommitPart[];
+
+  constructor(clock: Clock, builders: BuilderPool, context: RoundContext) {
+    this.clock = clock;
+    this.builders = builders;
+    this.context = context;
+    this.waiting = [];
+    this.tasks = [];
+    this.isScheduled = false;
+    this.current = [];
+  }
+
+  /** Something was appended to a log that is not known to wait. */
+  ring(log: Log): void {
+    this.waiting.push(log);
+    this.#schedule();
+  }
+
+  /** Takes over a log of another committer until nothing of it is pending. */
+  adopt(log: Log): void {
+    if (log.committer === this) return;
+    log.committer = this;
+    log.isQueued = true;
+    this.ring(log);
+  }
+
+  /** Runs `action` between two commits. */
+  exclusive<T>(action: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.tasks.push(() => action().then(resolve, reject));
+      this.#schedule();
+    });
+  }
+
+  /** What is being committed at this moment. */
+  committing(): PendingAppend[] {
+    return this.current.flatMap((part) => part.appends);
+  }
+
+  #schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    this.clock.defer(this.#run);
+  }
+
+  readonly #run = (): void => {
+    // A rejection is a bug of ours. It must not stay unseen, nor may the store go on.
+    this.#turn().catch((error: unknown) => this.context.crash(error));
+  };
+
+  async #turn(): Promise<void> {
+    for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) await task();
+    const parts = this.#take();
+    if (parts.length > 0) {
+      this.current = parts;
+      await new CommitRound(parts, this.builders, this.context).run();
+      this.current = [];
+      this.#releaseAdopted(parts);
+    }
+    this.isScheduled = false;
+    if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
+  }
+
+  #take(): CommitPart[] {
+    const parts: CommitPart[] = [];
+    const later: Log[] = [];
+    let sizeBytes = 0;
+    for (const log of this.waiting) {
+      if (log.committer !== this) continue;
+      if (sizeBytes >= ROUND_BYTES && !log.isInUnit) {
+        later.push(log);
+        continue;
+      }
+      const part = log.take(PART_BYTES);
+      if (part !== undefined) {
+        parts.push(part);
+        sizeBytes += part.expectedBytes;
+      }
+      if (log.isPending) later.push(log);
+      else log.isQueued = false;
+    }
+    this.waiting = later;
+    return parts;
+  }
+
+  #releaseAdopted(parts: readonly CommitPart[]): void {
+    for (const { log } of parts) {
+      if (log.committer === this && log.home !== this && !log.isQueued) log.committer = log.home;
+    }
+  }
+}

@@ -1,0 +1,190 @@
+// Reads what the journal of a store that was not closed holds, and puts it into the segments.
+
+import { BrokerError } from "../broker-error.js";
+import type { Files } from "../io/io.js";
+import { BLOCK_BYTES, decodeEntry, type JournalEntry, type JournalPart } from "./journal-entry.js";
+import { baseOffsetOf, segmentPath } from "./segment.js";
+import { logCorrupt, storageFailed } from "./storage-errors.js";
+import { writeFully } from "./write-file.js";
+
+/** Parts that lie back to back are written at once, up to this. */
+const RUN_BYTES_MAX = 1024 * 1024;
+
+/** What was found. */
+export interface JournalContent {
+  readonly files: readonly FoundJournalFile[];
+  /** By log, in the order in which they were committed, without those that were voided. */
+  readonly parts: ReadonlyMap<string, readonly JournalPart[]>;
+  /** Greater than that of every entry. */
+  readonly nextNumber: number;
+  readonly nextFileNumber: number;
+}
+
+export interface FoundJournalFile {
+  readonly path: string;
+  /** The logs of which it holds something. */
+  readonly logNames: ReadonlySet<string>;
+}
+
+/** Where the journal left a log. */
+export interface RecoveredLog {
+  readonly segmentBase: number;
+  /** Up to here the segment must be sound. */
+  readonly endPosition: number;
+}
+
+/** Reads all files of the journal. LOG_CORRUPT when entries are missing that may be needed. */
+export async function readJournal(files: Files, directory: string): Promise<JournalContent> {
+  const entries: JournalEntry[] = [];
+  const found: FoundJournalFile[] = [];
+  let nextFileNumber = 0;
+  for (const name of await files.list(directory)) {
+    if (!/^\d{20}\.journal$/.test(name)) continue;
+    const path = `${directory}/${name}`;
+    nextFileNumber = Math.max(nextFileNumber, Number(name.slice(0, 20)) + 1);
+    const inFile = await readEntries(files, path);
+    found.push({
+      path,
+      logNames: new Set(inFile.flatMap((entry) => entry.parts.map((part) => part.logName))),
+    });
+    for (const entry of inFile) entries.push(entry);
+  }
+  entries.sort((a, b) => a.number - b.number);
+  requireUnbroken(directory, entries);
+  return { files: found, parts: collectParts(entries), nextNumber: nextNumberAfter(entries), nextFileNumber };
+}
+
+/**
+ * Writes what the journal holds for one log into its last segment; earlier ones were synced when they were sealed.
+ * Undefined when it holds nothing for that segment. What is at those places already is the same, or less.
+ */
+export async function applyParts(
+  files: Files,
+  logDirectory: string,
+  logName: string,
+  parts: readonly JournalPart[],
+): Promise<RecoveredLog | undefined> {
+  const bases = (await files.list(logDirectory)).map(baseOffsetOf).filter((base) => base !== undefined);
+  const segmentBase = bases.at(-1);
+  const wanted = parts.filter((part) => part.segmentBase === segmentBase);
+  if (segmentBase === undefined || wanted.length === 0) return undefined;
+  const path = `${segmentPath(logDirectory, segmentBase)}.log`;
+  const file = await files.open(path, "write");
+  try {
+    let sizeBytes = await file.size();
+    for (const run of runsOf(wanted)) {
+      if (run.position > sizeBytes) throw missingBytes(logName, path, sizeBytes, run.position);
+      await writeFully(file, run.bytes, run.position);
+      sizeBytes = Math.max(sizeBytes, run.position + run.bytes.length);
+    }
+    await file.sync();
+  } catch (error) {
+    throw error instanceof BrokerError ? error : storageFailed(path, "Applying the journal", error);
+  } finally {
+    await file.close();
+  }
+  const last = wanted.at(-1)!;
+  return { segmentBase, endPosition: last.position + last.bytes.length };
+}
+
+async function readEntries(files: Files, path: string): Promise<JournalEntry[]> {
+  const file = await files.open(path, "read");
+  let bytes: Buffer;
+  try {
+    const head = Buffer.alloc(BLOCK_BYTES);
+    const first = decodeEntry(head.subarray(0, await file.read(head, 0)), 0);
+    if (first?.isBlank) return [first];
+    bytes = Buffer.allocUnsafeSlow(await file.size());
+    bytes = bytes.subarray(0, await file.read(bytes, 0));
+  } finally {
+    await file.close();
+  }
+  const entries: JournalEntry[] = [];
+  let at = 0;
+  for (let entry = decodeEntry(bytes, 0); entry !== undefined; entry = decodeEntry(bytes, at)) {
+    const previous = entries.at(-1);
+    if (previous !== undefined && !follows(previous, entry)) break;
+    entries.push(entry);
+    at += entry.sizeBytes;
+  }
+  requireNothingAfter(path, bytes, at, entries.at(-1));
+  return entries;
+}
+
+function follows(previous: JournalEntry, entry: JournalEntry): boolean {
+  return entry.pass === previous.pass && entry.number === previous.number + 1;
+}
+
+/** Entries are synced one by one, so only the last can be torn: one that lies behind a torn one means damage. */
+function requireNothingAfter(path: string, bytes: Buffer, end: number, last: JournalEntry | undefined): void {
+  if (last === undefined) return;
+  for (let at = end; at < bytes.length; at += BLOCK_BYTES) {
+    const entry = decodeEntry(bytes, at);
+    if (entry === undefined || entry.pass !== last.pass || entry.number <= last.number) continue;
+    throw damagedJournal(path, end, last.number + 1, entry.number);
+  }
+}
+
+/** Every entry that the newest one counts on must be there. */
+function requireUnbroken(directory: string, entries: readonly JournalEntry[]): void {
+  const newest = entries.at(-1);
+  if (newest === undefined) return;
+  const numbers = new Set(entries.map((entry) => entry.number));
+  for (let number = newest.neededFrom; number < newest.number; number += 1) {
+    if (!numbers.has(number)) throw damagedJournal(directory, 0, number, newest.number);
+  }
+}
+
+function damagedJournal(path: string, position: number, expected: number, found: number): BrokerError {
+  return new BrokerError(
+    "LOG_CORRUPT",
+    `The journal is damaged: in ${path} at byte ${position} entry ${expected} is missing, but entry ${found} is there. Commits that it holds may be lost; restore the data directory from a copy.`,
+    { path, position, expected, found },
+  );
+}
+
+function collectParts(entries: readonly JournalEntry[]): Map<string, JournalPart[]> {
+  const byLog = new Map<string, JournalPart[]>();
+  entries.forEach((entry, i) => {
+    const next = entries[i + 1];
+    const voided = new Set(next !== undefined && follows(entry, next) ? next.voided : []);
+    entry.parts.forEach((part, index) => {
+      if (voided.has(index)) return;
+      const parts = byLog.get(part.logName);
+      if (parts === undefined) byLog.set(part.logName, [part]);
+      else parts.push(part);
+    });
+  });
+  return byLog;
+}
+
+function nextNumberAfter(entries: readonly JournalEntry[]): number {
+  const last = entries.at(-1);
+  if (last === undefined) return 1;
+  return last.isBlank ? last.number : last.number + 1;
+}
+
+function runsOf(parts: readonly JournalPart[]): { position: number; bytes: Buffer }[] {
+  const runs: { position: number; pieces: Buffer[]; sizeBytes: number }[] = [];
+  for (const part of parts) {
+    const run = runs.at(-1);
+    const isNext = run !== undefined && run.position + run.sizeBytes === part.position;
+    if (isNext && run.sizeBytes + part.bytes.length <= RUN_BYTES_MAX) {
+      run.pieces.push(part.bytes);
+      run.sizeBytes += part.bytes.length;
+    } else {
+      runs.push({ position: part.position, pieces: [part.bytes], sizeBytes: part.bytes.length });
+    }
+  }
+  return runs.map(({ position, pieces }) => ({ position, bytes: Buffer.concat(pieces) }));
+}
+
+function missingBytes(log: string, path: string, sizeBytes: number, position: number): BrokerError {
+  const found = sizeBytes;
+  return logCorrupt(log, path, {
+    what: "the end of the file",
+    position: sizeBytes,
+    expected: position,
+    found,
+  });
+}

@@ -1,0 +1,113 @@
+// Opens the segments of one log, or makes the first: the last one is recovered, the others are only looked up.
+
+import { readInt64 } from "../bytes/cursor.js";
+import type { Files } from "../io/io.js";
+import type { RecoveryPoint } from "./data-directory.js";
+import type { RecoveredLog } from "./journal-recovery.js";
+import { BASE_TIMESTAMP_AT, BATCH_HEADER_BYTES } from "./record-batch.js";
+import { scanTail } from "./recovery.js";
+import { baseOffsetOf, Segment } from "./segment.js";
+import type { SegmentPool } from "./segment-pool.js";
+import { logCorrupt } from "./storage-errors.js";
+import { TEMPORARY_SUFFIX } from "./write-file.js";
+
+export interface LogLocation {
+  readonly name: string;
+  readonly files: Files;
+  readonly directory: string;
+  readonly pool: SegmentPool;
+  readonly isReadOnly: boolean;
+}
+
+/** What is known of the log before its files are looked at. */
+export interface LogKnowledge {
+  /** Whether its batches were synced one by one. */
+  readonly isSynced: boolean;
+  readonly point: RecoveryPoint | undefined;
+  readonly journaled: RecoveredLog | undefined;
+}
+
+/** The segments of the log in that folder, the active one last. There may be none. */
+export async function openSegments(location: LogLocation, known: LogKnowledge): Promise<Segment[]> {
+  const { files, directory, pool, isReadOnly } = location;
+  const names = await files.list(directory);
+  if (!isReadOnly) await removeLeftOvers(files, directory, names);
+  const bases = names.map(baseOffsetOf).filter((base) => base !== undefined);
+  const segments = bases.map((base) => new Segment(files, pool, directory, base));
+  const active = segments.at(-1);
+  if (active === undefined) return [];
+  for (let i = 0; i < segments.length - 1; i += 1) await lookUpSealed(segments[i]!, bases[i + 1]!);
+  await openActive(location, active, known);
+  return segments;
+}
+
+/** Makes the first segment of a log, durably but for the entry of its folder. */
+export async function createSegments(location: LogLocation): Promise<Segment[]> {
+  const { files, directory, pool } = location;
+  const segment = new Segment(files, pool, directory, 0);
+  await segment.create();
+  await files.syncDirectory(directory);
+  return [segment];
+}
+
+/** Index files of segments that are gone, and files that were never completed. */
+async function removeLeftOvers(files: Files, directory: string, names: readonly string[]): Promise<void> {
+  const present = new Set(names);
+  for (const name of names) {
+    const owner = name.replace(/\.(time)?index$/, ".log");
+    if (name.endsWith(TEMPORARY_SUFFIX) || !present.has(owner)) await files.remove(`${directory}/${name}`);
+  }
+}
+
+async function lookUpSealed(segment: Segment, nextBase: number): Promise<void> {
+  segment.isSealed = true;
+  segment.nextOffset = nextBase;
+  segment.recordCount = nextBase - segment.baseOffset;
+  const file = await segment.acquire();
+  try {
+    segment.sizeBytes = await file.size();
+    segment.syncedBytes = segment.sizeBytes;
+  } finally {
+    segment.release();
+  }
+}
+
+/** The active segment stays in use by its log. */
+async function openActive(location: LogLocation, segment: Segment, known: LogKnowledge): Promise<void> {
+  const file = await segment.acquire();
+  try {
+    const fileBytes = await file.size();
+    const point = known.point?.segmentBase === segment.baseOffset ? known.point : undefined;
+    const journaled = known.journaled?.segmentBase === segment.baseOffset ? known.journaled.endPosition : 0;
+    const startBytes = point?.sizeBytes ?? 0;
+    if (startBytes > fileBytes) {
+      const fault = {
+        what: "the end of the file",
+        position: fileBytes,
+        expected: startBytes,
+        found: fileBytes,
+      };
+      throw logCorrupt(location.name, segment.path, fault);
+    }
+    segment.sizeBytes = startBytes;
+    segment.nextOffset = point?.nextOffset ?? segment.baseOffset;
+    segment.recordCount = segment.nextOffset - segment.baseOffset;
+    segment.startIndexAt(startBytes);
+    const soundBytes = Math.max(startBytes, journaled);
+    const fault = await scanTail(location.name, segment, fileBytes, { soundBytes, isSynced: known.isSynced });
+    if (!location.isReadOnly && fault !== undefined) await segment.rollBack();
+    else if (!location.isReadOnly && segment.sizeBytes > startBytes) await file.sync();
+    segment.syncedBytes = segment.sizeBytes;
+    segment.startedMs = await firstTimestampMs(segment);
+  } catch (error) {
+    await segment.retire();
+    throw error;
+  }
+}
+
+async function firstTimestampMs(segment: Segment): Promise<number | undefined> {
+  if (segment.sizeBytes === 0) return undefined;
+  const header = Buffer.alloc(BATCH_HEADER_BYTES);
+  await segment.openFile.read(header, 0);
+  return readInt64(header, BASE_TIMESTAMP_AT);
+}

@@ -1,0 +1,62 @@
+// Opens the journal of a data directory: what an earlier process left in it goes into the segments first.
+
+import { BrokerError } from "../broker-error.js";
+import type { Files, Random } from "../io/io.js";
+import { Journal } from "./journal.js";
+import { JournalFile } from "./journal-file.js";
+import { applyParts, type JournalContent, type RecoveredLog, readJournal } from "./journal-recovery.js";
+import { storageFailed } from "./storage-errors.js";
+
+export interface OpenedJournal {
+  readonly journal: Journal;
+  /** What it did to each log, or why it could not. */
+  readonly recovered: ReadonlyMap<string, RecoveredLog | BrokerError>;
+}
+
+/**
+ * A log that the journal cannot be applied to does not keep others from opening; the files that speak of it are kept
+ * for the next attempt. `directoryOf` is undefined for logs that are gone.
+ */
+export async function recoverJournal(
+  files: Files,
+  random: Random,
+  dataDirectory: string,
+  directoryOf: (logName: string) => string | undefined,
+  capacityBytes: number,
+): Promise<OpenedJournal> {
+  const directory = `${dataDirectory}/journal`;
+  const content = await readJournal(files, directory);
+  const recovered = new Map<string, RecoveredLog | BrokerError>();
+  for (const [logName, parts] of content.parts) {
+    const logDirectory = directoryOf(logName);
+    if (logDirectory === undefined) continue;
+    const result = await applyParts(files, logDirectory, logName, parts).catch((error: unknown) => {
+      return error instanceof BrokerError
+        ? error
+        : storageFailed(logDirectory, "Applying the journal", error);
+    });
+    if (result !== undefined) recovered.set(logName, result);
+  }
+  const reusable = await reuseFiles(files, content, recovered);
+  const { nextNumber, nextFileNumber } = content;
+  const journal = new Journal(files, directory, random, capacityBytes, reusable, nextNumber, nextFileNumber);
+  return { journal, recovered };
+}
+
+/** The files that hold nothing of a log that failed, marked as holding nothing at all. */
+async function reuseFiles(
+  files: Files,
+  content: JournalContent,
+  recovered: ReadonlyMap<string, RecoveredLog | BrokerError>,
+): Promise<JournalFile[]> {
+  const reusable: JournalFile[] = [];
+  for (const { path, logNames } of content.files) {
+    const isKept = [...logNames].some((name) => recovered.get(name) instanceof BrokerError);
+    if (isKept) continue;
+    const file = await files.open(path, "write");
+    const journalFile = new JournalFile(path, file, await file.size());
+    await journalFile.blank({ number: content.nextNumber, neededFrom: content.nextNumber, pass: 0 });
+    reusable.push(journalFile);
+  }
+  return reusable;
+}

@@ -1,0 +1,35 @@
+// How a store's commits go.
+
+import type { Clock } from "../io/io.js";
+
+/** Counted since the store was opened. */
+export class SyncStatistics {
+  commits: number;
+  /** Commits that went through the journal. */
+  journalCommits: number;
+  syncs: number;
+  lastSyncMs: number;
+  longestSyncMs: number;
+  /** Bytes of record batches committed. */
+  bytes: number;
+  private readonly clock: Clock;
+
+  constructor(clock: Clock) {
+    this.commits = 0;
+    this.journalCommits = 0;
+    this.syncs = 0;
+    this.lastSyncMs = 0;
+    this.longestSyncMs = 0;
+    this.bytes = 0;
+    this.clock = clock;
+  }
+
+  /** Runs a sync and counts it. */
+  async measure(sync: () => Promise<void>): Promise<void> {
+    const startedMs = this.clock.monotonicMs();
+    await sync();
+    this.syncs += 1;
+    this.lastSyncMs = this.clock.monotonicMs() - startedMs;
+    if (this.lastSyncMs > this.longestSyncMs) this.longestSyncMs = this.lastSyncMs;
+  }
+}
