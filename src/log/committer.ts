@@ -3,9 +3,9 @@
 
 import type { Clock } from "../io/io.js";
 import type { BuilderPool } from "./builder-pool.js";
-import type { CommitPart } from "./commit-part.js";
+import { CommitPart } from "./commit-part.js";
 import { CommitRound, type RoundContext } from "./commit-round.js";
-import type { Log } from "./log.js";
+import type { Log, LogCommitter } from "./log.js";
 import type { PendingAppend } from "./pending-append.js";
 
 /** What a commit takes from one log: about one batch, so that a single sync covers it. */
@@ -17,7 +17,7 @@ const ROUND_BYTES = 16 * 1024 * 1024;
  * One doorbell: the first append of an idle committer has `run` called in a later turn. Every commit starts in a
  * turn of its own, when all whom the last one woke have appended what they had to.
  */
-export class Committer {
+export class Committer implements LogCommitter {
   private readonly clock: Clock;
   private readonly builders: BuilderPool;
   private readonly context: RoundContext;
@@ -38,13 +38,11 @@ export class Committer {
     this.current = [];
   }
 
-  /** Something was appended to a log that is not known to wait. */
   ring(log: Log): void {
     this.waiting.push(log);
     this.#schedule();
   }
 
-  /** Takes over a log of another committer until nothing of it is pending. */
   adopt(log: Log): void {
     if (log.committer === this) return;
     log.committer = this;
@@ -52,7 +50,6 @@ export class Committer {
     this.ring(log);
   }
 
-  /** Runs `action` between two commits. */
   exclusive<T>(action: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.tasks.push(() => action().then(resolve, reject));
@@ -99,8 +96,9 @@ export class Committer {
         later.push(log);
         continue;
       }
-      const part = log.take(PART_BYTES);
-      if (part !== undefined) {
+      const appends = log.take(PART_BYTES);
+      if (appends.length > 0) {
+        const part = new CommitPart(log, appends);
         parts.push(part);
         sizeBytes += part.expectedBytes;
       }

@@ -98,7 +98,7 @@ export function encodeData(target: Buffer, header: EntryHeader, parts: readonly 
 
 export function encodeVoid(header: EntryHeader, indexes: readonly number[]): Buffer {
   const target = Buffer.alloc(voidEntryBytes(indexes.length));
-  indexes.forEach((index, i) => writeInt32(target, PARTS_AT + 4 * i, index));
+  for (let i = 0; i < indexes.length; i += 1) writeInt32(target, PARTS_AT + 4 * i, indexes[i]!);
   return finish(target, header, VOID, indexes.length, PARTS_AT + 4 * indexes.length);
 }
 

@@ -1,16 +1,29 @@
 // Reading a log: batches from an offset, and the offset of a time.
 
 import { decompressBatch } from "./compression.js";
-import type { Log } from "./log.js";
 import { RecordReader } from "./record-reader.js";
 import type { Segment } from "./segment.js";
 import type { SegmentScan } from "./segment-scan.js";
 import { isMissing, logCorrupt, storageFailed } from "./storage-errors.js";
 import type { StoredBatch } from "./stored-batch.js";
+import type { LogTail } from "./tail-cache.js";
 
-/** See {@link Log.read}. The offset has been checked. */
+/** A log, as far as a reader is concerned. */
+export interface ReadableLog {
+  readonly name: string;
+  readonly tail: LogTail;
+  readonly segments: readonly Segment[];
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  /** Throws when the log failed or was closed. */
+  checkUsable(): void;
+  /** Throws as well when the offset is not in the log. */
+  checkReadable(offset: number): void;
+}
+
+/** `Log.read`. The offset has been checked. */
 export async function readBatches(
-  log: Log,
+  log: ReadableLog,
   fromOffset: number,
   bytesMax: number,
   raw: boolean,
@@ -25,8 +38,8 @@ export async function readBatches(
   return batches;
 }
 
-/** See {@link Log.offsetAtTime}. */
-export async function offsetAtTime(log: Log, timestampMs: number): Promise<number | undefined> {
+/** `Log.offsetAtTime`. */
+export async function offsetAtTime(log: ReadableLog, timestampMs: number): Promise<number | undefined> {
   const endOffset = log.highWatermark;
   let from = log.logStartOffset;
   while (from < endOffset) {
@@ -39,7 +52,7 @@ export async function offsetAtTime(log: Log, timestampMs: number): Promise<numbe
 }
 
 /** The last segment that begins at or before `offset`. */
-function segmentAt(log: Log, offset: number): Segment {
+function segmentAt(log: ReadableLog, offset: number): Segment {
   const { segments } = log;
   let low = 0;
   let high = segments.length - 1;
@@ -51,7 +64,7 @@ function segmentAt(log: Log, offset: number): Segment {
   return segments[low]!;
 }
 
-function readCached(log: Log, fromOffset: number, bytesMax: number): StoredBatch[] {
+function readCached(log: ReadableLog, fromOffset: number, bytesMax: number): StoredBatch[] {
   const batches: StoredBatch[] = [];
   let sizeBytes = 0;
   let batch = log.tail.find(fromOffset);
@@ -63,7 +76,7 @@ function readCached(log: Log, fromOffset: number, bytesMax: number): StoredBatch
   return batches;
 }
 
-async function readStored(log: Log, fromOffset: number, bytesMax: number): Promise<StoredBatch[]> {
+async function readStored(log: ReadableLog, fromOffset: number, bytesMax: number): Promise<StoredBatch[]> {
   let from = fromOffset;
   while (from < log.highWatermark) {
     const segment = segmentAt(log, from);
@@ -80,7 +93,11 @@ async function readStored(log: Log, fromOffset: number, bytesMax: number): Promi
 /** The segment was deleted or replaced before it could be opened. */
 const GONE = Symbol("gone");
 
-async function whileOpen<T>(log: Log, segment: Segment, action: () => Promise<T>): Promise<T | typeof GONE> {
+async function whileOpen<T>(
+  log: ReadableLog,
+  segment: Segment,
+  action: () => Promise<T>,
+): Promise<T | typeof GONE> {
   try {
     await segment.acquire();
   } catch (error) {
@@ -96,7 +113,7 @@ async function whileOpen<T>(log: Log, segment: Segment, action: () => Promise<T>
 }
 
 async function readSegment(
-  log: Log,
+  log: ReadableLog,
   segment: Segment,
   fromOffset: number,
   bytesMax: number,
@@ -132,7 +149,7 @@ async function collect(
 }
 
 async function findTime(
-  log: Log,
+  log: ReadableLog,
   segment: Segment,
   fromOffset: number,
   timestampMs: number,

@@ -347,8 +347,12 @@ export class LogStore {
 
   async #close(): Promise<void> {
     const logs = () => [...this.logs.values()];
+    const refuse = () => {
+      for (const log of logs()) log.refuse(closed("The data directory"));
+    };
+    refuse();
     await Promise.allSettled(this.opening.values());
-    for (const log of logs()) log.refuse(closed("The data directory"));
+    refuse();
     await this.flush().catch(() => {});
     for (const committer of [this.diskCommitter, this.memoryCommitter])
       await committer?.exclusive(async () => {});

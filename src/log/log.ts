@@ -5,9 +5,7 @@ import { readInt32 } from "../bytes/cursor.js";
 import type { Clock, Files } from "../io/io.js";
 import type { AppendMark, AtomicLog, AtomicScope } from "./atomic-action.js";
 import type { BuilderPool } from "./builder-pool.js";
-import { CommitPart } from "./commit-part.js";
-import type { Committer } from "./committer.js";
-import { offsetAtTime, readBatches } from "./log-reader.js";
+import { offsetAtTime, type ReadableLog, readBatches } from "./log-reader.js";
 import { PendingAppend } from "./pending-append.js";
 import { batchSizeAt, LAST_OFFSET_DELTA_AT } from "./record-batch.js";
 import type { EncodedHeaders } from "./record-headers.js";
@@ -44,6 +42,16 @@ export interface Retention {
   readonly count?: number;
 }
 
+/** Who commits what is appended to a log. */
+export interface LogCommitter {
+  /** Something was appended to a log that is not known to wait. */
+  ring(log: Log): void;
+  /** Takes over a log of another committer until nothing of it is pending. */
+  adopt(log: Log): void;
+  /** Runs `action` between two commits. */
+  exclusive<T>(action: () => Promise<T>): Promise<T>;
+}
+
 /** What the logs of a store share. */
 export interface LogEnvironment {
   readonly clock: Clock;
@@ -59,7 +67,7 @@ const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 /** How much more than the last batch the next builder is given room for. */
 const BATCH_GROWTH = 1.25;
 
-export class Log implements AtomicLog {
+export class Log implements AtomicLog, ReadableLog {
   readonly name: string;
   readonly options: LogOptions;
   /**
@@ -75,11 +83,11 @@ export class Log implements AtomicLog {
   readonly segments: Segment[];
   readonly tail: LogTail;
   /** Who commits what is appended; undefined when the store is read-only. Changes while no append is pending. */
-  committer: Committer | undefined;
+  committer: LogCommitter | undefined;
   /** Whether the committer knows that appends are pending. */
   isQueued: boolean;
   /** Where the log returns when nothing is pending: an atomic action may hand it to another committer. */
-  readonly home: Committer | undefined;
+  readonly home: LogCommitter | undefined;
   /** Set when nothing works any more: a failed write or sync, a closed store, a deleted log. */
   failure: BrokerError | undefined;
   /** Set when nothing more may be appended, while what is pending is still being committed. */
@@ -105,7 +113,7 @@ export class Log implements AtomicLog {
     environment: LogEnvironment,
     segments: Segment[],
     tail: LogTail,
-    committer: Committer | undefined,
+    committer: LogCommitter | undefined,
   ) {
     this.name = name;
     this.options = options;
@@ -276,7 +284,7 @@ export class Log implements AtomicLog {
   }
 
   /** Takes what is committed next: about `bytesMax`, at least one append, and every append that is in a unit. */
-  take(bytesMax: number): CommitPart | undefined {
+  take(bytesMax: number): readonly PendingAppend[] {
     let count = 0;
     let sizeBytes = 0;
     for (let i = 0; i < this.queue.length; i += 1) {
@@ -289,7 +297,7 @@ export class Log implements AtomicLog {
     // The first append of a batch may have thrown, for want of memory for example.
     const appends = taken.filter((pending) => pending.recordCount > 0);
     if (appends.length < taken.length) this.settled(taken.filter((pending) => pending.recordCount === 0));
-    return appends.length === 0 ? undefined : new CommitPart(this, appends);
+    return appends;
   }
 
   /** The appends were answered, one way or the other. */

@@ -7,7 +7,7 @@ import type { StoredBatch } from "./stored-batch.js";
 import { TimeIndex } from "./time-index.js";
 import { writeFileWhole } from "./write-file.js";
 
-/** About one entry for as many bytes of the segment. Kafka's default. */
+/** About one entry for as many bytes of the segment. Kafka, whose index format this is, has the same default. */
 export const INDEX_INTERVAL_BYTES = 4096;
 
 export class SegmentIndex {

@@ -1,14 +1,17 @@
 // Which sealed segments stay open: those that were read last, over all logs of a store.
 
-import type { Segment } from "./segment.js";
-
 const OPEN_MAX = 64;
+
+/** A segment, as far as the pool is concerned. */
+export interface Closable {
+  closeIdle(): Promise<void>;
+}
 
 export class SegmentPool {
   /** How segments open their files. */
   readonly fileMode: "write" | "read";
   /** Open segments that nobody uses, the one used longest ago first. */
-  private readonly idle: Set<Segment>;
+  private readonly idle: Set<Closable>;
 
   constructor(fileMode: "write" | "read") {
     this.fileMode = fileMode;
@@ -16,12 +19,12 @@ export class SegmentPool {
   }
 
   /** The segment is in use, or gone. */
-  take(segment: Segment): void {
+  take(segment: Closable): void {
     this.idle.delete(segment);
   }
 
   /** Nobody uses the segment any more. Closes the one that waits longest when there are too many. */
-  keep(segment: Segment): void {
+  keep(segment: Closable): void {
     this.idle.add(segment);
     if (this.idle.size <= OPEN_MAX) return;
     for (const oldest of this.idle) {

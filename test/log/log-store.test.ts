@@ -1,0 +1,121 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isBrokerError } from "../../src/broker-error.js";
+import type { Io } from "../../src/io/io.js";
+import { MemoryFiles } from "../../src/io/memory-files.js";
+import { systemIo } from "../../src/io/system-io.js";
+import { LogStore } from "../../src/log/log-store.js";
+import { append, values } from "../support/log-records.js";
+import { temporaryDirectory } from "../support/temporary-directory.js";
+
+function memoryIo(): Io {
+  return { ...systemIo, files: new MemoryFiles() };
+}
+
+for (const durability of ["synced", "written"] as const) {
+  test(`a ${durability} log on a real disk gives back what was committed after it is opened again`, async (t) => {
+    const directory = await temporaryDirectory(t);
+    const store = await LogStore.open(systemIo, directory);
+    const log = await store.openLog("orders", { durability });
+    const first = append(log, "a");
+    append(log, "b");
+    await first.committed;
+    assert.equal(first.baseOffset, 0);
+    assert.equal(first.recordCount, 2);
+    assert.equal(log.highWatermark, 2);
+    assert.deepEqual(await values(log), ["a", "b"]);
+    await store.close();
+
+    const again = await LogStore.open(systemIo, directory);
+    const reopened = await again.openLog("orders", { durability });
+    assert.equal(reopened.highWatermark, 2);
+    assert.deepEqual(await values(reopened), ["a", "b"]);
+    await again.close();
+  });
+}
+
+test("nothing is readable before it is committed, and the listener runs when it is", async () => {
+  const store = await LogStore.open(memoryIo(), "data");
+  const log = await store.openLog("orders", { durability: "synced" });
+  const seen: number[] = [];
+  log.onCommit = (of) => seen.push(of.highWatermark);
+  const pending = append(log, "a");
+  assert.equal(log.highWatermark, 0);
+  assert.equal(log.cachedBatch(0), undefined);
+  await pending.committed;
+  assert.deepEqual(seen, [1]);
+  assert.equal(log.cachedBatch(0)?.recordCount, 1);
+  await store.close();
+});
+
+test("closing commits what is pending and refuses what comes later", async () => {
+  const io = memoryIo();
+  const store = await LogStore.open(io, "data");
+  const log = await store.openLog("orders", { durability: "synced" });
+  append(log, "a");
+  const closing = store.close();
+  assert.throws(
+    () => append(log, "b"),
+    (error) => isBrokerError(error, "CLOSED"),
+  );
+  await closing;
+  const again = await LogStore.open(io, "data");
+  assert.deepEqual(await values(await again.openLog("orders", { durability: "synced" })), ["a"]);
+  await again.close();
+});
+
+test("an atomic action that throws leaves nothing, whatever was appended before it stays", async () => {
+  const store = await LogStore.open(memoryIo(), "data");
+  const one = await store.openLog("one", { durability: "synced" });
+  const two = await store.openLog("two", { durability: "synced" });
+  append(one, "before");
+  assert.throws(() =>
+    store.atomically(() => {
+      append(one, "x");
+      append(two, "x");
+      throw new Error("no");
+    }),
+  );
+  append(one, "after");
+  await store.flush();
+  assert.deepEqual(await values(one), ["before", "after"]);
+  assert.deepEqual(await values(two), []);
+  await store.close();
+});
+
+test("a log of the memory level commits without the disk, and with it where an atomic action says so", async () => {
+  const store = await LogStore.open(memoryIo(), "data");
+  const memory = await store.openLog("memory", { durability: "memory" });
+  const disk = await store.openLog("disk", { durability: "synced" });
+  await append(memory, "a").committed;
+  store.atomically(() => {
+    append(memory, "b");
+    append(disk, "b");
+  });
+  append(memory, "c");
+  await store.flush();
+  assert.deepEqual(await values(memory), ["a", "b", "c"]);
+  assert.deepEqual(await values(disk), ["b"]);
+  await append(memory, "d").committed;
+  assert.deepEqual(await values(memory), ["a", "b", "c", "d"]);
+  await store.close();
+});
+
+test("a log rolls in the middle of many commits and reads across its segments", async () => {
+  const io = memoryIo();
+  const store = await LogStore.open(io, "data", { tailCacheBytes: 0 });
+  const log = await store.openLog("orders", { durability: "synced", segmentBytes: 1000 });
+  const expected: string[] = [];
+  for (let i = 0; i < 200; i += 1) {
+    expected.push(`value ${i}`);
+    const pending = append(log, `value ${i}`);
+    if (i % 3 === 0) await pending.committed;
+  }
+  await store.flush();
+  assert.ok(log.segments.length > 5);
+  assert.deepEqual(await values(log), expected);
+  await store.close();
+  const again = await LogStore.open(io, "data");
+  assert.deepEqual(await values(await again.openLog("orders", { durability: "synced" })), expected);
+  await again.close();
+});
