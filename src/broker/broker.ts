@@ -1,0 +1,222 @@
+// The broker: what protocols and the bus stand on. Publishing, looking on, statistics, maintenance, and its life.
+
+import type { Clock, Io, Timer } from "../io/io.js";
+import type { Durability } from "../log/log.js";
+import type { LogStore } from "../log/log-store.js";
+import type { Appended } from "./appended.js";
+import { Catalog } from "./catalog.js";
+import type { DeadLetters } from "./dead-letters.js";
+import type { Dispatcher } from "./dispatcher.js";
+import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
+import { LiveFeed, type LiveSubscription, type LiveSubscriptionOptions } from "./live-subscription.js";
+import type { OutgoingMessage } from "./message.js";
+import type { Queue } from "./queue.js";
+import { SettlementLog } from "./settlement-log.js";
+import {
+  type QueueStatistics,
+  queueStatistics,
+  type TopicStatistics,
+  topicStatistics,
+} from "./statistics.js";
+import type { Subscription } from "./subscription.js";
+import type { Topic } from "./topic.js";
+import { Topology } from "./topology.js";
+
+/** How often retention and age limits are enforced. */
+const MAINTENANCE_MS = 30_000;
+const CATALOG_SEGMENT_BYTES = 256 * 1024;
+const SETTLEMENT_SEGMENT_BYTES = 8 * 1024 * 1024;
+
+export interface BrokerOptions {
+  /** Of everything that is declared without saying so. */
+  readonly durability: Durability;
+  /** The store is only looked at: nothing is stored. */
+  readonly readOnly: boolean;
+  /** Hears of what cannot be told to any caller: a failed background step, an unreadable log. */
+  readonly onError: (error: unknown, where: string) => void;
+}
+
+export class Broker {
+  readonly clock: Clock;
+  readonly #store: LogStore;
+  readonly #settlements: SettlementLog;
+  readonly #topology: Topology;
+  readonly #live: LiveFeed;
+  readonly #onError: (error: unknown, where: string) => void;
+  #maintenance: Timer | undefined = undefined;
+  #isClosed = false;
+
+  private constructor(
+    clock: Clock,
+    store: LogStore,
+    settlements: SettlementLog,
+    topology: Topology,
+    live: LiveFeed,
+    options: BrokerOptions,
+  ) {
+    this.clock = clock;
+    this.#store = store;
+    this.#settlements = settlements;
+    this.#topology = topology;
+    this.#live = live;
+    this.#onError = options.onError;
+  }
+
+  /**
+   * Opens everything that was declared in `store`. A log that cannot be read is reported to `onError` and left out;
+   * the others open. Errors: LOG_CORRUPT when the catalog or the settlements cannot be read.
+   */
+  static async open(io: Io, store: LogStore, options: BrokerOptions): Promise<Broker> {
+    const { clock } = io;
+    const { durability, onError } = options;
+    const catalogLog = await store.openLog("catalog", {
+      durability,
+      segmentBytes: CATALOG_SEGMENT_BYTES,
+      compact: true,
+    });
+    const settlementLog = await store.openLog("settlements", {
+      durability: durability === "memory" ? "memory" : "written",
+      segmentBytes: SETTLEMENT_SEGMENT_BYTES,
+    });
+    const catalog = new Catalog(catalogLog, clock);
+    const settlements = new SettlementLog(settlementLog, clock, options.readOnly, onError);
+    await catalog.load();
+    await settlements.load();
+    const live = new LiveFeed(onError);
+    const onTopic = (topic: Topic): void => live.add(topic);
+    const topology = new Topology({ clock, store, catalog, settlements, durability, onError, onTopic });
+    await topology.openAll();
+    settlements.forgetOthers();
+    const broker = new Broker(clock, store, settlements, topology, live, options);
+    if (!options.readOnly) broker.#scheduleMaintenance();
+    return broker;
+  }
+
+  get queues(): Iterable<Queue> {
+    return this.#topology.queues.values();
+  }
+
+  get topics(): Iterable<Topic> {
+    return this.#topology.topics.values();
+  }
+
+  get deadLetters(): DeadLetters {
+    return this.#topology.deadLetters;
+  }
+
+  queue(name: string): Queue | undefined {
+    return this.#topology.queues.get(name);
+  }
+
+  topic(name: string): Topic | undefined {
+    return this.#topology.topics.get(name);
+  }
+
+  /**
+   * Makes the queue, durably, or finds it. Options left out are what it was declared with, else their defaults.
+   * Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH when an option differs from what it was declared with.
+   */
+  declareQueue(name: string, options: Partial<QueueOptions> = {}): Promise<Queue> {
+    return this.#topology.declareQueue(name, options);
+  }
+
+  /** See {@link declareQueue}. Errors: INVALID_NAME, INVALID_OPTION, TOPIC_MISMATCH. */
+  declareTopic(name: string, options: Partial<TopicOptions> = {}): Promise<Topic> {
+    return this.#topology.declareTopic(name, options);
+  }
+
+  /** See {@link declareQueue}; `from` matters only when it is made. Errors: INVALID_NAME, INVALID_OPTION, TOPIC_NOT_FOUND, SUBSCRIPTION_MISMATCH. */
+  declareSubscription(
+    topic: string,
+    group: string,
+    options: Partial<SubscriptionOptions> = {},
+  ): Promise<Subscription> {
+    return this.#topology.declareSubscription(topic, group, options);
+  }
+
+  /** Leads what is published with a matching subject to the queue or topic, durably. Errors: INVALID_SUBJECT, QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
+  bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
+    return this.#topology.bind(pattern, kind, name);
+  }
+
+  /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
+  unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
+    return this.#topology.unbind(pattern, kind, name);
+  }
+
+  /**
+   * Hot: hands the message to everything that is bound to its subject, as one atomic step where that is more than
+   * one. Returns an entry for each, topics first; none when nothing is bound. Errors: INVALID_SUBJECT, and those of
+   * the destinations; then none has it.
+   */
+  publish(message: OutgoingMessage): Appended[] {
+    const route = this.#topology.exchange.route(message.subject);
+    if (route.length === 1) return [route[0]!.append(message)];
+    const appended: Appended[] = [];
+    for (const destination of route) destination.assertAccepts(message);
+    this.#store.atomically(() => {
+      for (const destination of route) appended.push(destination.append(message));
+    });
+    return appended;
+  }
+
+  /** Looks on at what is committed to topics from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */
+  subscribeLive(options: LiveSubscriptionOptions): LiveSubscription {
+    return this.#live.subscribe(options, this.topics);
+  }
+
+  /** Whether no consumer has, or could be given, anything now. Delayed messages wait for their time and do not count. */
+  get isIdle(): boolean {
+    for (const dispatcher of this.dispatchers()) if (dispatcher.isBusy) return false;
+    return true;
+  }
+
+  /** Of every queue and every subscription. */
+  *dispatchers(): Generator<Dispatcher> {
+    for (const queue of this.queues) yield queue.dispatcher;
+    for (const topic of this.topics)
+      for (const { dispatcher } of topic.subscriptions.values()) yield dispatcher;
+  }
+
+  statistics(): { queues: QueueStatistics[]; topics: TopicStatistics[] } {
+    const nowMs = this.clock.nowMs();
+    const deadLettersOf = (source: string): number => this.#topology.deadLettersOf(source)?.count ?? 0;
+    return {
+      queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),
+      topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf)),
+    };
+  }
+
+  /** Resolves when everything that was accepted or settled before is stored. */
+  async flush(): Promise<void> {
+    this.#settlements.flush();
+    await this.#store.flush();
+  }
+
+  /** Gives back what is in flight, stores what is known, and closes the store. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#maintenance?.cancel();
+    for (const dispatcher of this.dispatchers()) dispatcher.close();
+    for (const queue of this.queues) queue.close();
+    this.#settlements.close();
+    await this.#store.close();
+  }
+
+  /** Enforces age limits. Runs by itself every 30 seconds. */
+  async maintain(): Promise<void> {
+    const nowMs = this.clock.nowMs();
+    for (const dispatcher of this.dispatchers()) dispatcher.removeTooOld(nowMs);
+  }
+
+  #scheduleMaintenance(): void {
+    if (this.#isClosed) return;
+    const run = (): void => {
+      this.maintain()
+        .catch((error: unknown) => this.#onError(error, "enforcing retention"))
+        .finally(() => this.#scheduleMaintenance());
+    };
+    this.#maintenance = this.clock.setTimer(run, MAINTENANCE_MS, true);
+  }
+}

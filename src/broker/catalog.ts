@@ -1,0 +1,111 @@
+// What exists: queues, topics, subscriptions and bindings, kept in one log, the last record of each key being its
+// definition. The format is described in docs/formats/catalog.md.
+
+import { BrokerError } from "../broker-error.js";
+import type { Clock } from "../io/io.js";
+import type { Log } from "../log/log.js";
+import { NO_HEADERS } from "../log/record-headers.js";
+import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
+import { readRecords } from "./read-records.js";
+
+export interface QueueDefinition {
+  readonly kind: "queue";
+  readonly id: number;
+  readonly name: string;
+  readonly options: QueueOptions;
+  readonly deadLettersOf?: string;
+}
+
+export interface TopicDefinition {
+  readonly kind: "topic";
+  readonly id: number;
+  readonly name: string;
+  readonly options: TopicOptions;
+}
+
+export interface SubscriptionDefinition {
+  readonly kind: "subscription";
+  readonly id: number;
+  readonly topic: string;
+  readonly group: string;
+  readonly options: SubscriptionOptions;
+  /** Per partition, the first offset that it gets. */
+  readonly startOffsets: readonly number[];
+}
+
+export interface BindingDefinition {
+  readonly kind: "binding";
+  readonly pattern: string;
+  readonly destinationKind: "queue" | "topic";
+  readonly destination: string;
+}
+
+export type Definition = QueueDefinition | TopicDefinition | SubscriptionDefinition | BindingDefinition;
+
+export class Catalog {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #definitions = new Map<string, Definition>();
+  #lastId = 0;
+
+  constructor(log: Log, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  get definitions(): Iterable<Definition> {
+    return this.#definitions.values();
+  }
+
+  /** A number that was never given out in this data directory: offsets of the log are not used twice either. */
+  nextId(): number {
+    this.#lastId = Math.max(this.#lastId + 1, this.#log.highWatermark);
+    return this.#lastId;
+  }
+
+  async load(): Promise<void> {
+    for await (const record of readRecords(this.#log, 0, this.#log.highWatermark)) {
+      this.#loadRecord(record.keyText() ?? "", record.value === null ? undefined : record.valueText());
+    }
+  }
+
+  /** Stores the definition, replacing one of the same name. Resolves when it is durable. */
+  async put(definition: Definition): Promise<void> {
+    const key = keyOf(definition);
+    await this.#log.append(this.#clock.nowMs(), key, JSON.stringify(definition), NO_HEADERS).committed;
+    this.#definitions.set(key, definition);
+  }
+
+  /** Resolves when the removal is durable. */
+  async remove(definition: Definition): Promise<void> {
+    const key = keyOf(definition);
+    await this.#log.append(this.#clock.nowMs(), key, null, NO_HEADERS).committed;
+    this.#definitions.delete(key);
+  }
+
+  #loadRecord(key: string, text: string | undefined): void {
+    if (text === undefined) {
+      this.#definitions.delete(key);
+      return;
+    }
+    let definition: Definition;
+    try {
+      definition = JSON.parse(text) as Definition;
+    } catch (error) {
+      throw new BrokerError("LOG_CORRUPT", `The catalog's definition of ${key} is not JSON.`, { key }, error);
+    }
+    this.#definitions.set(key, definition);
+    if ("id" in definition) this.#lastId = Math.max(this.#lastId, definition.id);
+  }
+}
+
+function keyOf(definition: Definition): string {
+  switch (definition.kind) {
+    case "subscription":
+      return `subscription/${definition.topic}/${definition.group}`;
+    case "binding":
+      return `binding/${definition.destinationKind}/${definition.destination}/${definition.pattern}`;
+    default:
+      return `${definition.kind}/${definition.name}`;
+  }
+}

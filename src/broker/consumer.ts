@@ -1,0 +1,156 @@
+// One receiver of a queue's or subscription's messages: how many it takes at a time and how long it may keep them.
+
+import { BrokerError } from "../broker-error.js";
+import { DueTimer } from "../io/due-timer.js";
+import type { Clock } from "../io/io.js";
+import { type Delivery, type DeliveryHolder, type DeliverySettler, LeaseList } from "./delivery.js";
+
+export interface ConsumerOptions {
+  /** Shown in statistics and errors. */
+  readonly name: string;
+  /** How many unsettled messages it may have at most. May be changed later. */
+  readonly prefetch: number;
+  /** How long a delivery stays with it unless extended. */
+  readonly leaseMs: number;
+  /** A message handed out this often without being acknowledged goes to the dead letters instead of out again. */
+  readonly attemptsMax: number;
+  /** Gets what was handed over. Must not throw; an error counts as a bug of the caller. */
+  readonly onDeliveries: (deliveries: Delivery[]) => void;
+}
+
+/** What a consumer needs of the dispatcher that serves it. */
+export interface ConsumerOwner extends DeliverySettler {
+  /** Something may be ready to be handed out. */
+  wake(): void;
+  removeConsumer(consumer: Consumer): void;
+  leaseRanOut(delivery: Delivery, leaseMs: number): void;
+}
+
+/**
+ * A consumer gets messages while it has fewer than `prefetch` unsettled ones. A delivery whose lease was lost counts
+ * until the consumer answers for it, so that a stuck one is not fed without end.
+ */
+export class Consumer implements DeliveryHolder {
+  readonly name: string;
+  readonly dispatcher: ConsumerOwner;
+  readonly leaseMs: number;
+  readonly attemptsMax: number;
+  readonly onDeliveries: (deliveries: Delivery[]) => void;
+  readonly #clock: Clock;
+  readonly #leases = new LeaseList();
+  readonly #expiry: DueTimer;
+  #prefetch: number;
+  #lostUnanswered = 0;
+  #isStopped = false;
+
+  constructor(dispatcher: ConsumerOwner, clock: Clock, options: ConsumerOptions) {
+    this.dispatcher = dispatcher;
+    this.name = options.name;
+    this.leaseMs = options.leaseMs;
+    this.attemptsMax = options.attemptsMax;
+    this.onDeliveries = options.onDeliveries;
+    this.#prefetch = options.prefetch;
+    this.#clock = clock;
+    this.#expiry = new DueTimer(clock, () => this.#loseExpired());
+  }
+
+  /** How many more messages it takes now. */
+  get credit(): number {
+    return this.#isStopped ? 0 : this.#prefetch - this.#leases.size - this.#lostUnanswered;
+  }
+
+  get inFlight(): number {
+    return this.#leases.size;
+  }
+
+  setPrefetch(prefetch: number): void {
+    const hadCredit = this.credit > 0;
+    this.#prefetch = prefetch;
+    if (!hadCredit && this.credit > 0) this.dispatcher.wake();
+  }
+
+  /** Hot: called by the dispatcher for each message handed over. */
+  add(delivery: Delivery): void {
+    this.#leases.insert(delivery);
+    this.#expiry.armAt(delivery.leaseExpiresAtMs);
+  }
+
+  /** Hot: called by the delivery that is settled. */
+  remove(delivery: Delivery): void {
+    this.#leases.remove(delivery);
+    if (this.#isStopped) this.#endWhenSettled();
+  }
+
+  extend(delivery: Delivery, leaseMs: number): void {
+    this.#leases.remove(delivery);
+    delivery.leaseExpiresAtMs = this.#clock.monotonicMs() + leaseMs;
+    this.#leases.insert(delivery);
+    this.#expiry.armAt(delivery.leaseExpiresAtMs);
+  }
+
+  /** Renews every lease that it holds: for a consumer that is known to be alive. */
+  renewAll(): void {
+    const expiresAtMs = this.#clock.monotonicMs() + this.leaseMs;
+    for (let delivery = this.#leases.first; delivery !== undefined; delivery = delivery.following) {
+      delivery.leaseExpiresAtMs = Math.max(delivery.leaseExpiresAtMs, expiresAtMs);
+    }
+  }
+
+  freeLostSlot(): void {
+    this.#lostUnanswered -= 1;
+    this.dispatcher.wake();
+  }
+
+  /** Takes no more messages. It ends by itself when what it has is settled, or its leases have run out. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endWhenSettled();
+  }
+
+  /** Gives back, untried, what it has not settled. */
+  close(): void {
+    this.#isStopped = true;
+    for (let delivery = this.#leases.first; delivery !== undefined; delivery = this.#leases.first)
+      delivery.release();
+    this.#endWhenSettled();
+  }
+
+  #endWhenSettled(): void {
+    if (this.#leases.size > 0) return;
+    this.#expiry.cancel();
+    this.dispatcher.removeConsumer(this);
+  }
+
+  #loseExpired(): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (
+      let first = this.#leases.first;
+      first !== undefined && first.leaseExpiresAtMs <= nowMs;
+      first = this.#leases.first
+    ) {
+      this.#leases.remove(first);
+      this.#lostUnanswered += 1;
+      this.dispatcher.leaseRanOut(first, this.leaseMs);
+      first.lose();
+    }
+    if (this.#isStopped) this.#endWhenSettled();
+    if (this.#leases.first !== undefined) this.#expiry.armAt(this.#leases.first.leaseExpiresAtMs);
+  }
+}
+
+/** Errors: INVALID_OPTION. */
+export function assertConsumerOptions(options: ConsumerOptions): void {
+  for (const [option, value] of [
+    ["prefetch", options.prefetch],
+    ["leaseMs", options.leaseMs],
+    ["attemptsMax", options.attemptsMax],
+  ] as const) {
+    if (!(value > 0)) {
+      throw new BrokerError(
+        "INVALID_OPTION",
+        `The option ${option} of consumer ${options.name} is ${value}; give a number above 0.`,
+        { option, value },
+      );
+    }
+  }
+}

@@ -1,0 +1,177 @@
+// One hand-over of a message to a consumer, and the list of those that a consumer has not settled.
+
+import { BrokerError } from "../broker-error.js";
+import type { StoredRecord } from "../log/record.js";
+import type { DeadLetterReason } from "./dead-letter.js";
+import type { DeliveryState } from "./delivery-state.js";
+
+const LEASED = 0;
+const SETTLED = 1;
+const LOST = 2;
+
+/** How a nack wants the message back. */
+export interface NackOptions {
+  /** Milliseconds until it may be handed out again. 0 is at once, ahead of later messages. */
+  readonly delayMs: number;
+  /** What went wrong; kept with the message and shown with its dead letter. */
+  readonly error: string;
+  /** With order by key: whether later messages of the key wait for this one. */
+  readonly keepsTurn: boolean;
+}
+
+/** What a delivery needs of the consumer that has it. */
+export interface DeliveryHolder {
+  readonly name: string;
+  readonly dispatcher: DeliverySettler;
+  remove(delivery: Delivery): void;
+  extend(delivery: Delivery, leaseMs: number): void;
+  /** A delivery whose lease was lost has been answered. */
+  freeLostSlot(): void;
+}
+
+/** What a delivery needs of the dispatcher that made it. */
+export interface DeliverySettler {
+  settle(delivery: Delivery): void;
+  retry(delivery: Delivery, options: NackOptions): void;
+  release(delivery: Delivery): void;
+  moveToDeadLetters(delivery: Delivery, reason: DeadLetterReason, error: string): Promise<void>;
+}
+
+/**
+ * A message in flight. It is settled once: by {@link ack}, {@link nack}, {@link release} or {@link deadLetter}, or
+ * its lease runs out. After that each of these throws LEASE_LOST and changes nothing: the message may be with another
+ * consumer already.
+ *
+ * Hot: one object a message. It is its own node in the list of its consumer's deliveries.
+ */
+export class Delivery {
+  readonly record: StoredRecord;
+  /** The first try is 1. */
+  readonly attempt: number;
+  readonly state: DeliveryState;
+  readonly consumer: DeliveryHolder;
+  /** Of the monotonic clock. */
+  leaseExpiresAtMs: number;
+  /** Runs when the lease is lost while the consumer still works on the message. */
+  onLeaseLost: (() => void) | undefined;
+  previous: Delivery | undefined;
+  following: Delivery | undefined;
+  #status: typeof LEASED | typeof SETTLED | typeof LOST;
+
+  constructor(
+    record: StoredRecord,
+    attempt: number,
+    state: DeliveryState,
+    consumer: DeliveryHolder,
+    leaseExpiresAtMs: number,
+  ) {
+    this.record = record;
+    this.attempt = attempt;
+    this.state = state;
+    this.consumer = consumer;
+    this.leaseExpiresAtMs = leaseExpiresAtMs;
+    this.onLeaseLost = undefined;
+    this.previous = undefined;
+    this.following = undefined;
+    this.#status = LEASED;
+  }
+
+  /** Of the topic; undefined for a queue. */
+  get partition(): number | undefined {
+    return this.state.partition;
+  }
+
+  get isLeased(): boolean {
+    return this.#status === LEASED;
+  }
+
+  /** Hot: the message is done. */
+  ack(): void {
+    this.#end();
+    this.consumer.dispatcher.settle(this);
+  }
+
+  /** The message was tried and is to be tried again. */
+  nack(options: NackOptions): void {
+    this.#end();
+    this.consumer.dispatcher.retry(this, options);
+  }
+
+  /** Gives the message back untried: it does not count as an attempt. */
+  release(): void {
+    this.#end();
+    this.consumer.dispatcher.release(this);
+  }
+
+  /** Moves the message to the dead letters. Resolves when it is there; it stays in flight until then. */
+  deadLetter(reason: DeadLetterReason, error: string): Promise<void> {
+    this.#end();
+    return this.consumer.dispatcher.moveToDeadLetters(this, reason, error);
+  }
+
+  /** Renews the lease: it ends `leaseMs` from now. */
+  extend(leaseMs: number): void {
+    if (this.#status !== LEASED) throw this.#lost();
+    this.consumer.extend(this, leaseMs);
+  }
+
+  /** Called by the consumer when the lease has run out. */
+  lose(): void {
+    this.#status = LOST;
+    this.onLeaseLost?.();
+  }
+
+  #end(): void {
+    if (this.#status !== LEASED) {
+      if (this.#status === LOST) {
+        // The consumer has answered at last: its slot is free again.
+        this.#status = SETTLED;
+        this.consumer.freeLostSlot();
+        throw this.#lost();
+      }
+      throw this.#lost();
+    }
+    this.#status = SETTLED;
+    this.consumer.remove(this);
+  }
+
+  #lost(): BrokerError {
+    return new BrokerError(
+      "LEASE_LOST",
+      `Message ${this.record.offset} of ${this.state.name} is no longer leased to ${this.consumer.name}: it was settled before, or its lease ran out and it was given to another. Use a longer lease, or extend it while working.`,
+      { source: this.state.name, offset: this.record.offset, consumer: this.consumer.name },
+    );
+  }
+}
+
+/** The deliveries of one consumer in the order in which their leases run out: a doubly linked list through them. */
+export class LeaseList {
+  first: Delivery | undefined = undefined;
+  #last: Delivery | undefined = undefined;
+  size = 0;
+
+  /** Hot: leases of one consumer have one length, so a new one belongs last, or near it after {@link Delivery.extend}. */
+  insert(delivery: Delivery): void {
+    let before = this.#last;
+    while (before !== undefined && before.leaseExpiresAtMs > delivery.leaseExpiresAtMs)
+      before = before.previous;
+    const after = before === undefined ? this.first : before.following;
+    delivery.previous = before;
+    delivery.following = after;
+    if (before === undefined) this.first = delivery;
+    else before.following = delivery;
+    if (after === undefined) this.#last = delivery;
+    else after.previous = delivery;
+    this.size += 1;
+  }
+
+  remove(delivery: Delivery): void {
+    if (delivery.previous === undefined) this.first = delivery.following;
+    else delivery.previous.following = delivery.following;
+    if (delivery.following === undefined) this.#last = delivery.previous;
+    else delivery.following.previous = delivery.previous;
+    delivery.previous = undefined;
+    delivery.following = undefined;
+    this.size -= 1;
+  }
+}

@@ -1,0 +1,169 @@
+// How much a queue may hold, and what happens to the message that is one too many.
+
+import { BrokerError } from "../broker-error.js";
+import type { Durability } from "../log/log.js";
+
+/** What happens when a message arrives and the queue is full. */
+export type OverflowPolicy =
+  /** The publisher gets QUEUE_FULL. */
+  | "reject"
+  /** The oldest message that is not in flight is removed. */
+  | "drop-oldest"
+  /** The oldest message that is not in flight is dead-lettered. */
+  | "dead-letter-oldest"
+  /** The publisher waits until there is room. */
+  | "wait";
+
+export interface QueueOptions {
+  /** Bytes of one message's body, at most. */
+  readonly messageBytesMax: number;
+  /** Unsettled messages, at most. */
+  readonly countMax: number;
+  /** Body bytes of unsettled messages, at most. */
+  readonly bytesMax: number;
+  /** A message older than this is expired. */
+  readonly ageMaxMs: number;
+  /** Messages in flight over all consumers, at most. */
+  readonly inFlightMax: number;
+  readonly overflow: OverflowPolicy;
+  /** A message handed out this often without being acknowledged is dead-lettered, unless its consumer says otherwise. */
+  readonly attemptsMax: number;
+  /** Whether messages that cannot be handled are kept as dead letters; when not, they are dropped and counted. */
+  readonly deadLetter: boolean;
+  readonly durability: Durability;
+}
+
+const MIB = 1024 * 1024;
+/** The largest body that any queue can be declared for. */
+export const BODY_BYTES_MAX = 64 * MIB;
+/** Stands for no limit in a definition, because JSON knows no Infinity. */
+export const UNLIMITED = Number.MAX_SAFE_INTEGER;
+
+export const QUEUE_DEFAULTS: QueueOptions = {
+  messageBytesMax: MIB,
+  countMax: UNLIMITED,
+  bytesMax: 10 * 1024 * MIB,
+  ageMaxMs: UNLIMITED,
+  inFlightMax: 10_000,
+  overflow: "reject",
+  attemptsMax: 5,
+  deadLetter: true,
+  durability: "synced",
+};
+
+export interface TopicOptions {
+  readonly partitions: number;
+  /** Bytes of one message's body, at most. */
+  readonly messageBytesMax: number;
+  /** Segments whose messages are all older are deleted, read or not. */
+  readonly retentionMs: number;
+  /** Oldest segments are deleted while a partition is larger. */
+  readonly retentionBytes: number;
+  /** Oldest segments are deleted while a partition holds more. */
+  readonly retentionCount: number;
+  /** Whether only the last message of each key is kept. */
+  readonly compact: boolean;
+  readonly durability: Durability;
+}
+
+export const TOPIC_DEFAULTS: TopicOptions = {
+  partitions: 1,
+  messageBytesMax: MIB,
+  retentionMs: 7 * 24 * 60 * 60 * 1000,
+  retentionBytes: UNLIMITED,
+  retentionCount: UNLIMITED,
+  compact: false,
+  durability: "synced",
+};
+
+export interface SubscriptionOptions {
+  /** Where a subscription that is new begins: at what is published from now on, or at the first message kept. */
+  readonly from: "new" | "beginning";
+  readonly inFlightMax: number;
+  readonly attemptsMax: number;
+  readonly deadLetter: boolean;
+}
+
+export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
+  from: "new",
+  inFlightMax: 10_000,
+  attemptsMax: 5,
+  deadLetter: true,
+};
+
+/** The partitions that one topic may have. */
+const PARTITIONS_MAX = 1024;
+const OVERFLOWS: readonly string[] = [
+  "reject",
+  "drop-oldest",
+  "dead-letter-oldest",
+  "wait",
+] satisfies OverflowPolicy[];
+const DURABILITIES: readonly string[] = ["synced", "written", "memory"] satisfies Durability[];
+
+/** Errors: INVALID_OPTION. */
+export function assertOptions(
+  what: string,
+  options: QueueOptions | TopicOptions | SubscriptionOptions,
+): void {
+  for (const [option, value] of Object.entries(options)) {
+    const problem = optionProblem(option, value);
+    if (problem !== undefined) {
+      throw new BrokerError(
+        "INVALID_OPTION",
+        `The option ${option} of ${what} is ${JSON.stringify(value)}; ${problem}.`,
+        { option, value: String(value) },
+      );
+    }
+  }
+}
+
+function optionProblem(option: string, value: unknown): string | undefined {
+  switch (option) {
+    case "overflow":
+      return oneOf(OVERFLOWS, value);
+    case "durability":
+      return oneOf(DURABILITIES, value);
+    case "from":
+      return oneOf(["new", "beginning"], value);
+    case "deadLetter":
+    case "compact":
+      return typeof value === "boolean" ? undefined : "give true or false";
+    case "partitions":
+      return wholeNumber(value, PARTITIONS_MAX);
+    case "messageBytesMax":
+      return wholeNumber(value, BODY_BYTES_MAX);
+    default:
+      return wholeNumber(value, UNLIMITED);
+  }
+}
+
+function oneOf(allowed: readonly string[], value: unknown): string | undefined {
+  return typeof value === "string" && allowed.includes(value)
+    ? undefined
+    : `give one of ${allowed.join(", ")}`;
+}
+
+function wholeNumber(value: unknown, max: number): string | undefined {
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= max) return undefined;
+  return max === UNLIMITED ? "give a whole number of at least 1" : `give a whole number from 1 to ${max}`;
+}
+
+/** Hot. */
+function bodySize(value: string | Uint8Array | null): number {
+  if (value === null) return 0;
+  return typeof value === "string" ? Buffer.byteLength(value) : value.length;
+}
+
+/** Errors: MESSAGE_TOO_LARGE. Returns the size of the body. */
+export function assertBodySize(what: string, value: string | Uint8Array | null, bytesMax: number): number {
+  const sizeBytes = bodySize(value);
+  if (sizeBytes > bytesMax) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      `The message has ${sizeBytes} bytes; ${what} takes at most ${bytesMax}. Declare it with a larger messageBytesMax (up to ${BODY_BYTES_MAX}), or send a reference to the content.`,
+      { sizeBytes, bytesMax },
+    );
+  }
+  return sizeBytes;
+}

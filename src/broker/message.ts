@@ -1,0 +1,80 @@
+// What the broker needs to know about a message beside its body, and how that is kept in record headers.
+
+import { BrokerError } from "../broker-error.js";
+import type { StoredRecord } from "../log/record.js";
+import { appendHeaders, type EncodedHeaders, encodeHeaders, type Header } from "../log/record-headers.js";
+
+/** Headers that begin so belong to the broker; an application may not set them. */
+export const RESERVED_PREFIX = "omnibus-";
+export const SUBJECT_HEADER = "omnibus-subject";
+export const ID_HEADER = "omnibus-id";
+/** Milliseconds since 1970 in decimal: not handed out before then. */
+export const READY_AT_HEADER = "omnibus-ready-at";
+/** Milliseconds since 1970 in decimal: not handed out from then on. */
+export const EXPIRES_AT_HEADER = "omnibus-expires-at";
+export const CONTENT_TYPE_HEADER = "content-type";
+
+/** A message on its way in. The broker copies body and key before `append` returns. */
+export interface OutgoingMessage {
+  readonly subject: string;
+  readonly key: string | Uint8Array | null;
+  readonly value: string | Uint8Array | null;
+  /** Complete: subject, id and application headers included. Made once per message type where they are constant. */
+  readonly headers: EncodedHeaders;
+  readonly timestampMs: number;
+}
+
+/** The constant headers of one kind of message. The subject is left out where it is the queue's own name. */
+export function constantHeaders(
+  subject: string | undefined,
+  contentType: string | undefined,
+): EncodedHeaders {
+  const headers: Header[] = [];
+  if (subject !== undefined) headers.push([SUBJECT_HEADER, subject]);
+  if (contentType !== undefined) headers.push([CONTENT_TYPE_HEADER, contentType]);
+  return encodeHeaders(headers);
+}
+
+/** What one message adds to the constant headers. */
+export interface MessageProperties {
+  readonly id?: string | undefined;
+  readonly readyAtMs?: number | undefined;
+  readonly expiresAtMs?: number | undefined;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Errors: INVALID_OPTION for a reserved header name, an empty one, or a value that is no string. */
+export function withProperties(base: EncodedHeaders, properties: MessageProperties): EncodedHeaders {
+  const more: Header[] = [];
+  if (properties.id !== undefined) more.push([ID_HEADER, properties.id]);
+  if (properties.readyAtMs !== undefined) more.push([READY_AT_HEADER, String(properties.readyAtMs)]);
+  if (properties.expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, String(properties.expiresAtMs)]);
+  for (const [name, value] of Object.entries(properties.headers ?? {})) {
+    assertHeader(name, value);
+    more.push([name, value]);
+  }
+  return more.length === 0 ? base : appendHeaders(base, more);
+}
+
+function assertHeader(name: string, value: unknown): void {
+  if (name === "" || name.toLowerCase().startsWith(RESERVED_PREFIX)) {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The header name '${name}' is ${name === "" ? "empty" : "reserved"}; choose one that does not begin with '${RESERVED_PREFIX}'.`,
+      { header: name },
+    );
+  }
+  if (typeof value !== "string") {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The header '${name}' is ${value === null ? "null" : `a ${typeof value}`}; header values are strings.`,
+      { header: name },
+    );
+  }
+}
+
+/** Hot: asked of every record that is handed out. 0 when there is no such header. */
+export function timeHeader(record: StoredRecord, name: string): number {
+  const value = record.header(name);
+  return value === undefined ? 0 : Number(value.toString("latin1"));
+}

@@ -1,0 +1,111 @@
+// What the broker says about itself: one plain object per queue, topic and group, for people and for programs.
+
+import type { DispatcherCounters } from "./dispatcher.js";
+import type { Queue } from "./queue.js";
+import type { Subscription } from "./subscription.js";
+import type { Topic } from "./topic.js";
+
+/** Counters count since the broker was opened. */
+export interface QueueStatistics extends Readonly<DispatcherCounters> {
+  readonly name: string;
+  /** Not settled, and neither in flight nor delayed. */
+  readonly waiting: number;
+  readonly inFlight: number;
+  /** Held back until a time: sent with a delay, or waiting for another try. */
+  readonly delayed: number;
+  /** Dead letters of this queue that are still there. */
+  readonly deadLetters: number;
+  /** Bytes on disk, settled messages of the last segments included. */
+  readonly bytes: number;
+  /** Age of the oldest message that is not settled; undefined when there is none or it is not in memory. */
+  readonly oldestAgeMs: number | undefined;
+  readonly consumers: number;
+  readonly published: number;
+  /** The queue or `topic/group` whose dead letters this queue holds. */
+  readonly deadLettersOf: string | undefined;
+  /** What makes the queue unreadable. */
+  readonly failure: string | undefined;
+}
+
+export interface GroupStatistics extends Readonly<DispatcherCounters> {
+  readonly name: string;
+  /** Messages that the group has not settled. */
+  readonly lag: number;
+  readonly inFlight: number;
+  readonly delayed: number;
+  readonly deadLetters: number;
+  readonly consumers: number;
+  /** Messages that retention deleted before the group had settled them. */
+  readonly lostToRetention: number;
+  readonly failure: string | undefined;
+}
+
+export interface PartitionStatistics {
+  readonly partition: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly bytes: number;
+}
+
+export interface TopicStatistics {
+  readonly name: string;
+  readonly bytes: number;
+  readonly partitions: readonly PartitionStatistics[];
+  readonly groups: readonly GroupStatistics[];
+}
+
+export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number): QueueStatistics {
+  const { dispatcher, state, log } = queue;
+  const oldest = state.peekOldest();
+  return {
+    name: queue.name,
+    waiting: Math.max(0, queue.count - dispatcher.inFlight - state.delayedCount),
+    inFlight: dispatcher.inFlight,
+    delayed: state.delayedCount,
+    deadLetters,
+    bytes: log.sizeBytes,
+    oldestAgeMs: oldest === undefined ? undefined : Math.max(0, nowMs - oldest.timestampMs),
+    consumers: dispatcher.consumers.length,
+    published: queue.published,
+    deadLettersOf: queue.deadLettersOf,
+    failure: describeFailure(dispatcher.failure),
+    ...dispatcher.counters,
+  };
+}
+
+export function topicStatistics(topic: Topic, deadLettersOf: (source: string) => number): TopicStatistics {
+  const partitions = topic.partitions.map((log, partition) => ({
+    partition,
+    logStartOffset: log.logStartOffset,
+    highWatermark: log.highWatermark,
+    bytes: log.sizeBytes,
+  }));
+  return {
+    name: topic.name,
+    bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
+    partitions,
+    groups: [...topic.subscriptions.values()].map((group) =>
+      groupStatistics(group, deadLettersOf(group.name)),
+    ),
+  };
+}
+
+function groupStatistics(subscription: Subscription, deadLetters: number): GroupStatistics {
+  const { dispatcher } = subscription;
+  return {
+    name: subscription.group,
+    lag: subscription.lag,
+    inFlight: dispatcher.inFlight,
+    delayed: dispatcher.states.reduce((sum, state) => sum + state.delayedCount, 0),
+    deadLetters,
+    consumers: dispatcher.consumers.length,
+    lostToRetention: dispatcher.states.reduce((sum, state) => sum + state.lostToRetention, 0),
+    failure: describeFailure(dispatcher.failure),
+    ...dispatcher.counters,
+  };
+}
+
+function describeFailure(failure: unknown): string | undefined {
+  if (failure === undefined) return undefined;
+  return failure instanceof Error ? failure.message : String(failure);
+}

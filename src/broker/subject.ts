@@ -1,0 +1,89 @@
+// The address of a message and what matches it. Canonical text: levels joined by dots; inside a level a backslash
+// makes the next character ordinary, so that `a\.b` is one level and `\*` is a star.
+
+import { BrokerError } from "../broker-error.js";
+import { ONE_LEVEL, ONE_OR_MORE, type PatternNode, ZERO_OR_MORE } from "../collections/pattern-trie.js";
+
+/** The longest subject or pattern, in characters of its canonical text. */
+export const SUBJECT_LENGTH_MAX = 1024;
+const NOT_A_LEVEL_CHARACTER = /\p{Cc}/u;
+
+/** Levels of a canonical subject. Errors: INVALID_SUBJECT. */
+export function parseSubject(subject: string): string[] {
+  return splitLevels(subject, "subject").map(unescapeLevel);
+}
+
+/** The canonical text of `levels`; {@link parseSubject} gives them back. */
+export function formatSubject(levels: readonly string[]): string {
+  return levels.map((level) => level.replace(/[\\.]/g, "\\$&").replace(/^[*>#]$/, "\\$&")).join(".");
+}
+
+/**
+ * Compiles the text of a pattern: `*` is one level, `#` any number of levels, none included, and `>`, which must
+ * stand last, one level or more. Errors: INVALID_SUBJECT.
+ */
+export function parsePattern(pattern: string): PatternNode[] {
+  const levels = splitLevels(pattern, "pattern");
+  return levels.map((level, index) => {
+    if (level === "*") return ONE_LEVEL;
+    if (level === "#") return ZERO_OR_MORE;
+    if (level !== ">") return unescapeLevel(level);
+    if (index !== levels.length - 1)
+      throw invalid(
+        pattern,
+        "pattern",
+        "has '>' before its last level; use '*' for one level or '#' for any number",
+      );
+    return ONE_OR_MORE;
+  });
+}
+
+/** Refuses a name that would read as a pattern, which nobody who publishes means. Errors: INVALID_SUBJECT. */
+export function assertPublishable(subject: string): void {
+  for (const level of splitLevels(subject, "subject")) {
+    if (level === "")
+      throw invalid(subject, "subject", "has an empty level; remove the doubled, leading or trailing dot");
+    if (level === "*" || level === "#" || level === ">") {
+      throw invalid(
+        subject,
+        "subject",
+        `has the wildcard '${level}' as a level; publish to a plain name, or escape it as '\\${level}'`,
+      );
+    }
+  }
+}
+
+function splitLevels(text: string, what: "subject" | "pattern"): string[] {
+  if (typeof text !== "string" || text.length === 0)
+    throw invalid(String(text), what, "is empty; give at least one level");
+  if (text.length > SUBJECT_LENGTH_MAX)
+    throw invalid(`${text.slice(0, 60)}...`, what, `is longer than ${SUBJECT_LENGTH_MAX} characters`);
+  if (NOT_A_LEVEL_CHARACTER.test(text))
+    throw invalid(JSON.stringify(text), what, "holds a control character");
+  return text.includes("\\") ? splitEscaped(text, what) : text.split(".");
+}
+
+function splitEscaped(text: string, what: "subject" | "pattern"): string[] {
+  const levels: string[] = [];
+  let start = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    if (text[at] === "\\") {
+      at += 1;
+      if (at === text.length)
+        throw invalid(text, what, "ends in a lone backslash; write two for a backslash");
+    } else if (text[at] === ".") {
+      levels.push(text.slice(start, at));
+      start = at + 1;
+    }
+  }
+  levels.push(text.slice(start));
+  return levels;
+}
+
+function unescapeLevel(level: string): string {
+  return level.includes("\\") ? level.replace(/\\(.)/gsu, "$1") : level;
+}
+
+function invalid(text: string, what: "subject" | "pattern", problem: string): BrokerError {
+  return new BrokerError("INVALID_SUBJECT", `The ${what} '${text}' ${problem}.`, { [what]: text });
+}

@@ -1,0 +1,85 @@
+// A topic: messages kept for a while and read by any number of subscriptions. One log per partition.
+
+import { BrokerError } from "../broker-error.js";
+import { partitionOf } from "../bytes/murmur2.js";
+import type { Log } from "../log/log.js";
+import type { StoredRecord } from "../log/record.js";
+import { Appended } from "./appended.js";
+import { assertBodySize, type TopicOptions } from "./limits.js";
+import type { OutgoingMessage } from "./message.js";
+import { readRecords } from "./read-records.js";
+import type { Subscription } from "./subscription.js";
+
+export class Topic {
+  readonly kind = "topic";
+  readonly name: string;
+  /** Unique for ever: part of the names of what is stored. */
+  readonly id: number;
+  readonly options: TopicOptions;
+  readonly partitions: readonly Log[];
+  readonly subscriptions = new Map<string, Subscription>();
+  /** Runs after records of a partition became readable. */
+  onCommit: ((topic: Topic, partition: number) => void) | undefined = undefined;
+  /** Messages without a key go to one partition until its batch is committed, then to the next. */
+  #nextKeyless = 0;
+
+  constructor(name: string, id: number, options: TopicOptions, partitions: readonly Log[]) {
+    this.name = name;
+    this.id = id;
+    this.options = options;
+    this.partitions = partitions;
+    for (const [partition, log] of partitions.entries()) log.onCommit = () => this.#committed(partition);
+  }
+
+  /**
+   * Hot: takes the message into the batch that is being gathered. Equal keys go to the same partition.
+   * Errors: MESSAGE_TOO_LARGE, those of the log.
+   */
+  append(message: OutgoingMessage): Appended {
+    this.assertAccepts(message);
+    const partition = this.#partitionFor(message.key);
+    const log = this.partitions[partition]!;
+    return new Appended(
+      this.name,
+      partition,
+      log.append(message.timestampMs, message.key, message.value, message.headers),
+    );
+  }
+
+  get partitionCount(): number {
+    return this.partitions.length;
+  }
+
+  /** Messages of a partition from an offset or a time up to what is readable now. Errors: OFFSET_OUT_OF_RANGE, LOG_CORRUPT. */
+  async *read(
+    partition: number,
+    from: { offset: number } | { timestampMs: number },
+  ): AsyncGenerator<StoredRecord> {
+    const log = this.partitions[partition];
+    if (log === undefined)
+      throw new BrokerError(
+        "OFFSET_OUT_OF_RANGE",
+        `Topic ${this.name} has no partition ${partition}; it has ${this.partitions.length}, counted from 0.`,
+        { partition },
+      );
+    const start =
+      "offset" in from ? Math.max(from.offset, log.logStartOffset) : await log.offsetAtTime(from.timestampMs);
+    if (start !== undefined) yield* readRecords(log, start, log.highWatermark);
+  }
+
+  /** Errors: MESSAGE_TOO_LARGE. */
+  assertAccepts(message: OutgoingMessage): void {
+    assertBodySize(`topic ${this.name}`, message.value, this.options.messageBytesMax);
+  }
+
+  #partitionFor(key: string | Uint8Array | null): number {
+    if (this.partitions.length === 1) return 0;
+    return key === null ? this.#nextKeyless : partitionOf(key, this.partitions.length);
+  }
+
+  #committed(partition: number): void {
+    this.#nextKeyless = (this.#nextKeyless + 1) % this.partitions.length;
+    for (const subscription of this.subscriptions.values()) subscription.dispatcher.wake();
+    this.onCommit?.(this, partition);
+  }
+}

@@ -1,0 +1,76 @@
+// How a value becomes the body of a message and a value again.
+
+import { BrokerError } from "../broker-error.js";
+import type { EngineRecord } from "../engines/engine.js";
+
+/** Turns values into bodies and back. Chosen per message type. */
+export interface Codec<T> {
+  /** Stored with each message as its content type. */
+  readonly contentType: string;
+  /** Throws when the value cannot be written. A string is stored as UTF-8. */
+  encode(value: T): string | Uint8Array;
+  /** Throws when the body cannot be read. */
+  decode(record: EngineRecord): T;
+}
+
+/** JSON text: the default. A value that JSON has no text for, such as `undefined` or a cycle, is refused. */
+export const json: Codec<unknown> = {
+  contentType: "application/json",
+  encode(value) {
+    const text: string | undefined = JSON.stringify(value);
+    if (text === undefined) throw new TypeError(`JSON has no text for ${typeof value}`);
+    return text;
+  },
+  decode(record) {
+    return JSON.parse(record.valueText());
+  },
+};
+
+/** What is read when a message has no body. */
+const EMPTY = new Uint8Array(0);
+
+/**
+ * Bytes as they are. A handler gets a view of what is stored: it is not to be changed, and keeps the messages that were
+ * stored with it in memory as long as it is kept; copy it to keep it for long.
+ */
+export const bytes: Codec<Uint8Array> = {
+  contentType: "application/octet-stream",
+  encode(value) {
+    if (!(value instanceof Uint8Array))
+      throw new TypeError(`expected a Uint8Array, got ${value === null ? "null" : typeof value}`);
+    return value;
+  },
+  decode(record) {
+    return record.value ?? EMPTY;
+  },
+};
+
+/** Errors: INVALID_PAYLOAD. */
+export function encodeValue<T>(codec: Codec<T>, type: string, value: T): string | Uint8Array {
+  try {
+    return codec.encode(value);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new BrokerError(
+      "INVALID_PAYLOAD",
+      `The payload of ${type} cannot be written as ${codec.contentType}: ${problem}.`,
+      { type },
+      error,
+    );
+  }
+}
+
+/** Errors: INVALID_PAYLOAD. */
+export function decodeValue<T>(codec: Codec<T>, type: string, record: EngineRecord): T {
+  try {
+    return codec.decode(record);
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw new BrokerError(
+      "INVALID_PAYLOAD",
+      `The body of this ${type} is not valid ${codec.contentType}: ${problem}.`,
+      { type },
+      error,
+    );
+  }
+}

@@ -1,0 +1,61 @@
+// A message in the hands of an application that settles it itself.
+
+import type { EngineDelivery } from "../engines/engine.js";
+import { type Duration, toMs } from "./duration.js";
+import { describeThrown } from "./registration.js";
+import { StoredMessage } from "./stored-message.js";
+
+/** Each of its verbs settles it for good; a second one, or one after the lease ran out, throws LEASE_LOST. */
+export class Delivery {
+  readonly message: StoredMessage;
+  readonly #delivery: EngineDelivery;
+  #abort: AbortController | undefined = undefined;
+
+  constructor(delivery: EngineDelivery, source: string) {
+    this.#delivery = delivery;
+    this.message = new StoredMessage(delivery.record, source, delivery.partition);
+  }
+
+  /** The first try is 1. */
+  get attempt(): number {
+    return this.#delivery.attempt;
+  }
+
+  /** Aborted when the lease is lost. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      this.#delivery.onLeaseLost = () => abort.abort();
+      if (!this.#delivery.isLeased) abort.abort();
+    }
+    return this.#abort.signal;
+  }
+
+  /** The message is done. Errors: LEASE_LOST. */
+  async ack(): Promise<void> {
+    this.#delivery.ack();
+  }
+
+  /** The message is to be tried again: at once, or after `delay`. Errors: LEASE_LOST, INVALID_OPTION. */
+  async nack(options: { readonly delay?: Duration; readonly error?: unknown } = {}): Promise<void> {
+    const delayMs = toMs("delay", options.delay ?? 0);
+    const error = options.error === undefined ? "not acknowledged" : describeThrown(options.error);
+    this.#delivery.nack({ delayMs, error, keepsTurn: true });
+  }
+
+  /** Gives the message back untried. Errors: LEASE_LOST. */
+  async release(): Promise<void> {
+    this.#delivery.release();
+  }
+
+  /** Resolves when the message is among the dead letters. Errors: LEASE_LOST, those of storage. */
+  async deadLetter(reason: string): Promise<void> {
+    await this.#delivery.deadLetter("rejected", reason);
+  }
+
+  /** The lease ends this long from now. Errors: LEASE_LOST, INVALID_OPTION. */
+  async extend(duration: Duration): Promise<void> {
+    this.#delivery.extend(toMs("extend", duration));
+  }
+}

@@ -1,0 +1,124 @@
+// Events and commands: what a message says, the shape of its payload, and where it goes.
+
+import { assertPublishable, parseSubject } from "../broker/subject.js";
+import { BrokerError } from "../broker-error.js";
+import { type Codec, json } from "./codec.js";
+import { assertSchema, type Schema } from "./schema.js";
+
+/** What an event and a command have in common. `In` is what is sent, `Out` what a handler gets. */
+export interface MessageType<In, Out> {
+  /** Its subject, such as `order.placed`. */
+  readonly name: string;
+  readonly schema: Schema<In, Out> | undefined;
+  readonly codec: Codec<unknown>;
+  readonly key: ((value: In) => string) | undefined;
+  /** Only for the type system: never there at run time. */
+  readonly types?: { readonly input: In; readonly output: Out };
+}
+
+/** Says what happened. Made with {@link event}; every group that is subscribed gets it. */
+export interface EventType<In = unknown, Out = In> extends MessageType<In, Out> {
+  readonly kind: "event";
+  readonly topic: string;
+}
+
+/** Asks one receiver to do something. Made with {@link command}; exactly one handler gets it. */
+export interface CommandType<In = unknown, Out = In> extends MessageType<In, Out> {
+  readonly kind: "command";
+  readonly queue: string;
+}
+
+interface TypeOptions<In, Out> {
+  /** Checks payloads when they are sent and when they are received, and gives them their types. */
+  readonly schema?: Schema<In, Out>;
+  /** How payloads become bytes. @default json */
+  readonly codec?: Codec<never>;
+  /** Messages with equal keys keep their order. */
+  readonly key?: (value: NoInfer<In>) => string;
+}
+
+export interface EventOptions<In, Out> extends TypeOptions<In, Out> {
+  /** The topic that keeps it. @default the first level of the event's name, so that `order.placed` and `order.paid` share `order` */
+  readonly topic?: string;
+}
+
+export interface CommandOptions<In, Out> extends TypeOptions<In, Out> {
+  /** The queue that keeps it. @default the command's name */
+  readonly queue?: string;
+}
+
+/**
+ * Declares an event. The name is its subject: levels joined by dots.
+ *
+ * @example
+ * const OrderPlaced = event("order.placed", { schema: z.object({ id: z.string() }), key: (order) => order.id });
+ *
+ * Errors: INVALID_SUBJECT, INVALID_SCHEMA, INVALID_OPTION.
+ */
+export function event<In = unknown, Out = In>(
+  name: string,
+  options: EventOptions<In, Out> = {},
+): EventType<In, Out> {
+  assertType(name, options);
+  return Object.freeze({
+    kind: "event",
+    name,
+    topic: options.topic ?? parseSubject(name)[0]!,
+    schema: options.schema,
+    codec: (options.codec ?? json) as Codec<unknown>,
+    key: options.key,
+  });
+}
+
+/**
+ * Declares a command. The name is its subject and, unless said otherwise, its queue.
+ *
+ * @example
+ * const ReserveStock = command<{ sku: string; count: number }>("stock.reserve");
+ *
+ * Errors: INVALID_SUBJECT, INVALID_SCHEMA, INVALID_OPTION.
+ */
+export function command<In = unknown, Out = In>(
+  name: string,
+  options: CommandOptions<In, Out> = {},
+): CommandType<In, Out> {
+  assertType(name, options);
+  return Object.freeze({
+    kind: "command",
+    name,
+    queue: options.queue ?? name,
+    schema: options.schema,
+    codec: (options.codec ?? json) as Codec<unknown>,
+    key: options.key,
+  });
+}
+
+function assertType(name: string, options: { schema?: unknown; key?: unknown; codec?: unknown }): void {
+  assertPublishable(name);
+  if (options.schema !== undefined) assertSchema(name, options.schema);
+  if (options.key !== undefined && typeof options.key !== "function") {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The option key of ${name} is a ${typeof options.key}; give a function from the payload to its key.`,
+      { type: name },
+    );
+  }
+}
+
+/** Errors: INVALID_OPTION, for callers without types: something else than an event or command was handed in. */
+export function assertKind(wanted: "event", type: unknown, verb: string): asserts type is EventType;
+export function assertKind(wanted: "command", type: unknown, verb: string): asserts type is CommandType;
+export function assertKind(wanted: "event" | "command", type: unknown, verb: string): void {
+  const kind: unknown = (type as { kind?: unknown } | null | undefined)?.kind;
+  if (kind === wanted) return;
+  const remedies: Record<string, string> = {
+    event: "publish events with publish and handle them with on",
+    command: "send commands with send and handle them with handle",
+  };
+  const other = remedies[String(kind)] ?? `make one with ${wanted}()`;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `${verb} takes ${wanted === "event" ? "an event" : "a command"}; ${other}.`,
+    { wanted, got: String(kind) },
+  );
+}

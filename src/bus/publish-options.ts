@@ -1,0 +1,119 @@
+// What a sender may say about one message, and how that becomes the message that an engine takes.
+
+import { constantHeaders, type OutgoingMessage, withProperties } from "../broker/message.js";
+import { BrokerError } from "../broker-error.js";
+import type { Capabilities } from "../engines/engine.js";
+import { type Duration, toMs } from "./duration.js";
+
+/** The longest key, in UTF-16 code units. */
+const KEY_LENGTH_MAX = 4096;
+const ID_LENGTH_MAX = 256;
+
+interface BasicOptions {
+  /** Identifies the message for whoever handles it; kept through retries and dead letters. @default its place in the log */
+  readonly id?: string;
+  /** Messages with equal keys keep their order. @default what the message type's `key` says */
+  readonly key?: string;
+  /** Kept with the message. Names that begin with `omnibus-` are reserved. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Ends the wait for the receipt. The message may be stored all the same. */
+  readonly signal?: AbortSignal;
+}
+
+interface DelayOptions {
+  /** Not handed out before this has passed. */
+  readonly delay?: Duration;
+  /** Not handed out before then. */
+  readonly deliverAt?: Date;
+}
+
+interface ExpiryOptions {
+  /** Dead-lettered as expired when not handed out by then. */
+  readonly expiresIn?: Duration;
+}
+
+type Unless<Supported, Options> = Supported extends true
+  ? Options
+  : { readonly [K in keyof Options]?: never };
+
+/** Options of one message, as far as the engine can carry them. */
+export type PublishOptions<C extends Capabilities = Capabilities> = BasicOptions &
+  Unless<C["delay"], DelayOptions> &
+  Unless<C["expiry"], ExpiryOptions>;
+
+/** All that may be given, whatever the engine. */
+export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions;
+
+/** Makes the messages of one kind: constant headers are encoded once. */
+export class MessageMaker {
+  readonly #subject: string;
+  readonly #headers: Uint8Array;
+
+  /** The subject is not stored where it is the name of the queue. */
+  constructor(subject: string, isStored: boolean, contentType: string | undefined) {
+    this.#subject = subject;
+    this.#headers = constantHeaders(isStored ? subject : undefined, contentType);
+  }
+
+  /** Hot without options. Errors: INVALID_OPTION. */
+  make(
+    value: string | Uint8Array | null,
+    key: string | undefined,
+    nowMs: number,
+    options: AnyPublishOptions | undefined,
+  ): OutgoingMessage {
+    return {
+      subject: this.#subject,
+      key: options === undefined ? (key ?? null) : checkedKey(options.key ?? key),
+      value,
+      headers: options === undefined ? this.#headers : this.#headersWith(options, nowMs),
+      timestampMs: nowMs,
+    };
+  }
+
+  #headersWith(options: AnyPublishOptions, nowMs: number): Uint8Array {
+    const { id, headers, delay, deliverAt, expiresIn } = options;
+    if (id !== undefined && (typeof id !== "string" || id === "" || id.length > ID_LENGTH_MAX)) {
+      throw new BrokerError(
+        "INVALID_OPTION",
+        `The option id has to be a string of 1 to ${ID_LENGTH_MAX} characters.`,
+        { option: "id" },
+      );
+    }
+    if (delay !== undefined && deliverAt !== undefined) {
+      throw new BrokerError("INVALID_OPTION", "Give delay or deliverAt, not both.", { option: "delay" });
+    }
+    return withProperties(this.#headers, {
+      id,
+      headers,
+      readyAtMs: readyAt(delay, deliverAt, nowMs),
+      expiresAtMs: expiresIn === undefined ? undefined : nowMs + toMs("expiresIn", expiresIn),
+    });
+  }
+}
+
+function readyAt(
+  delay: Duration | undefined,
+  deliverAt: Date | undefined,
+  nowMs: number,
+): number | undefined {
+  if (deliverAt !== undefined) return dateMs(deliverAt);
+  return delay === undefined ? undefined : nowMs + toMs("delay", delay);
+}
+
+function checkedKey(key: unknown): string | null {
+  if (key === undefined) return null;
+  if (typeof key === "string" && key.length <= KEY_LENGTH_MAX) return key;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `The key has to be a string of at most ${KEY_LENGTH_MAX} characters; it is ${typeof key === "string" ? `${key.length} long` : `a ${typeof key}`}.`,
+    { option: "key" },
+  );
+}
+
+function dateMs(date: unknown): number {
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();
+  throw new BrokerError("INVALID_OPTION", "The option deliverAt has to be a valid Date.", {
+    option: "deliverAt",
+  });
+}

@@ -1,0 +1,35 @@
+// The proof that a message was taken.
+
+import { placeId } from "../broker/appended.js";
+import type { EngineAppended } from "../engines/engine.js";
+
+/** A message that has reached the durability of its queue or topic: on disk, unless it was declared otherwise. */
+export class Receipt {
+  /** The queue or topic. */
+  readonly destination: string;
+  /** Of the topic; undefined for a queue. */
+  readonly partition: number | undefined;
+  /** Its number in the queue's or partition's log. */
+  readonly offset: number;
+  /** When it was sent, in milliseconds since 1970. */
+  readonly timestampMs: number;
+  readonly #givenId: string | undefined;
+
+  constructor(appended: EngineAppended, timestampMs: number, givenId: string | undefined) {
+    this.destination = appended.destination;
+    this.partition = appended.partition;
+    this.offset = appended.offset;
+    this.timestampMs = timestampMs;
+    this.#givenId = givenId;
+  }
+
+  /** Given when it was sent, else made of its place. */
+  get id(): string {
+    return this.#givenId ?? placeId(this.destination, this.partition, this.offset);
+  }
+
+  toJSON(): object {
+    const { id, destination, partition, offset, timestampMs } = this;
+    return { id, destination, partition, offset, timestampMs };
+  }
+}

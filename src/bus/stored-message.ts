@@ -1,0 +1,82 @@
+// A stored message as an application sees it.
+
+import { placeId } from "../broker/appended.js";
+import { CONTENT_TYPE_HEADER, ID_HEADER, RESERVED_PREFIX, SUBJECT_HEADER } from "../broker/message.js";
+import type { EngineRecord } from "../engines/engine.js";
+
+/** A message as it is stored. Texts and headers are made when asked for. */
+export class StoredMessage {
+  /** The queue or topic that it was read from. */
+  readonly source: string;
+  /** Of the topic; undefined for a queue. */
+  readonly partition: number | undefined;
+  readonly #record: EngineRecord;
+
+  constructor(record: EngineRecord, source: string, partition: number | undefined) {
+    this.source = source;
+    this.partition = partition;
+    this.#record = record;
+  }
+
+  /** Given when it was sent, else the place where it was first stored. The same in every attempt, and after a replay. */
+  get id(): string {
+    return this.#text(ID_HEADER) ?? placeId(this.source, this.partition, this.#record.offset);
+  }
+
+  get subject(): string {
+    return this.#text(SUBJECT_HEADER) ?? this.source;
+  }
+
+  get key(): string | null {
+    return this.#record.keyText();
+  }
+
+  /** Its number in the queue's or partition's log. */
+  get offset(): number {
+    return this.#record.offset;
+  }
+
+  /** When it was sent, in milliseconds since 1970. */
+  get timestampMs(): number {
+    return this.#record.timestampMs;
+  }
+
+  get contentType(): string | undefined {
+    return this.#text(CONTENT_TYPE_HEADER);
+  }
+
+  /** The application's headers. */
+  get headers(): Readonly<Record<string, string>> {
+    const headers: Record<string, string> = {};
+    for (const [name, value] of this.#record.headers()) {
+      if (!name.startsWith(RESERVED_PREFIX) && name !== CONTENT_TYPE_HEADER) headers[name] = textOf(value);
+    }
+    return headers;
+  }
+
+  /** A view of what is stored: copy it to keep it for long. Empty for a message without a body. */
+  get body(): Buffer {
+    return this.#record.value ?? Buffer.alloc(0);
+  }
+
+  /** The body as UTF-8. */
+  text(): string {
+    return this.#record.valueText();
+  }
+
+  /** The body read as JSON. Throws a SyntaxError when it is none. */
+  json<T = unknown>(): T {
+    return JSON.parse(this.#record.valueText()) as T;
+  }
+
+  #text(header: string): string | undefined {
+    return this.#record.header(header)?.toString("utf8");
+  }
+}
+
+function textOf(value: Uint8Array | string | null): string {
+  if (value === null) return "";
+  return typeof value === "string"
+    ? value
+    : Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("utf8");
+}

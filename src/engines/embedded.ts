@@ -1,0 +1,101 @@
+// The engine in the process itself: the broker on a data directory, or in memory.
+
+import { Broker } from "../broker/broker.js";
+import { BrokerError } from "../broker-error.js";
+import type { Io } from "../io/io.js";
+import { MemoryFiles } from "../io/memory-files.js";
+import { systemIo } from "../io/system-io.js";
+import type { Durability } from "../log/log.js";
+import { LogStore } from "../log/log-store.js";
+import type { Capabilities, Engine, EngineFactory } from "./engine.js";
+
+/** The embedded engine can do everything. */
+export interface EmbeddedCapabilities extends Capabilities {
+  readonly delay: true;
+  readonly expiry: true;
+  readonly orderByKey: true;
+  readonly live: true;
+  readonly browse: true;
+}
+
+const CAPABILITIES: EmbeddedCapabilities = {
+  delay: true,
+  expiry: true,
+  orderByKey: true,
+  live: true,
+  browse: true,
+};
+
+export interface EmbeddedOptions {
+  /** Made when it is not there. One process at a time has it open. */
+  readonly directory: string;
+  /**
+   * What a receipt means for everything declared without saying so: on disk, in the operating system's cache
+   * (survives the process, not a power failure), or in memory.
+   * @default "synced"
+   */
+  readonly durability?: Durability;
+  /** Look only, beside the process that has the directory open: nothing is locked, written or consumed. @default false */
+  readonly readOnly?: boolean;
+  /** Recently stored messages kept in memory over all queues and topics, in bytes. @default 64 MiB */
+  readonly cacheBytes?: number;
+  /** The world to run in: another disk, clock or randomness for tests. @default the real one */
+  readonly io?: Io;
+}
+
+export type EmbeddedEngine = Engine<EmbeddedCapabilities>;
+
+/** An engine on a data directory. Errors when opened: DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE, FORMAT_UNSUPPORTED, LOG_CORRUPT. */
+export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabilities> {
+  if (typeof options?.directory !== "string" || options.directory === "") {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      "The embedded engine needs a directory for its data, such as embedded({ directory: './data' }).",
+      { option: "directory" },
+    );
+  }
+  const { directory, durability = "synced", readOnly = false, cacheBytes, io = systemIo } = options;
+  return {
+    async open(onError) {
+      const store = await LogStore.open(io, directory, {
+        readOnly,
+        ...(cacheBytes === undefined ? {} : { tailCacheBytes: cacheBytes }),
+      });
+      return await openEngine("embedded", io, store, durability, readOnly, onError);
+    },
+  };
+}
+
+/** An engine without a disk: what it holds is gone with the process. For tests, and for what may be lost. */
+export function memory(options: { readonly io?: Io } = {}): EngineFactory<EmbeddedCapabilities> {
+  return {
+    async open(onError) {
+      const io: Io = { ...(options.io ?? systemIo), files: new MemoryFiles() };
+      return await openEngine(
+        "memory",
+        io,
+        await LogStore.open(io, "/memory/data"),
+        "memory",
+        false,
+        onError,
+      );
+    },
+  };
+}
+
+async function openEngine(
+  name: string,
+  io: Io,
+  store: LogStore,
+  durability: Durability,
+  readOnly: boolean,
+  onError: (error: unknown, where: string) => void,
+): Promise<EmbeddedEngine> {
+  try {
+    const broker = await Broker.open(io, store, { durability, readOnly, onError });
+    return { name, capabilities: CAPABILITIES, clock: io.clock, random: io.random, broker };
+  } catch (error) {
+    await store.close().catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,178 @@
+// The port between the bus and what carries its messages. The embedded engine is the reference; an engine on a
+// distributed broker implements the same with that broker's client.
+
+import type { DeadLetterEntry, DeadLetterReason } from "../broker/dead-letter.js";
+import type { NackOptions } from "../broker/delivery.js";
+import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
+import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
+import type { OutgoingMessage } from "../broker/message.js";
+import type { QueueStatistics, TopicStatistics } from "../broker/statistics.js";
+import type { Clock, Random } from "../io/io.js";
+
+/** What an engine can do. The type flows into the bus, so that asking for what it cannot do does not compile. */
+export interface Capabilities {
+  /** Holding a message back until a time. */
+  readonly delay: boolean;
+  /** Ending a message's life at a time. */
+  readonly expiry: boolean;
+  /** One message at a time of each key, others in parallel. */
+  readonly orderByKey: boolean;
+  /** Looking on without a durable cursor. */
+  readonly live: boolean;
+  /** Reading messages without consuming them. */
+  readonly browse: boolean;
+}
+
+/** How an engine is opened; made by `embedded(...)` and its like. */
+export interface EngineFactory<C extends Capabilities = Capabilities> {
+  /** `onError` hears of what cannot be told to any caller. */
+  open(onError: (error: unknown, where: string) => void): Promise<Engine<C>>;
+}
+
+export interface Engine<C extends Capabilities = Capabilities> {
+  readonly name: string;
+  readonly capabilities: C;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly broker: EngineBroker;
+}
+
+/** What the bus asks of an engine. The embedded engine's broker is one as it is. */
+export interface EngineBroker {
+  readonly queues: Iterable<EngineQueue>;
+  readonly topics: Iterable<EngineTopic>;
+  readonly deadLetters: EngineDeadLetters;
+  /** Whether no consumer has, or could be given, anything now. */
+  readonly isIdle: boolean;
+  queue(name: string): EngineQueue | undefined;
+  topic(name: string): EngineTopic | undefined;
+  /** Makes it, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH. */
+  declareQueue(name: string, options?: Partial<QueueOptions>): Promise<EngineQueue>;
+  declareTopic(name: string, options?: Partial<TopicOptions>): Promise<EngineTopic>;
+  declareSubscription(
+    topic: string,
+    group: string,
+    options?: Partial<SubscriptionOptions>,
+  ): Promise<EngineSubscription>;
+  /** Leads what is published with a matching subject to a queue or topic, durably. */
+  bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void>;
+  /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
+  publish(message: OutgoingMessage): EngineAppended[];
+  subscribeLive(options: LiveSubscriptionOptions): EngineLive;
+  statistics(): { queues: QueueStatistics[]; topics: TopicStatistics[] };
+  /** Resolves when everything that was accepted or settled before is stored. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A message on its way to being durable. */
+export interface EngineAppended {
+  readonly destination: string;
+  /** Undefined for a queue. */
+  readonly partition: number | undefined;
+  readonly committed: Promise<void>;
+  /** Known once committed. */
+  readonly offset: number;
+}
+
+export interface EngineQueue {
+  readonly name: string;
+  readonly source: EngineSource;
+  /** Whether {@link waitForRoom} comes before {@link append}. */
+  readonly mustWait: boolean;
+  waitForRoom(signal?: AbortSignal): Promise<void>;
+  append(message: OutgoingMessage): EngineAppended;
+  /** Messages that are not settled, from the oldest, without consuming them. */
+  browse(): AsyncIterable<EngineRecord>;
+  purge(): number;
+}
+
+export interface EngineTopic {
+  readonly name: string;
+  readonly partitionCount: number;
+  append(message: OutgoingMessage): EngineAppended;
+  /** From an offset, a time, or the first message kept, up to what is readable now. */
+  read(partition: number, from: { offset: number } | { timestampMs: number }): AsyncIterable<EngineRecord>;
+}
+
+export interface EngineSubscription {
+  readonly source: EngineSource;
+}
+
+/** What messages are consumed from: a queue, or one group's subscription. */
+export interface EngineSource {
+  readonly name: string;
+  readonly attemptsMax: number;
+  /** Whether a message could be handed out now. */
+  readonly hasReady: boolean;
+  orderByKey(): void;
+  addConsumer(options: EngineConsumerOptions): EngineConsumer;
+}
+
+export interface EngineConsumerOptions {
+  readonly name: string;
+  readonly prefetch: number;
+  readonly leaseMs: number;
+  readonly attemptsMax: number;
+  readonly onDeliveries: (deliveries: EngineDelivery[]) => void;
+}
+
+export interface EngineConsumer {
+  setPrefetch(prefetch: number): void;
+  /** Renews the leases of everything it holds. */
+  renewAll(): void;
+  /** Takes no more messages. */
+  stop(): void;
+  /** Gives back, untried, what is not settled. */
+  close(): void;
+}
+
+export interface EngineDelivery {
+  readonly record: EngineRecord;
+  /** The first try is 1. */
+  readonly attempt: number;
+  /** Of the topic; undefined for a queue. */
+  readonly partition: number | undefined;
+  readonly isLeased: boolean;
+  onLeaseLost: (() => void) | undefined;
+  /** Errors of all of these: LEASE_LOST. */
+  ack(): void;
+  nack(options: NackOptions): void;
+  release(): void;
+  deadLetter(reason: DeadLetterReason, error: string): Promise<void>;
+  extend(leaseMs: number): void;
+}
+
+/** A stored message as an engine hands it over. Views live as long as it does. */
+export interface EngineRecord {
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly value: Buffer | null;
+  valueText(): string;
+  keyText(): string | null;
+  header(name: string): Buffer | undefined;
+  headers(): readonly (readonly [name: string, value: Uint8Array | string | null])[];
+}
+
+export interface EngineLive {
+  readonly dropped: number;
+  take(
+    signal?: AbortSignal,
+  ): Promise<
+    { readonly source: string; readonly partition: number; readonly record: EngineRecord } | undefined
+  >;
+  close(): void;
+}
+
+export interface EngineDeadLetter {
+  readonly record: EngineRecord;
+  /** All its deaths, the latest last. */
+  readonly history: readonly DeadLetterEntry[];
+}
+
+export interface EngineDeadLetters {
+  /** Those that are still there; of one source, or of all. */
+  list(source?: string): AsyncIterable<EngineDeadLetter>;
+  replay(letters: readonly EngineDeadLetter[]): Promise<number>;
+  discard(letters: readonly EngineDeadLetter[]): Promise<number>;
+}

@@ -1,0 +1,47 @@
+// What applications import.
+
+export { BrokerError, type BrokerErrorCode, type ErrorContext, isBrokerError } from "./broker-error.js";
+export { Bus, type BusOptions, type GroupHandlerOptions, type Handling } from "./bus/bus.js";
+export { bytes, type Codec, json } from "./bus/codec.js";
+export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";
+export type { Delivery } from "./bus/delivery.js";
+export type { Duration } from "./bus/duration.js";
+export type {
+  Batch,
+  BatchContext,
+  BatchHandler,
+  BatchItem,
+  BatchOptions,
+  BatchResult,
+  Handler,
+  HandlerContext,
+  HandlerOptions,
+} from "./bus/handler.js";
+export type { LiveOptions, LiveSubscription } from "./bus/live-subscription.js";
+export {
+  type CommandOptions,
+  type CommandType,
+  command,
+  type EventOptions,
+  type EventType,
+  event,
+  type MessageType,
+} from "./bus/message-type.js";
+export { openBus } from "./bus/open-bus.js";
+export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
+export type { PublishOptions } from "./bus/publish-options.js";
+export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
+export type { Queue, QueueOptions } from "./bus/queue.js";
+export type { Receipt } from "./bus/receipt.js";
+export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
+export type {
+  BusStatistics,
+  GroupStatistics,
+  PartitionStatistics,
+  QueueStatistics,
+  TopicStatistics,
+} from "./bus/statistics.js";
+export type { StoredMessage } from "./bus/stored-message.js";
+export type { Group, GroupOptions, ReadOptions, Topic, TopicOptions } from "./bus/topic.js";
+export { type EmbeddedCapabilities, type EmbeddedOptions, embedded, memory } from "./engines/embedded.js";
+export type { Capabilities, Engine, EngineFactory } from "./engines/engine.js";
