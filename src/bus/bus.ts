@@ -55,8 +55,8 @@ export class Bus<C extends Capabilities = Capabilities> {
   readonly #core: BusCore;
   readonly #senders = new Map<MessageType<unknown, unknown>, Promise<Sender<unknown>> | Sender<unknown>>();
   readonly #consumptions = new Map<string, Consumption>();
-  /** Declarations of handlers that have not ended: publishing waits for them, so that a group misses nothing published after `on`. */
-  readonly #starting = new Set<Promise<void>>();
+  /** Ends when all handlers registered so far are declared: publishing waits for it, so that a group misses nothing published after `on`. */
+  #starting: Promise<unknown> | undefined = undefined;
   #keepAlive: Timer | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
@@ -246,7 +246,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   ): Sender<In> | Promise<Sender<In>> {
     this.#core.assertOpen();
     const known = type?.kind === kind ? this.#senders.get(type as MessageType<unknown, unknown>) : undefined;
-    if (known !== undefined && this.#starting.size === 0) return known as Sender<In>;
+    if (known !== undefined && this.#starting === undefined) return known as Sender<In>;
     return this.#makeSender(type, make);
   }
 
@@ -254,7 +254,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     type: MessageType<In, unknown>,
     make: () => Promise<Sender<In>>,
   ): Promise<Sender<In>> {
-    await Promise.allSettled(this.#starting);
+    await this.#starting;
     const key = type as MessageType<unknown, unknown>;
     const known = (await this.#senders.get(key)) as Sender<In> | undefined;
     if (known !== undefined) return known;
@@ -303,10 +303,13 @@ export class Bus<C extends Capabilities = Capabilities> {
     consumption.add(registration);
     this.#keepAlive ??= clock.setTimer(() => undefined, KEEP_ALIVE_MS);
     const ready = this.#start(consumption, declare);
-    this.#starting.add(ready);
-    ready
-      .catch((error: unknown) => this.#core.onError(error, `starting the handler of ${type.name}`))
-      .finally(() => this.#starting.delete(ready));
+    const reported = ready.catch((error: unknown) =>
+      this.#core.onError(error, `starting the handler of ${type.name}`),
+    );
+    const starting = Promise.all([this.#starting, reported]).then(() => {
+      if (this.#starting === starting) this.#starting = undefined;
+    });
+    this.#starting = starting;
     return {
       ready,
       get running() {
@@ -322,7 +325,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   async #drain(): Promise<void> {
-    await Promise.allSettled(this.#starting);
+    await this.#starting;
     await Promise.all([...this.#consumptions.values()].map((consumption) => consumption.drain()));
     this.#consumptions.clear();
     this.#keepAlive?.cancel();
