@@ -121,12 +121,12 @@ export class CommitPart implements JournalPart {
   }
 
   answer(): void {
-    this.log.settled(this.appends);
+    this.log.appends.settled(this.appends);
     for (const append of this.appends) append.succeed();
   }
 
   reject(error: BrokerError): void {
-    this.log.settled(this.appends);
+    this.log.appends.settled(this.appends);
     for (const append of this.appends) append.fail(error);
   }
 }

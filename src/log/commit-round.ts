@@ -234,15 +234,8 @@ export class CommitRound {
 }
 
 async function roll(part: CommitPart): Promise<void> {
-  const { log } = part;
-  try {
-    await log.roll();
-    part.place();
-  } catch (error) {
-    const { path } = log.activeSegment;
-    if (isOutOfSpace(error)) part.error = diskFull(path, part.bytes.length, error);
-    else part.error = log.failBy(path, "Starting a new segment", error);
-  }
+  part.error = await part.log.roll();
+  if (part.error === undefined) part.place();
 }
 
 /** `failed` and every part that shares a unit with one of them; those get the error of the first that has one. */

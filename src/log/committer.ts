@@ -92,17 +92,17 @@ export class Committer implements LogCommitter {
     let sizeBytes = 0;
     for (const log of this.waiting) {
       if (log.committer !== this) continue;
-      if (sizeBytes >= ROUND_BYTES && !log.isInUnit) {
+      if (sizeBytes >= ROUND_BYTES && !log.appends.isInUnit) {
         later.push(log);
         continue;
       }
-      const appends = log.take(PART_BYTES);
+      const appends = log.appends.take(PART_BYTES);
       if (appends.length > 0) {
         const part = new CommitPart(log, appends);
         parts.push(part);
         sizeBytes += part.expectedBytes;
       }
-      if (log.isPending) later.push(log);
+      if (!log.appends.isEmpty) later.push(log);
       else log.isQueued = false;
     }
     this.waiting = later;

@@ -4,7 +4,7 @@
 import { BrokerError } from "../broker-error.js";
 import type { Io, ProcessIdentity } from "../io/io.js";
 import { isMissing, systemCode } from "./storage-errors.js";
-import { TEMPORARY_SUFFIX, writeFileWhole, writeFully } from "./write-file.js";
+import { removeIfThere, TEMPORARY_SUFFIX, writeFileWhole, writeFully } from "./write-file.js";
 
 /**
  * `lock.<n>` holds the identity of a process as JSON, or `{"released":true}`. The highest `n` counts. It is taken by
@@ -31,7 +31,8 @@ export class DataDirectoryLock {
       if (!(await make(io, directory, next))) continue;
       const numbers = await numbersIn(io, directory);
       if (numbers.at(-1) !== next) continue;
-      for (const number of numbers) if (number < next) await removeIfThere(io, `${directory}/lock.${number}`);
+      for (const number of numbers)
+        if (number < next) await removeIfThere(io.files, `${directory}/lock.${number}`);
       return new DataDirectoryLock(io, `${directory}/lock.${next}`);
     }
   }
@@ -104,13 +105,5 @@ async function make(io: Io, directory: string, number: number): Promise<boolean>
     throw error;
   } finally {
     await files.remove(temporary);
-  }
-}
-
-async function removeIfThere(io: Io, path: string): Promise<void> {
-  try {
-    await io.files.remove(path);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
   }
 }

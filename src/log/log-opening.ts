@@ -1,13 +1,14 @@
 // Opens the segments of one log, or makes the first: the last one is recovered, the others are only looked up.
 
 import { readInt64 } from "../bytes/cursor.js";
-import type { Files } from "../io/io.js";
+import type { Files, OpenFile } from "../io/io.js";
 import type { RecoveryPoint } from "./data-directory.js";
 import type { RecoveredLog } from "./journal-recovery.js";
 import { BASE_TIMESTAMP_AT, BATCH_HEADER_BYTES } from "./record-batch.js";
 import { scanTail } from "./recovery.js";
 import { baseOffsetOf, Segment } from "./segment.js";
 import type { SegmentPool } from "./segment-pool.js";
+import { SegmentScan } from "./segment-scan.js";
 import { logCorrupt } from "./storage-errors.js";
 import { TEMPORARY_SUFFIX } from "./write-file.js";
 
@@ -23,6 +24,8 @@ export interface LogLocation {
 export interface LogKnowledge {
   /** Whether its batches were synced one by one. */
   readonly isSynced: boolean;
+  /** Whether compaction may have removed records from sealed segments. */
+  readonly isCompacted: boolean;
   readonly point: RecoveryPoint | undefined;
   readonly journaled: RecoveredLog | undefined;
 }
@@ -36,7 +39,9 @@ export async function openSegments(location: LogLocation, known: LogKnowledge): 
   const segments = bases.map((base) => new Segment(files, pool, directory, base));
   const active = segments.at(-1);
   if (active === undefined) return [];
-  for (let i = 0; i < segments.length - 1; i += 1) await lookUpSealed(segments[i]!, bases[i + 1]!);
+  for (let i = 0; i < segments.length - 1; i += 1) {
+    await lookUpSealed(segments[i]!, bases[i + 1]!, known.isCompacted);
+  }
   await openActive(location, active, known);
   return segments;
 }
@@ -59,7 +64,7 @@ async function removeLeftOvers(files: Files, directory: string, names: readonly 
   }
 }
 
-async function lookUpSealed(segment: Segment, nextBase: number): Promise<void> {
+async function lookUpSealed(segment: Segment, nextBase: number, isCompacted: boolean): Promise<void> {
   segment.isSealed = true;
   segment.nextOffset = nextBase;
   segment.recordCount = nextBase - segment.baseOffset;
@@ -67,9 +72,21 @@ async function lookUpSealed(segment: Segment, nextBase: number): Promise<void> {
   try {
     segment.sizeBytes = await file.size();
     segment.syncedBytes = segment.sizeBytes;
+    if (isCompacted) segment.recordCount = await countRecords(file, segment.sizeBytes);
   } finally {
     segment.release();
   }
+}
+
+/** As the headers of the batches say. */
+async function countRecords(file: OpenFile, sizeBytes: number): Promise<number> {
+  const scan = new SegmentScan(file, 0, sizeBytes);
+  scan.checkedFrom = Number.POSITIVE_INFINITY;
+  let count = 0;
+  while (await scan.load()) {
+    for (let batch = scan.next(); batch !== undefined; batch = scan.next()) count += batch.recordCount;
+  }
+  return count;
 }
 
 /** The active segment stays in use by its log. */

@@ -1,5 +1,6 @@
 // Reading a log: batches from an offset, and the offset of a time.
 
+import { BrokerError } from "../broker-error.js";
 import { decompressBatch } from "./compression.js";
 import { RecordReader } from "./record-reader.js";
 import type { Segment } from "./segment.js";
@@ -15,6 +16,8 @@ export interface ReadableLog {
   readonly segments: readonly Segment[];
   readonly logStartOffset: number;
   readonly highWatermark: number;
+  readonly isReadOnly: boolean;
+  refresh(): Promise<void>;
   /** Throws when the log failed or was closed. */
   checkUsable(): void;
   /** Throws as well when the offset is not in the log. */
@@ -90,7 +93,7 @@ async function readStored(log: ReadableLog, fromOffset: number, bytesMax: number
   return [];
 }
 
-/** The segment was deleted or replaced before it could be opened. */
+/** The segment has left the log: it was deleted or replaced. */
 const GONE = Symbol("gone");
 
 async function whileOpen<T>(
@@ -100,15 +103,20 @@ async function whileOpen<T>(
 ): Promise<T | typeof GONE> {
   try {
     await segment.acquire();
+    try {
+      return await action();
+    } finally {
+      segment.release();
+    }
   } catch (error) {
-    if (isMissing(error) && segment.isRetired) return GONE;
-    throw storageFailed(segment.path, "Opening", error);
-  }
-  try {
-    return await action();
-  } finally {
-    segment.release();
     log.checkUsable();
+    // Its file may have been replaced while it was being opened, so that what is known of it was not true.
+    if (segment.isRetired) return GONE;
+    if (isMissing(error) && log.isReadOnly) {
+      await log.refresh();
+      return GONE;
+    }
+    throw error instanceof BrokerError ? error : storageFailed(segment.path, "Reading", error);
   }
 }
 

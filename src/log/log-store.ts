@@ -178,7 +178,7 @@ export class LogStore {
       ...(this.diskCommitter?.committing() ?? []),
       ...(this.memoryCommitter?.committing() ?? []),
     ];
-    for (const log of this.logs.values()) appends.push(...log.pendingAppends());
+    for (const log of this.logs.values()) appends.push(...log.appends.pendingAppends());
     const results = await Promise.allSettled(appends.map((append) => append.committed));
     for (const result of results) if (result.status === "rejected") throw result.reason;
   }
@@ -297,8 +297,12 @@ export class LogStore {
     const journaled = this.recovered.get(name);
     if (journaled instanceof BrokerError) throw journaled;
     if (await files.exists(directory)) {
-      const isSynced = options.durability === "synced";
-      const segments = await openSegments(location, { isSynced, point: this.points.get(name), journaled });
+      const segments = await openSegments(location, {
+        isSynced: options.durability === "synced",
+        isCompacted: options.compact ?? false,
+        point: this.points.get(name),
+        journaled,
+      });
       if (segments.length > 0) return segments;
     }
     if (this.isReadOnly) throw readOnly(this.directory, `There is no log ${name}.`);

@@ -1,17 +1,25 @@
 // One log: what is appended to it gathers here until the committer takes it, and its segments are read from here.
 
 import { BrokerError } from "../broker-error.js";
-import { readInt32 } from "../bytes/cursor.js";
 import type { Clock, Files } from "../io/io.js";
-import type { AppendMark, AtomicLog, AtomicScope } from "./atomic-action.js";
+import { AppendQueue, type QueueOwner } from "./append-queue.js";
+import type { AppendMark, AtomicAction, AtomicLog, AtomicScope } from "./atomic-action.js";
 import type { BuilderPool } from "./builder-pool.js";
+import type { CompactedFile } from "./compaction.js";
+import {
+  type CompactionResult,
+  LogMaintenance,
+  type MaintainedLog,
+  type RetentionResult,
+} from "./log-maintenance.js";
 import { offsetAtTime, type ReadableLog, readBatches } from "./log-reader.js";
-import { PendingAppend } from "./pending-append.js";
-import { batchSizeAt, LAST_OFFSET_DELTA_AT } from "./record-batch.js";
+import { refreshSegments } from "./log-refresh.js";
+import type { PendingAppend } from "./pending-append.js";
 import type { EncodedHeaders } from "./record-headers.js";
+import type { Retention } from "./retention.js";
 import { Segment } from "./segment.js";
 import type { SegmentPool } from "./segment-pool.js";
-import { closed, offsetOutOfRange, storageFailed } from "./storage-errors.js";
+import { closed, diskFull, isOutOfSpace, offsetOutOfRange, storageFailed } from "./storage-errors.js";
 import type { StoredBatch } from "./stored-batch.js";
 import type { LogTail } from "./tail-cache.js";
 
@@ -28,18 +36,10 @@ export interface LogOptions {
   readonly retention?: Retention;
   /** Whether {@link Log.compact} may run: only the last record of each key matters. @default false */
   readonly compact?: boolean;
+  /** For how long compaction keeps a record without a value, which says that its key is gone. @default 24 hours */
+  readonly tombstoneAgeMs?: number;
   /** Above this, appends are refused with TOO_MANY_PENDING. @default 64 MiB */
   readonly pendingBytesMax?: number;
-}
-
-/** Whole segments are deleted from the front, as long as what is left still fulfils each bound. */
-export interface Retention {
-  /** Records older than this are not needed. */
-  readonly ageMs?: number;
-  /** So many of the last bytes are kept at least. */
-  readonly bytes?: number;
-  /** So many of the last records are kept at least. */
-  readonly count?: number;
 }
 
 /** Who commits what is appended to a log. */
@@ -64,10 +64,10 @@ export interface LogEnvironment {
 const BATCH_BYTES_MAX = 1024 * 1024;
 const SEGMENT_BYTES = 64 * 1024 * 1024;
 const PENDING_BYTES_MAX = 64 * 1024 * 1024;
-/** How much more than the last batch the next builder is given room for. */
-const BATCH_GROWTH = 1.25;
+const TOMBSTONE_AGE_MS = 24 * 60 * 60 * 1000;
+const NOTHING_DELETED: RetentionResult = { deletedRecords: 0, deletedBytes: 0 };
 
-export class Log implements AtomicLog, ReadableLog {
+export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
   readonly name: string;
   readonly options: LogOptions;
   /**
@@ -82,28 +82,24 @@ export class Log implements AtomicLog, ReadableLog {
   /** In the order of their offsets, the active one last. Never empty. */
   readonly segments: Segment[];
   readonly tail: LogTail;
+  readonly appends: AppendQueue;
   /** Who commits what is appended; undefined when the store is read-only. Changes while no append is pending. */
   committer: LogCommitter | undefined;
-  /** Whether the committer knows that appends are pending. */
-  isQueued: boolean;
   /** Where the log returns when nothing is pending: an atomic action may hand it to another committer. */
   readonly home: LogCommitter | undefined;
+  /** Whether the committer knows that appends are pending. */
+  isQueued: boolean;
   /** Set when nothing works any more: a failed write or sync, a closed store, a deleted log. */
   failure: BrokerError | undefined;
   /** Set when nothing more may be appended, while what is pending is still being committed. */
   private refusal: BrokerError | undefined;
+  private readonly maintenance: LogMaintenance;
+  private refreshing: Promise<void> | undefined;
   private startOffset: number;
   private endOffset: number;
   private totalBytes: number;
-  private readonly batchBytesMax: number;
-  private readonly pendingBytesMax: number;
-  /** Not yet taken, oldest first. Only the last one may still be joined: then it is `open`. */
-  private queue: PendingAppend[];
-  private open: PendingAppend | undefined;
-  /** The closed ones in the queue and those being committed. */
-  private pendingBytes: number;
-  private lastBatchBytes: number;
-  private joinedScope: unknown;
+  /** The atomic action that was entered last. */
+  private joinedAction: AtomicAction<Log> | undefined;
 
   constructor(
     name: string,
@@ -123,21 +119,20 @@ export class Log implements AtomicLog, ReadableLog {
     this.environment = environment;
     this.segments = segments;
     this.tail = tail;
+    const batchBytesMax = Math.min(BATCH_BYTES_MAX, this.segmentBytesMax);
+    const pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
+    this.appends = new AppendQueue(this, environment.builders, batchBytesMax, pendingBytesMax);
     this.committer = committer;
     this.home = committer;
     this.isQueued = false;
     this.failure = undefined;
     this.refusal = undefined;
+    this.maintenance = new LogMaintenance(this);
+    this.refreshing = undefined;
     this.startOffset = segments[0]!.baseOffset;
     this.endOffset = segments.at(-1)!.nextOffset;
     this.totalBytes = segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
-    this.pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
-    this.batchBytesMax = Math.min(BATCH_BYTES_MAX, this.segmentBytesMax, this.pendingBytesMax);
-    this.queue = [];
-    this.open = undefined;
-    this.pendingBytes = 0;
-    this.lastBatchBytes = 0;
-    this.joinedScope = undefined;
+    this.joinedAction = undefined;
   }
 
   /** The first kept offset. It may lie in the middle of a segment until the log is opened again. */
@@ -164,10 +159,10 @@ export class Log implements AtomicLog, ReadableLog {
   }
 
   /**
-   * Takes the record into the pending batch and rings the committer. Throws at once: STORAGE_FAILED, CLOSED,
-   * READ_ONLY, TOO_MANY_PENDING, MESSAGE_TOO_LARGE.
+   * Takes the record into the pending batch and rings the committer. `timestampMs` is whole. Throws at once:
+   * STORAGE_FAILED, CLOSED, READ_ONLY, TOO_MANY_PENDING, MESSAGE_TOO_LARGE.
    *
-   * Hot: every message. Nothing is allocated but for the first record of a batch.
+   * Hot: every message.
    */
   append(
     timestampMs: number,
@@ -176,13 +171,9 @@ export class Log implements AtomicLog, ReadableLog {
     headers: EncodedHeaders,
   ): PendingAppend {
     const action = this.environment.scope.current;
-    if (action !== undefined && this.joinedScope !== action) this.#enter();
-    const pending = this.open ?? this.#openBatch();
-    const builder = pending.builder!;
-    builder.append(timestampMs, key, value, headers);
-    pending.recordCount = builder.recordCount;
+    if (action !== undefined && this.joinedAction !== action) this.#enter(action);
+    const pending = this.appends.append(timestampMs, key, value, headers);
     if (action !== undefined) action.add(pending);
-    if (builder.sizeBytes >= this.batchBytesMax) this.#closeBatch();
     return pending;
   }
 
@@ -192,13 +183,8 @@ export class Log implements AtomicLog, ReadableLog {
    */
   appendEncoded(batches: Buffer): PendingAppend {
     const action = this.environment.scope.current;
-    if (action !== undefined && this.joinedScope !== action) this.#enter();
-    this.#closeBatch();
-    this.#checkAppend();
-    const pending = new PendingAppend(undefined, Buffer.from(batches));
-    pending.recordCount = countOffsets(batches);
-    this.pendingBytes += pending.sizeBytes;
-    this.#enqueue(pending);
+    if (action !== undefined && this.joinedAction !== action) this.#enter(action);
+    const pending = this.appends.appendEncoded(batches);
     if (action !== undefined) action.add(pending);
     return pending;
   }
@@ -225,37 +211,66 @@ export class Log implements AtomicLog, ReadableLog {
     return offsetAtTime(this, timestampMs);
   }
 
-  /** Deletes whole segments below `offset` and moves the start of the log to it, in this process at once. */
+  /**
+   * Moves the start of the log to `offset`, in this process at once, and deletes the segments that lie wholly before
+   * it. When the log is opened again it begins with the first segment that is left.
+   */
   async deleteBefore(offset: number): Promise<void> {
     this.checkWritable();
-    if (offset > this.endOffset) throw this.outOfRange(offset);
-    if (offset <= this.startOffset) return;
-    const removed = this.cutFront(offset);
-    this.onCommit?.(this);
-    await removeSegments(removed);
+    if (offset > this.endOffset) throw this.#outOfRange(offset);
+    if (offset > this.startOffset) await this.maintenance.deleteBefore(offset);
   }
 
-  // ---- for log/ only ----
+  /** Deletes the segments that the log's retention does not need. `nowMs` is the wall clock. */
+  async enforceRetention(nowMs: number): Promise<RetentionResult> {
+    this.checkWritable();
+    const { retention } = this.options;
+    return retention === undefined ? NOTHING_DELETED : this.maintenance.enforceRetention(retention, nowMs);
+  }
+
+  /**
+   * Leaves only the last record of each key in the sealed segments; every record keeps its offset. NOT_SUPPORTED
+   * when the log was opened without `compact`.
+   */
+  async compact(): Promise<CompactionResult> {
+    this.checkWritable();
+    if (this.options.compact)
+      return this.maintenance.compact(this.options.tombstoneAgeMs ?? TOMBSTONE_AGE_MS);
+    throw new BrokerError("NOT_SUPPORTED", `Log ${this.name} was opened without \`compact\`.`, {
+      log: this.name,
+    });
+  }
+
+  /** In a read-only store: takes in what the owner appended and deleted since. Elsewhere there is nothing to do. */
+  async refresh(): Promise<void> {
+    this.checkUsable();
+    if (!this.isReadOnly) return;
+    this.refreshing ??= this.#refresh().finally(() => {
+      this.refreshing = undefined;
+    });
+    await this.refreshing;
+  }
+
+  // For log/ only, from here on.
 
   get activeSegment(): Segment {
     return this.segments[this.segments.length - 1]!;
+  }
+
+  get isReadOnly(): boolean {
+    return this.home === undefined;
   }
 
   get segmentBytesMax(): number {
     return this.options.segmentBytes ?? SEGMENT_BYTES;
   }
 
-  get isPending(): boolean {
-    return this.queue.length > 0;
-  }
-
-  /** Whether something pending must be committed together with other logs. */
-  get isInUnit(): boolean {
-    return this.queue.some((pending) => pending.unit !== undefined);
-  }
-
   nowMs(): number {
     return this.environment.clock.nowMs();
+  }
+
+  tellListener(): void {
+    this.onCommit?.(this);
   }
 
   checkUsable(): void {
@@ -264,45 +279,24 @@ export class Log implements AtomicLog, ReadableLog {
 
   checkWritable(): void {
     this.checkUsable();
-    if (this.committer === undefined) {
-      throw new BrokerError("READ_ONLY", `Log ${this.name} is opened for reading only.`, { log: this.name });
-    }
+    if (this.committer !== undefined) return;
+    throw new BrokerError("READ_ONLY", `Log ${this.name} is opened for reading only.`, { log: this.name });
+  }
+
+  checkAppendable(): void {
+    this.checkWritable();
+    if (this.refusal !== undefined) throw this.refusal;
   }
 
   checkReadable(offset: number): void {
     this.checkUsable();
-    if (!(offset >= this.startOffset && offset <= this.endOffset)) throw this.outOfRange(offset);
+    if (!(offset >= this.startOffset && offset <= this.endOffset)) throw this.#outOfRange(offset);
   }
 
-  outOfRange(offset: number): BrokerError {
-    return offsetOutOfRange(this.name, offset, this.startOffset, this.endOffset);
-  }
-
-  /** What waits to be committed at this moment. */
-  pendingAppends(): readonly PendingAppend[] {
-    return [...this.queue];
-  }
-
-  /** Takes what is committed next: about `bytesMax`, at least one append, and every append that is in a unit. */
-  take(bytesMax: number): readonly PendingAppend[] {
-    let count = 0;
-    let sizeBytes = 0;
-    for (let i = 0; i < this.queue.length; i += 1) {
-      const pending = this.queue[i]!;
-      sizeBytes += pending.builder?.sizeBytes ?? pending.sizeBytes;
-      if (count === 0 || sizeBytes <= bytesMax || pending.unit !== undefined) count = i + 1;
-    }
-    if (count === this.queue.length) this.#closeBatch();
-    const taken = this.queue.splice(0, count);
-    // The first append of a batch may have thrown, for want of memory for example.
-    const appends = taken.filter((pending) => pending.recordCount > 0);
-    if (appends.length < taken.length) this.settled(taken.filter((pending) => pending.recordCount === 0));
-    return appends;
-  }
-
-  /** The appends were answered, one way or the other. */
-  settled(appends: readonly PendingAppend[]): void {
-    for (const pending of appends) this.pendingBytes -= pending.sizeBytes;
+  ring(): void {
+    if (this.isQueued) return;
+    this.isQueued = true;
+    this.committer!.ring(this);
   }
 
   /** Whether the next commit of so many bytes and offsets needs a segment of its own. */
@@ -317,27 +311,34 @@ export class Log implements AtomicLog, ReadableLog {
     return this.nowMs() - active.startedMs >= segmentAgeMs;
   }
 
-  /**
-   * Seals the active segment and starts the next. Only between commits of this log. For want of space the error is
-   * the system's, and it may be tried again; STORAGE_FAILED is final.
-   */
-  async roll(): Promise<void> {
+  /** Seals the active segment and starts the next. Only between commits of this log. Why it failed, if it did. */
+  async roll(): Promise<BrokerError | undefined> {
     const active = this.activeSegment;
-    if (!active.isSealed) await finalUnlessDone(active.path, () => active.seal());
-    const next = new Segment(this.files, this.environment.segments, this.directory, this.endOffset);
-    await next.create();
-    await finalUnlessDone(this.directory, () => this.files.syncDirectory(this.directory));
-    this.segments.push(next);
+    try {
+      if (!active.isSealed) await finalUnlessDone(active.path, () => active.seal());
+      const next = new Segment(this.files, this.environment.segments, this.directory, this.endOffset);
+      await next.create();
+      await finalUnlessDone(this.directory, () => this.files.syncDirectory(this.directory));
+      this.segments.push(next);
+      return undefined;
+    } catch (error) {
+      if (isOutOfSpace(error)) return diskFull(this.directory, 0, error);
+      return this.failBy(active.path, "Starting a new segment", error);
+    }
+  }
+
+  async rollBetweenCommits(isNeeded: () => boolean): Promise<BrokerError | undefined> {
+    return this.home!.exclusive(async () => {
+      return this.failure === undefined && isNeeded() ? this.roll() : undefined;
+    });
   }
 
   /** Records up to `nextOffset` are readable. */
   advance(nextOffset: number, sizeBytes: number): void {
     this.endOffset = nextOffset;
     this.totalBytes += sizeBytes;
-    this.lastBatchBytes = sizeBytes;
   }
 
-  /** Makes `offset` the start of the log, and returns the segments that have left it by that. */
   cutFront(offset: number): Segment[] {
     let whole = 0;
     while (whole < this.segments.length - 1 && this.segments[whole + 1]!.baseOffset <= offset) whole += 1;
@@ -348,24 +349,37 @@ export class Log implements AtomicLog, ReadableLog {
     return removed;
   }
 
+  replaceSegment(old: Segment, compacted: Segment | undefined): void {
+    const at = this.segments.indexOf(old);
+    if (at === -1) return;
+    if (compacted === undefined) this.segments.splice(at, 1);
+    else this.segments[at] = compacted;
+    this.totalBytes += (compacted?.sizeBytes ?? 0) - old.sizeBytes;
+    this.tail.dropBefore(old.nextOffset);
+    void old.retire();
+  }
+
+  compactedSegment(old: Segment, file: CompactedFile): Segment {
+    const segment = new Segment(this.files, this.environment.segments, this.directory, old.baseOffset);
+    segment.isSealed = true;
+    segment.nextOffset = old.nextOffset;
+    segment.sizeBytes = file.sizeBytes;
+    segment.syncedBytes = file.sizeBytes;
+    segment.recordCount = file.recordCount;
+    return segment;
+  }
+
   /** Ends appending; what is pending will still be committed. */
   refuse(error: BrokerError): void {
-    this.#closeBatch();
+    this.appends.closeBatch();
     this.refusal = error;
   }
 
-  /** Ends the log: everything pending fails, and everything from here on. What was in a unit takes it along. */
+  /** Ends the log: everything pending fails, and everything from here on. */
   fail(error: BrokerError): void {
     if (this.failure !== undefined) return;
     this.failure = error;
-    const queue = this.queue;
-    this.queue = [];
-    this.open = undefined;
-    this.pendingBytes = 0;
-    for (const pending of queue) {
-      if (pending.unit !== undefined && error.code === "STORAGE_FAILED") pending.unit.root.broken ??= error;
-      pending.fail(error);
-    }
+    this.appends.fail(error, error.code === "STORAGE_FAILED");
     this.tail.clear();
   }
 
@@ -378,70 +392,33 @@ export class Log implements AtomicLog, ReadableLog {
   /** Ends the log in good order. Resolves when its files are closed. */
   async close(what: string): Promise<void> {
     this.fail(closed(what));
+    await this.maintenance.idle();
     await Promise.all(this.segments.map((segment) => segment.retire()));
   }
 
   mark(): AppendMark {
-    const { queue, pendingBytes, open } = this;
-    return {
-      queueLength: queue.length,
-      queuedBytes: pendingBytes,
-      open,
-      openUnit: open?.unit,
-      builder: open?.builder?.mark(),
-    };
+    return this.appends.mark();
   }
 
   rewind(mark: AppendMark, error: BrokerError): void {
-    if (this.failure !== undefined) return;
-    for (const pending of this.queue.splice(mark.queueLength)) pending.fail(error);
-    this.pendingBytes = mark.queuedBytes;
-    this.open = mark.open;
-    if (mark.open === undefined) return;
-    mark.open.builder!.rewind(mark.builder!);
-    mark.open.recordCount = mark.builder!.recordCount;
-    mark.open.unit = mark.openUnit;
+    if (this.failure === undefined) this.appends.rewind(mark, error);
   }
 
-  #enter(): void {
-    const action = this.environment.scope.current!;
-    this.joinedScope = action;
+  async #refresh(): Promise<void> {
+    if (!(await refreshSegments(this, this.environment.segments))) return;
+    this.startOffset = Math.max(this.startOffset, this.segments[0]!.baseOffset);
+    this.endOffset = this.activeSegment.nextOffset;
+    this.totalBytes = this.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
+    this.tellListener();
+  }
+
+  #enter(action: AtomicAction<Log>): void {
+    this.joinedAction = action;
     action.enter(this);
   }
 
-  #checkAppend(): void {
-    this.checkWritable();
-    if (this.refusal !== undefined) throw this.refusal;
-    if (this.pendingBytes < this.pendingBytesMax) return;
-    throw new BrokerError(
-      "TOO_MANY_PENDING",
-      `Log ${this.name} has ${this.pendingBytes} bytes that are not committed yet, and may have ${this.pendingBytesMax}. Wait for earlier appends.`,
-      { log: this.name, pendingBytes: this.pendingBytes, pendingBytesMax: this.pendingBytesMax },
-    );
-  }
-
-  #openBatch(): PendingAppend {
-    this.#checkAppend();
-    const expectedBytes = Math.min(Math.ceil(this.lastBatchBytes * BATCH_GROWTH), this.batchBytesMax);
-    const pending = new PendingAppend(this.environment.builders.take(expectedBytes), undefined);
-    this.open = pending;
-    this.#enqueue(pending);
-    return pending;
-  }
-
-  #closeBatch(): void {
-    const pending = this.open;
-    if (pending === undefined) return;
-    this.open = undefined;
-    pending.sizeBytes = pending.builder!.sizeBytes;
-    this.pendingBytes += pending.sizeBytes;
-  }
-
-  #enqueue(pending: PendingAppend): void {
-    this.queue.push(pending);
-    if (this.isQueued) return;
-    this.isQueued = true;
-    this.committer!.ring(this);
+  #outOfRange(offset: number): BrokerError {
+    return offsetOutOfRange(this.name, offset, this.startOffset, this.endOffset);
   }
 }
 
@@ -452,21 +429,4 @@ async function finalUnlessDone(path: string, action: () => Promise<void>): Promi
   } catch (error) {
     throw storageFailed(path, "Syncing", error);
   }
-}
-
-/** Removes segments that have left their log, oldest first. */
-export async function removeSegments(segments: readonly Segment[]): Promise<void> {
-  for (const segment of segments) {
-    // Its readers keep it open as long as they need it.
-    void segment.retire();
-    await segment.remove();
-  }
-}
-
-function countOffsets(batches: Buffer): number {
-  let count = 0;
-  for (let at = 0; at < batches.length; at += batchSizeAt(batches, at)) {
-    count += readInt32(batches, at + LAST_OFFSET_DELTA_AT) + 1;
-  }
-  return count;
 }

@@ -5,6 +5,7 @@ import { INDEX_INTERVAL_BYTES, SegmentIndex } from "./segment-index.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { SegmentScan } from "./segment-scan.js";
 import type { StoredBatch } from "./stored-batch.js";
+import { removeIfThere } from "./write-file.js";
 
 /** Positions in a segment are 32-bit in its index, and so are offsets relative to its base. */
 const POSITION_MAX = 0x7fffffff;
@@ -141,15 +142,13 @@ export class Segment {
 
   /** Removes the files. Readers that have it open read on. */
   async remove(): Promise<void> {
-    await this.files.remove(this.path);
+    await removeIfThere(this.files, this.path);
     await this.removeIndexFiles();
   }
 
   async removeIndexFiles(): Promise<void> {
-    for (const suffix of [".index", ".timeindex"]) {
-      const path = this.pathWithoutSuffix + suffix;
-      if (await this.files.exists(path)) await this.files.remove(path);
-    }
+    await removeIfThere(this.files, `${this.pathWithoutSuffix}.index`);
+    await removeIfThere(this.files, `${this.pathWithoutSuffix}.timeindex`);
   }
 
   /** Whether a commit of so many bytes and offsets fits the format's limits behind what is here. */

@@ -1,6 +1,7 @@
 // Writing all of something: a write may take fewer bytes than it was given.
 
 import type { Files, OpenFile } from "../io/io.js";
+import { isMissing } from "./storage-errors.js";
 
 /** Writes all of `bytes` at `position`. */
 export async function writeFully(file: OpenFile, bytes: Uint8Array, position: number): Promise<void> {
@@ -18,7 +19,7 @@ export async function writeFully(file: OpenFile, bytes: Uint8Array, position: nu
  */
 export async function writeFileWhole(files: Files, path: string, bytes: Uint8Array): Promise<void> {
   const temporary = `${path}${TEMPORARY_SUFFIX}`;
-  if (await files.exists(temporary)) await files.remove(temporary);
+  await removeIfThere(files, temporary);
   const file = await files.open(temporary, "create");
   try {
     await writeFully(file, bytes, 0);
@@ -27,6 +28,14 @@ export async function writeFileWhole(files: Files, path: string, bytes: Uint8Arr
     await file.close();
   }
   await files.rename(temporary, path);
+}
+
+export async function removeIfThere(files: Files, path: string): Promise<void> {
+  try {
+    await files.remove(path);
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
 }
 
 /** Ends the names of files that are not complete. Whatever opens a folder may remove them. */
