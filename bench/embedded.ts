@@ -1,0 +1,108 @@
+// `bench embedded`: measures every engine in every shape, one after the other, and reports.
+
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { measureDisk } from "./disk-baseline.js";
+import { durableEngines, memoryEngines } from "./engines/index.js";
+import type { Timing } from "./measured-window.js";
+import { installPeers } from "./peers.js";
+import { formatReport } from "./report.js";
+import { endRows, measureRow, type Row, type Shape } from "./row.js";
+
+export interface EmbeddedOptions {
+  readonly engines: readonly string[] | undefined;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  /** Where the engines keep their data. The disk below it is what is measured. */
+  readonly directory: string;
+  readonly json: boolean;
+}
+
+/** The object that `--json` prints. */
+export interface EmbeddedReport {
+  readonly rows: readonly Row[];
+  readonly diskBytesPerSecond: number;
+}
+
+const DURABLE_SHAPES: readonly Shape[] = [
+  { queues: 1, depth: 1 },
+  { queues: 1, depth: 100 },
+  { queues: 1, depth: 1000 },
+  { queues: 100, depth: 1000 },
+];
+const MEMORY_SHAPES: readonly Shape[] = [{ queues: 1, depth: 1000 }];
+/** The disk is measured before each group of rows and at the end, because on a shared machine its rate moves. */
+const DISK_SAMPLE_MS = 400;
+
+/** Sets the exit code to 1 when an engine failed; the rows of the others are reported all the same. */
+export async function benchEmbedded(options: EmbeddedOptions): Promise<void> {
+  const plan = planRows(options.engines);
+  if (plan.some(({ engine }) => !engine.startsWith("omnibus"))) installPeers();
+  mkdirSync(options.directory, { recursive: true });
+  const directory = mkdtempSync(join(options.directory, "run-"));
+  endOnSignals(directory);
+  try {
+    const report = await measureAll(plan, options, directory);
+    process.stdout.write(`${options.json ? JSON.stringify(report) : formatReport(report)}\n`);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+interface PlannedRow {
+  readonly engine: string;
+  readonly shape: Shape;
+}
+
+/** Shape by shape, so that the rows which are compared were measured next to each other. */
+function planRows(engines: readonly string[] | undefined): PlannedRow[] {
+  const isWanted = ({ engine }: PlannedRow) => engines === undefined || engines.includes(engine);
+  const rowsOf = (shapes: readonly Shape[], names: readonly { name: string }[]) =>
+    shapes.flatMap((shape) => names.map(({ name }) => ({ engine: name, shape })));
+  return [...rowsOf(DURABLE_SHAPES, durableEngines), ...rowsOf(MEMORY_SHAPES, memoryEngines)].filter(
+    isWanted,
+  );
+}
+
+async function measureAll(
+  plan: readonly PlannedRow[],
+  options: EmbeddedOptions,
+  directory: string,
+): Promise<EmbeddedReport> {
+  const timing: Timing = { warmUpMs: options.warmUpSeconds * 1000, measureMs: options.seconds * 1000 };
+  const rows: Row[] = [];
+  const diskSamples: number[] = [];
+  for (const [index, { engine, shape }] of plan.entries()) {
+    if (shape !== plan[index - 1]?.shape) diskSamples.push(measureDisk(directory, DISK_SAMPLE_MS));
+    const title = `${engine}, ${shape.queues} queue(s), ${shape.depth} in flight`;
+    process.stderr.write(`[${index + 1}/${plan.length}] ${title} ... `);
+    try {
+      const row = await measureRow(engine, shape, timing, directory);
+      rows.push(row);
+      process.stderr.write(`${Math.round(row.handledPerSecond)} handled a second\n`);
+    } catch (error) {
+      process.stderr.write(`failed: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode = 1;
+    }
+  }
+  diskSamples.push(measureDisk(directory, DISK_SAMPLE_MS));
+  return { rows, diskBytesPerSecond: median(diskSamples) };
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
+
+/** Rows end their own servers when they are asked to end; then only the data is left to remove. */
+function endOnSignals(directory: string): void {
+  let isEnding = false;
+  const end = async () => {
+    if (isEnding) return;
+    isEnding = true;
+    await endRows();
+    rmSync(directory, { recursive: true, force: true });
+    process.exit(130);
+  };
+  process.on("SIGINT", end);
+  process.on("SIGTERM", end);
+}

@@ -1,0 +1,42 @@
+// `npm run bench`: the benchmarks' command line.
+
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { benchEmbedded } from "./embedded.js";
+import { durableEngines, memoryEngines } from "./engines/index.js";
+import { projectRoot } from "./peers.js";
+
+const engineNames = [...durableEngines, ...memoryEngines].map(({ name }) => name);
+
+const program = new Command("npm run bench --")
+  .description(
+    "Benchmarks that compare Omnibus with its peers, side by side in one run. See bench/README.md.",
+  )
+  .showHelpAfterError();
+
+program
+  .command("embedded")
+  .description("the embedded engine beside BullMQ on Redis and a queue on SQLite")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--engines <names>", `only these, comma-separated: ${engineNames.join(", ")}`, parseEngines)
+  .option("--seconds <n>", "how long each phase is measured", parseSeconds, 3)
+  .option("--warm-up <n>", "seconds before each measured phase", parseSeconds, 1)
+  .option("--directory <path>", "where the engines keep their data", join(projectRoot, ".cache", "bench"))
+  .action((options) => benchEmbedded({ ...options, warmUpSeconds: options.warmUp }));
+
+function parseEngines(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names) {
+    if (!engineNames.includes(name)) throw new InvalidArgumentError(`There is no engine "${name}".`);
+  }
+  return names;
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(seconds > 0 && seconds <= 600)) throw new InvalidArgumentError("It must be between 0 and 600.");
+  return seconds;
+}
+
+if (process.argv.length === 2) program.help();
+await program.parseAsync();
