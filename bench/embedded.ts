@@ -2,12 +2,13 @@
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { endProcesses } from "./ask-process.js";
 import { measureDisk } from "./disk-baseline.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import type { Timing } from "./measured-window.js";
 import { installPeers } from "./peers.js";
 import { formatReport } from "./report.js";
-import { endRows, measureRow, type Row, type Shape } from "./row.js";
+import { measureRow, type Row, type Shape } from "./row.js";
 
 export interface EmbeddedOptions {
   readonly engines: readonly string[] | undefined;
@@ -95,14 +96,11 @@ function median(values: readonly number[]): number {
 
 /** Rows end their own servers when they are asked to end; then only the data is left to remove. */
 function endOnSignals(directory: string): void {
-  let isEnding = false;
   const end = async () => {
-    if (isEnding) return;
-    isEnding = true;
-    await endRows();
+    await endProcesses();
     rmSync(directory, { recursive: true, force: true });
     process.exit(130);
   };
-  process.on("SIGINT", end);
-  process.on("SIGTERM", end);
+  process.once("SIGINT", end);
+  process.once("SIGTERM", end);
 }

@@ -2,10 +2,12 @@
 
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { benchAllocations } from "./allocations.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
 
+const dataDirectory = join(projectRoot, ".cache", "bench");
 const engineNames = [...durableEngines, ...memoryEngines].map(({ name }) => name);
 
 const program = new Command("npm run bench --")
@@ -21,8 +23,15 @@ program
   .option("--engines <names>", `only these, comma-separated: ${engineNames.join(", ")}`, parseEngines)
   .option("--seconds <n>", "how long each phase is measured", parseSeconds, 3)
   .option("--warm-up <n>", "seconds before each measured phase", parseSeconds, 1)
-  .option("--directory <path>", "where the engines keep their data", join(projectRoot, ".cache", "bench"))
+  .option("--directory <path>", "where the engines keep their data", dataDirectory)
   .action((options) => benchEmbedded({ ...options, warmUpSeconds: options.warmUp }));
+
+program
+  .command("allocations")
+  .description("bytes that Omnibus allocates per message on publish, store, deliver and settle")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--directory <path>", "where the queue is kept while it is measured", dataDirectory)
+  .action(benchAllocations);
 
 function parseEngines(text: string): string[] {
   const names = text.split(",").map((name) => name.trim());
