@@ -14,7 +14,6 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
-/** An engine that makes no progress for this long has lost something. */
 const STALL_MS = 30_000;
 /** Publishing alone stops here even before its time: the backlog has to be consumed again. */
 const BACKLOG_MAX = 3_000_000;
@@ -24,6 +23,7 @@ export class Load implements DeliverySink {
   readonly #session: EngineSession;
   readonly #lanes: Lane[] = [];
   readonly #depth: number;
+  readonly #stallMs: number;
   readonly #batch: number;
   /** One latency in so many is kept, so that keeping them does not become the load. */
   readonly #sampleMask: number;
@@ -36,8 +36,16 @@ export class Load implements DeliverySink {
   #error: Error | undefined;
   #wake: (() => void) | undefined;
 
-  constructor(engine: BenchEngine, session: EngineSession, queues: number, depth: number) {
+  /** `depth` is per queue. An engine that makes no progress for `stallMs` has lost something. */
+  constructor(
+    engine: BenchEngine,
+    session: EngineSession,
+    queues: number,
+    depth: number,
+    stallMs = STALL_MS,
+  ) {
     this.#engine = engine;
+    this.#stallMs = stallMs;
     this.#session = session;
     this.#depth = depth;
     this.#batch = Math.min(depth, engine.publishBatch(depth));
@@ -152,7 +160,7 @@ export class Load implements DeliverySink {
     const watchdog = setInterval(() => {
       if (seenProgress === this.#durable + this.#acked) this.failed(new Error(this.#describeStall()));
       seenProgress = this.#durable + this.#acked;
-    }, STALL_MS);
+    }, this.#stallMs);
     try {
       await new Promise<void>((resolve, reject) => {
         this.#wake = () => {
@@ -175,7 +183,7 @@ export class Load implements DeliverySink {
       handled += lane.handled;
     }
     const counts = `${published} published, ${this.#durable} of them confirmed, ${handled} handled, ${this.#acked} acknowledged`;
-    return `nothing moved for ${STALL_MS / 1000} s: ${counts}`;
+    return `nothing moved for ${this.#stallMs} ms: ${counts}`;
   }
 
   #assertAllHandled(): void {

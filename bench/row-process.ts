@@ -26,7 +26,8 @@ function endWith(close: () => Promise<void>): void {
     if (isEnding) return;
     isEnding = true;
     setTimeout(() => process.exit(ENDED), CLOSE_MS);
-    close().finally(() => process.exit(ENDED));
+    const exit = () => process.exit(ENDED);
+    close().then(exit, exit);
   };
   process.on("SIGINT", end);
   process.on("SIGTERM", end);

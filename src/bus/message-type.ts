@@ -28,11 +28,14 @@ export interface CommandType<In = unknown, Out = In> extends MessageType<In, Out
   readonly queue: string;
 }
 
+/** A codec that takes what is sent. What it reads is checked by the schema, so its type does not matter here. */
+type CodecOf<In> = Pick<Codec<In>, "contentType" | "encode"> & Pick<Codec<unknown>, "decode">;
+
 interface TypeOptions<In, Out> {
   /** Checks payloads when they are sent and when they are received, and gives them their types. */
   readonly schema?: Schema<In, Out>;
   /** How payloads become bytes. @default json */
-  readonly codec?: Codec<never>;
+  readonly codec?: CodecOf<In>;
   /** Messages with equal keys keep their order. */
   readonly key?: (value: NoInfer<In>) => string;
 }
