@@ -33,7 +33,7 @@ export interface DeliveryHolder {
 export interface DeliverySettler {
   settle(delivery: Delivery): void;
   retry(delivery: Delivery, options: NackOptions): void;
-  release(delivery: Delivery): void;
+  release(delivery: Delivery, delayMs: number): void;
   moveToDeadLetters(delivery: Delivery, reason: DeadLetterReason, error: string): Promise<void>;
 }
 
@@ -97,10 +97,10 @@ export class Delivery {
     this.consumer.dispatcher.retry(this, options);
   }
 
-  /** Gives the message back untried: it does not count as an attempt. */
-  release(): void {
+  /** Gives the message back untried: it does not count as an attempt. It is handed out again after `delayMs`. */
+  release(delayMs = 0): void {
     this.#end();
-    this.consumer.dispatcher.release(this);
+    this.consumer.dispatcher.release(this, delayMs);
   }
 
   /** Moves the message to the dead letters. Resolves when it is there; it stays in flight until then. */

@@ -26,6 +26,8 @@ export interface DispatcherOptions {
   readonly inFlightMax: number;
   /** What consumers use that do not say otherwise. */
   readonly attemptsMax: number;
+  /** Messages for which it says no are passed over as settled. Undefined: all are wanted. */
+  readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
   /** Messages older than this are expired; undefined for no limit. */
   readonly ageMaxMs: number | undefined;
   /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
@@ -164,8 +166,10 @@ export class Dispatcher implements ConsumerOwner {
     this.#ended();
   }
 
-  release(delivery: Delivery): void {
-    delivery.state.giveBack(delivery.record.offset, undefined);
+  release(delivery: Delivery, delayMs: number): void {
+    const { state, record } = delivery;
+    if (delayMs > 0) state.holdUntil(record, this.#options.clock.nowMs() + delayMs, undefined, false);
+    else state.giveBack(record.offset, undefined);
     this.#ended();
   }
 
@@ -275,6 +279,11 @@ export class Dispatcher implements ConsumerOwner {
     consumer: Consumer,
     nowMs: number,
   ): boolean {
+    if (this.#options.isWanted?.(record) === false) {
+      state.settle(record);
+      this.#ended();
+      return true;
+    }
     if (state.verdict === "expired" || this.#isTooOld(record, nowMs)) {
       this.counters.expired += 1;
       this.#buryInBackground(record, state, "expired", "its time was over before it could be delivered");

@@ -79,6 +79,8 @@ export const TOPIC_DEFAULTS: TopicOptions = {
 export interface SubscriptionOptions {
   /** Where a subscription that is new begins: at what is published from now on, or at the first message kept. */
   readonly from: "new" | "beginning";
+  /** Patterns of the subjects that it is for; all when empty. Asking for more adds to those that were asked for before. */
+  readonly subjects: readonly string[];
   readonly inFlightMax: number;
   readonly attemptsMax: number;
   readonly deadLetter: boolean;
@@ -86,6 +88,7 @@ export interface SubscriptionOptions {
 
 export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
   from: "new",
+  subjects: [],
   inFlightMax: 10_000,
   attemptsMax: 5,
   deadLetter: true,
@@ -126,6 +129,8 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return oneOf(DURABILITIES, value);
     case "from":
       return oneOf(["new", "beginning"], value);
+    case "subjects":
+      return Array.isArray(value) ? undefined : "give a list of subject patterns";
     case "deadLetter":
     case "compact":
       return typeof value === "boolean" ? undefined : "give true or false";

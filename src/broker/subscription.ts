@@ -1,39 +1,52 @@
 // A durable, named cursor over a topic: its consumers together get each of its messages once.
 
+import type { SubscriptionDefinition } from "./catalog.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { SubscriptionOptions } from "./limits.js";
+import type { SubjectFilter } from "./subject-filter.js";
 
 export class Subscription {
   readonly kind = "subscription";
-  readonly topic: string;
-  readonly group: string;
-  /** Unique for ever: part of the names of what is stored. */
-  readonly id: number;
-  readonly options: SubscriptionOptions;
+  readonly definition: SubscriptionDefinition;
   readonly dispatcher: Dispatcher;
+  /** Grows when more subjects are asked for. */
+  readonly filter: SubjectFilter;
   /** Messages that come back to this group alone: its replayed dead letters. Made when first needed. */
   returns: DeliveryState | undefined = undefined;
 
   constructor(
-    topic: string,
-    group: string,
-    id: number,
-    options: SubscriptionOptions,
+    definition: SubscriptionDefinition,
     dispatcher: Dispatcher,
+    filter: SubjectFilter,
     states: readonly DeliveryState[],
   ) {
-    this.topic = topic;
-    this.group = group;
-    this.id = id;
-    this.options = options;
+    this.definition = definition;
     this.dispatcher = dispatcher;
+    this.filter = filter;
     dispatcher.states.push(...states);
   }
 
   /** `topic/group`: how it is called in statistics, errors and dead letters. */
   get name(): string {
     return this.dispatcher.name;
+  }
+
+  get topic(): string {
+    return this.definition.topic;
+  }
+
+  get group(): string {
+    return this.definition.group;
+  }
+
+  /** Unique for ever: part of the names of what is stored. */
+  get id(): number {
+    return this.definition.id;
+  }
+
+  get options(): SubscriptionOptions {
+    return this.definition.options;
   }
 
   get source(): Dispatcher {

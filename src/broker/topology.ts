@@ -4,6 +4,7 @@ import { BrokerError, type BrokerErrorCode } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import type { Durability, Log, LogOptions } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
+import type { StoredRecord } from "../log/record.js";
 import type {
   BindingDefinition,
   Catalog,
@@ -30,6 +31,7 @@ import {
 import { assertName } from "./names.js";
 import { Queue } from "./queue.js";
 import type { SettlementLog } from "./settlement-log.js";
+import { SubjectFilter } from "./subject-filter.js";
 import { Subscription } from "./subscription.js";
 import { Topic } from "./topic.js";
 
@@ -124,13 +126,14 @@ export class Topology {
       const topic = this.#topic(topicName);
       const existing = topic.subscriptions.get(group);
       if (existing !== undefined) {
-        const { from: _, ...comparable } = options;
+        const { from: _, subjects = [], ...comparable } = options;
         assertSame(
           "SUBSCRIPTION_MISMATCH",
           `Group ${group} of topic ${topicName}`,
           existing.options,
           comparable,
         );
+        await this.#widen(existing, subjects);
         return existing;
       }
       const complete = { ...SUBSCRIPTION_DEFAULTS, ...given(options) };
@@ -151,6 +154,16 @@ export class Topology {
       await this.#parts.catalog.put(definition);
       return subscription;
     });
+  }
+
+  /** A subscription for all subjects stays one. */
+  async #widen(subscription: Subscription, subjects: readonly string[]): Promise<void> {
+    if (subscription.filter.patterns.length === 0) return;
+    const added = subjects.filter((subject) => subscription.filter.add(subject));
+    if (added.length === 0) return;
+    const { definition, filter } = subscription;
+    const options = { ...definition.options, subjects: filter.patterns };
+    await this.#parts.catalog.put({ ...definition, options });
   }
 
   async bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
@@ -285,16 +298,20 @@ export class Topology {
   async #openSubscription(definition: SubscriptionDefinition): Promise<Subscription> {
     const topic = this.#topic(definition.topic);
     const { group, id, options } = definition;
-    const dispatcher = this.#dispatcher(`${topic.name}/${group}`, options, undefined, (partition) => ({
-      name: topic.name,
-      partition,
-    }));
+    const filter = new SubjectFilter(options.subjects);
+    const dispatcher = this.#dispatcher(
+      `${topic.name}/${group}`,
+      options,
+      undefined,
+      (partition) => ({ name: topic.name, partition }),
+      (record) => filter.passes(record, topic.name),
+    );
     const states = topic.partitions.map((log, partition) => {
       const state = this.#state(log, partition, false, dispatcher, `subscription.${id}.${partition}`);
       state.startAt(Math.min(definition.startOffsets[partition] ?? 0, log.highWatermark));
       return state;
     });
-    const subscription = new Subscription(topic.name, group, id, options, dispatcher, states);
+    const subscription = new Subscription(definition, dispatcher, filter, states);
     topic.subscriptions.set(group, subscription);
     if (this.#parts.store.hasLog(returnsName(subscription))) await this.#openReturns(subscription);
     return subscription;
@@ -330,6 +347,7 @@ export class Topology {
     options: { inFlightMax: number; attemptsMax: number; deadLetter: boolean },
     ageMaxMs: number | undefined,
     originOf: (partition: number | undefined) => Origin,
+    isWanted?: (record: StoredRecord) => boolean,
   ): Dispatcher {
     const { clock, onError } = this.#parts;
     return new Dispatcher({
@@ -337,6 +355,7 @@ export class Topology {
       clock,
       inFlightMax: options.inFlightMax,
       attemptsMax: options.attemptsMax,
+      isWanted,
       ageMaxMs: ageMaxMs === UNLIMITED ? undefined : ageMaxMs,
       moveToDeadLetters: options.deadLetter
         ? (record, state, entry) => this.deadLetters.bury(record, state, entry, originOf(state.partition))

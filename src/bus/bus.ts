@@ -143,11 +143,11 @@ export class Bus<C extends Capabilities = Capabilities> {
       );
     }
     const { topic } = event;
-    const consumption = this.#consumption(`${topic}/${group}`, topic, "ignore");
+    const consumption = this.#consumption(`${topic}/${group}`, topic, "hold");
     return this.#register(consumption, event, topic, options, handler, async () => {
       await this.#declareEvent(event);
-      return (await this.engine.broker.declareSubscription(topic, group, from === undefined ? {} : { from }))
-        .source;
+      const wanted = { subjects: [event.name], ...(from === undefined ? {} : { from }) };
+      return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
     });
   }
 
@@ -269,7 +269,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     await this.engine.broker.bind(event.name, "topic", event.topic);
   }
 
-  #consumption(name: string, source: string, unknown: "dead-letter" | "ignore"): Consumption {
+  #consumption(name: string, source: string, unknown: "dead-letter" | "hold"): Consumption {
     this.#core.assertOpen();
     let consumption = this.#consumptions.get(name);
     if (consumption === undefined) {

@@ -7,8 +7,11 @@ import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { Registration } from "./registration.js";
 
-/** What becomes of a message whose subject no handler here is for. */
-export type UnknownPolicy = "dead-letter" | "ignore";
+/** What becomes of a message that is wanted and that no handler here is for. */
+export type UnknownPolicy = "dead-letter" | "hold";
+
+/** How long a message is held before it is looked at again. */
+const HOLD_MS = 5_000;
 
 export class Consumption {
   readonly #name: string;
@@ -18,6 +21,8 @@ export class Consumption {
   readonly #onError: (error: unknown, where: string) => void;
   readonly #registrations = new Map<string, Registration>();
   readonly #renewal: DueTimer;
+  /** Subjects whose messages are held for want of a handler. */
+  readonly #held = new Set<string>();
   #consumer: EngineConsumer | undefined = undefined;
   #source: EngineSource | undefined = undefined;
 
@@ -126,13 +131,26 @@ export class Consumption {
   }
 
   #refuse(delivery: EngineDelivery, subject: string): void {
-    if (this.#unknown === "ignore") {
-      delivery.ack();
+    if (this.#unknown === "hold") {
+      delivery.release(HOLD_MS);
+      this.#reportHeld(subject);
       return;
     }
     delivery
       .deadLetter("unknown-type", `no handler of this process is for '${subject}' in ${this.#name}`)
       .catch((error: unknown) => this.#onError(error, `dead-lettering a message of ${this.#name}`));
+  }
+
+  /** The group asked for this subject, in an earlier run or from another part of the program: its messages are not given up. */
+  #reportHeld(subject: string): void {
+    if (this.#held.has(subject)) return;
+    this.#held.add(subject);
+    const error = new BrokerError(
+      "NO_HANDLER",
+      `Messages of ${subject} wait: ${this.#name} subscribed to them, and this process has no handler for them. Register one with on(), or use another group.`,
+      { subject, source: this.#name },
+    );
+    this.#onError(error, `receiving for ${this.#name}`);
   }
 
   /** This process is alive: what it holds stays with it. */

@@ -138,7 +138,8 @@ export interface EngineDelivery {
   /** Errors of all of these: LEASE_LOST. */
   ack(): void;
   nack(options: NackOptions): void;
-  release(): void;
+  /** Gives the message back untried, to be handed out again after `delayMs`. @default 0 */
+  release(delayMs?: number): void;
   deadLetter(reason: DeadLetterReason, error: string): Promise<void>;
   extend(leaseMs: number): void;
 }
