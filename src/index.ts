@@ -39,6 +39,7 @@ export type {
   GroupStatistics,
   PartitionStatistics,
   QueueStatistics,
+  StorageStatistics,
   TopicStatistics,
 } from "./bus/statistics.js";
 export type { StoredMessage } from "./bus/stored-message.js";

@@ -12,12 +12,7 @@ import { LiveFeed, type LiveSubscription, type LiveSubscriptionOptions } from ".
 import type { OutgoingMessage } from "./message.js";
 import type { Queue } from "./queue.js";
 import { SettlementLog } from "./settlement-log.js";
-import {
-  type QueueStatistics,
-  queueStatistics,
-  type TopicStatistics,
-  topicStatistics,
-} from "./statistics.js";
+import { type BrokerStatistics, queueStatistics, topicStatistics } from "./statistics.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
@@ -178,12 +173,14 @@ export class Broker {
       for (const { dispatcher } of topic.subscriptions.values()) yield dispatcher;
   }
 
-  statistics(): { queues: QueueStatistics[]; topics: TopicStatistics[] } {
+  statistics(): BrokerStatistics {
     const nowMs = this.clock.nowMs();
     const deadLettersOf = (source: string): number => this.#topology.deadLettersOf(source)?.count ?? 0;
+    const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#store.syncStatistics;
     return {
       queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),
       topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf)),
+      storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes },
     };
   }
 

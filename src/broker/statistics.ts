@@ -40,6 +40,25 @@ export interface GroupStatistics extends Readonly<DispatcherCounters> {
   readonly failure: string | undefined;
 }
 
+/** How storing goes, counted since the store was opened. */
+export interface StorageStatistics {
+  readonly commits: number;
+  /** Commits over more logs than are synced one by one: they went through the journal. */
+  readonly journalCommits: number;
+  readonly syncs: number;
+  readonly lastSyncMs: number;
+  readonly longestSyncMs: number;
+  /** Bytes of messages committed. */
+  readonly bytes: number;
+}
+
+/** Everything that a broker says about itself. */
+export interface BrokerStatistics {
+  readonly queues: readonly QueueStatistics[];
+  readonly topics: readonly TopicStatistics[];
+  readonly storage: StorageStatistics;
+}
+
 export interface PartitionStatistics {
   readonly partition: number;
   readonly logStartOffset: number;

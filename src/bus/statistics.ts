@@ -1,15 +1,10 @@
 // The numbers that a bus gives of itself.
 
-import type { QueueStatistics, TopicStatistics } from "../broker/statistics.js";
-
 export type {
+  BrokerStatistics as BusStatistics,
   GroupStatistics,
   PartitionStatistics,
   QueueStatistics,
+  StorageStatistics,
   TopicStatistics,
 } from "../broker/statistics.js";
-
-export interface BusStatistics {
-  readonly queues: readonly QueueStatistics[];
-  readonly topics: readonly TopicStatistics[];
-}

@@ -6,7 +6,7 @@ import type { NackOptions } from "../broker/delivery.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
 import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
 import type { OutgoingMessage } from "../broker/message.js";
-import type { QueueStatistics, TopicStatistics } from "../broker/statistics.js";
+import type { BrokerStatistics } from "../broker/statistics.js";
 import type { Clock, Random } from "../io/io.js";
 
 /** What an engine can do. The type flows into the bus, so that asking for what it cannot do does not compile. */
@@ -59,7 +59,7 @@ export interface EngineBroker {
   /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
   publish(message: OutgoingMessage): EngineAppended[];
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
-  statistics(): { queues: QueueStatistics[]; topics: TopicStatistics[] };
+  statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */
   flush(): Promise<void>;
   close(): Promise<void>;
