@@ -1,0 +1,89 @@
+// What the shop says: its events, its command, and the books that it keeps on the bus itself.
+
+import type { StandardSchemaV1 } from "@standard-schema/spec";
+import { command, event } from "../../index.js";
+import type { Order } from "./orders.js";
+
+/** The groups that each get every order, and the workers that share the reservations. */
+export const CONSUMERS = ["billing", "stock", "notification", "stock.reserve"] as const;
+export type Consumer = (typeof CONSUMERS)[number];
+
+/** Where a consumer's messages come from, as dead letters name it. */
+export const SOURCE_OF: Readonly<Record<Consumer, string>> = {
+  billing: "order/billing",
+  stock: "order/stock",
+  notification: "order/notification",
+  "stock.reserve": "stock.reserve",
+};
+
+export const ORDER_PLACED = "order.placed";
+export const ORDER_TOPIC = "order";
+export const LEDGER_TOPIC = "ledger";
+export const RUN_TOPIC = "run";
+
+/** The event type. The first version of the shop refuses a total in text; the fixed one reads it. */
+export function orderPlaced(isFixed: boolean) {
+  return event(ORDER_PLACED, { schema: orderSchema(isFixed), key: (order: Order) => order.id });
+}
+
+function orderSchema(isFixed: boolean): StandardSchemaV1<Order, Order> {
+  return {
+    "~standard": {
+      version: 1,
+      vendor: "omnibus-demo",
+      validate: (value) => {
+        const order = value as Order & { total?: unknown };
+        if (typeof order?.id !== "string")
+          return { issues: [{ message: "an order has an id", path: ["id"] }] };
+        if (typeof order.totalCents === "number") return { value: order };
+        if (!isFixed || typeof order.total !== "string") {
+          return { issues: [{ message: "totalCents is not a number", path: ["totalCents"] }] };
+        }
+        return { value: { ...order, totalCents: Math.round(Number(order.total) * 100) } };
+      },
+    },
+  };
+}
+
+/** The command that competing workers share. */
+export interface Reservation {
+  readonly order: string;
+  readonly sku: string;
+  readonly quantity: number;
+}
+export const ReserveStock = command("stock.reserve", {
+  key: (reservation: Reservation) => reservation.order,
+});
+
+/** What was really done for an order. */
+export const EFFECTS = ["charged", "reserved", "notified"] as const;
+export type Effect = (typeof EFFECTS)[number];
+
+/** An effect in the shop's books: the ledger is a topic like any other. */
+export interface Entry {
+  readonly order: string;
+  /** The delivery's attempt on which it was done. */
+  readonly attempt: number;
+}
+
+const entryKey = { key: (entry: Entry) => entry.order };
+
+export const LedgerEvents = {
+  charged: event("ledger.charged", entryKey),
+  reserved: event("ledger.reserved", entryKey),
+  notified: event("ledger.notified", entryKey),
+} as const;
+
+/** A run of the demo begins: what it writes lies at these offsets and after. */
+export interface RunOpened {
+  readonly run: string;
+  readonly orderOffset: number;
+  readonly ledgerOffset: number;
+}
+export const RunOpenedEvent = event("run.opened", { key: (opened: RunOpened) => opened.run });
+
+/** A run was finished, by itself or by a later one, and its books were found in order. */
+export interface RunClosed {
+  readonly run: string;
+}
+export const RunClosedEvent = event("run.closed", { key: (closed: RunClosed) => closed.run });

@@ -1,0 +1,154 @@
+// The process that is killed. Publishes, sends, handles and pulls as fast as it can, and tells its parent each thing
+// after it is true, with one synchronous write to a pipe:
+//   T route first last                        it is about to send these numbers
+//   A route number partition offset           the receipt is there
+//   H consumer id partition offset            the handler did its work; not acknowledged yet
+//   E text                                    something that must never happen
+//   R | D                                     ready: handlers are registered | drained: nothing is left
+
+import { writeSync } from "node:fs";
+import {
+  type Bus,
+  deadLetter,
+  embedded,
+  type HandlerContext,
+  openBus,
+  type Receipt,
+} from "../../src/index.js";
+import {
+  failsFirst,
+  type Item,
+  isIntact,
+  isPoison,
+  itemOf,
+  Measured,
+  Ordered,
+  type Route,
+  Work,
+} from "./workload.js";
+
+const [directory = "", lifeText = "", mode = ""] = process.argv.slice(2);
+const life = Number(lifeText);
+const QUICK_RETRY = { attempts: 3, delay: "2ms", backoff: "fixed", jitter: 0 } as const;
+let lastNumber = 0;
+
+function tell(line: string): void {
+  const bytes = Buffer.from(`${line}\n`);
+  for (let written = 0; written < bytes.length; ) written += writeSync(1, bytes, written);
+}
+
+function handled(
+  consumer: string,
+  item: Item,
+  message: { partition: number | undefined; offset: number },
+): void {
+  if (!isIntact(item)) tell(`E ${consumer} got a changed body: ${JSON.stringify(item).slice(0, 200)}`);
+  tell(`H ${consumer} ${item.id} ${message.partition ?? 0} ${message.offset}`);
+}
+
+/** Fails the first attempt of some, and all attempts of poison where `buries`. */
+function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerContext) => void {
+  return (item, ctx) => {
+    if (buries && isPoison(item.id)) throw new Error(`poison ${item.id}`);
+    if (failsFirst(item.id) && ctx.attempt === 1) throw new Error("the first attempt fails");
+    handled(consumer, item, ctx.message);
+  };
+}
+
+async function register(bus: Bus): Promise<void> {
+  const beginning = { from: "beginning" } as const;
+  await bus.topic("orders", { partitions: 3 }).declare();
+  const handlings = [
+    bus.on(Ordered, { ...beginning, group: "fast", concurrency: 16 }, (item, ctx) => {
+      handled("orders/fast", item, ctx.message);
+    }),
+    bus.on(
+      Ordered,
+      { ...beginning, group: "laned", concurrency: 8, orderBy: "key", onRetry: "block", retry: QUICK_RETRY },
+      handler("orders/laned", false),
+    ),
+    bus.on(
+      Ordered,
+      { ...beginning, group: "flaky", concurrency: 8, retry: QUICK_RETRY },
+      handler("orders/flaky", true),
+    ),
+    bus.on(
+      Measured,
+      { ...beginning, group: "sums", concurrency: 4, retry: QUICK_RETRY },
+      handler("metrics/sums", false),
+    ),
+    bus.handle(Work, { concurrency: 8, retry: QUICK_RETRY }, (item, ctx) => {
+      if (isPoison(item.id)) return deadLetter(`poison ${item.id}`);
+      return handler("work", false)(item, ctx);
+    }),
+  ];
+  await Promise.all(handlings.map((handling) => handling.ready));
+  void pull(bus);
+}
+
+async function pull(bus: Bus): Promise<void> {
+  for await (const delivery of bus.queue("raw").receive({ prefetch: 20 })) {
+    handled("raw", delivery.message.json<Item>(), delivery.message);
+    await delivery.ack();
+  }
+}
+
+/** Takes the next numbers, sends them, and tells the receipts. */
+async function send(
+  route: Route,
+  count: number,
+  store: (items: readonly Item[]) => Promise<readonly Receipt[]>,
+): Promise<void> {
+  const first = lastNumber + 1;
+  lastNumber += count;
+  tell(`T ${route} ${first} ${first + count - 1}`);
+  const items = Array.from({ length: count }, (_, index) => itemOf(life, first + index));
+  const receipts = await store(items);
+  const lines = receipts.map(
+    ({ partition, offset }, index) => `A ${route} ${first + index} ${partition ?? 0} ${offset}`,
+  );
+  tell(lines.join("\n"));
+}
+
+/** Several of each kind are under way at any time. */
+async function produce(bus: Bus): Promise<void> {
+  const raw = bus.queue("raw");
+  const forever = async (step: (round: number) => Promise<void>): Promise<void> => {
+    for (let round = 0; ; round += 1) await step(round);
+  };
+  await Promise.all([
+    forever(() => send("orders", 1, async ([item]) => [await bus.publish(Ordered, item!)])),
+    forever((round) => send("orders", 1 + (round % 30), (items) => bus.publishMany(Ordered, items))),
+    forever((round) => send("metrics", 1 + (round % 7), (items) => bus.publishMany(Measured, items))),
+    forever((round) =>
+      send("work", 1 + (round % 5), (items) =>
+        bus.sendMany(Work, items, round % 4 === 0 ? { delay: "15ms" } : {}),
+      ),
+    ),
+    forever((round) =>
+      send("raw", 1 + (round % 3), (items) => raw.sendMany(items.map((item) => JSON.stringify(item)))),
+    ),
+  ]);
+}
+
+async function unsettled(bus: Bus): Promise<number> {
+  const { queues, topics } = await bus.statistics();
+  const own = queues.filter(({ name }) => name === "work" || name === "raw");
+  const inQueues = own.reduce((sum, { waiting, inFlight, delayed }) => sum + waiting + inFlight + delayed, 0);
+  const groups = topics.flatMap((topic) => topic.groups);
+  return groups.reduce((sum, { lag, inFlight, delayed }) => sum + lag + inFlight + delayed, inQueues);
+}
+
+const bus = await openBus(embedded({ directory }), {
+  onError: (error, where) =>
+    tell(`E ${where}: ${error instanceof Error ? error.stack : String(error)}`.replaceAll("\n", " | ")),
+});
+await register(bus);
+tell("R");
+if (mode === "drain") {
+  while ((await unsettled(bus)) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await bus.close();
+  tell("D");
+  process.exit(0);
+}
+await produce(bus);
