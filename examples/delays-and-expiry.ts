@@ -11,7 +11,7 @@ interface Reminder {
   readonly text: string;
 }
 
-const Remind = command("remind", { key: (reminder: Reminder) => reminder.text });
+const Remind = command<Reminder>("remind", { key: (reminder) => reminder.text });
 const bus = await openBus(await mkdtemp(join(tmpdir(), "omnibus-delays-")));
 
 const sentAt = performance.now();

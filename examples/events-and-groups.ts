@@ -11,7 +11,7 @@ interface Order {
   readonly total: number;
 }
 
-const OrderPlaced = event("order.placed", { key: (order: Order) => order.id });
+const OrderPlaced = event<Order>("order.placed", { key: (order) => order.id });
 
 const bus = await openBus(await mkdtemp(join(tmpdir(), "omnibus-events-")));
 const heard: string[] = [];

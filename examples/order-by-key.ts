@@ -13,7 +13,7 @@ interface Movement {
   readonly number: number;
 }
 
-const Moved = event("account.moved", { key: (movement: Movement) => movement.account });
+const Moved = event<Movement>("account.moved", { key: (movement) => movement.account });
 const accounts = ["alice", "bob", "carol"];
 const handled = new Map<string, number[]>(accounts.map((account) => [account, []]));
 let atOnce = 0;

@@ -13,7 +13,7 @@ interface Reservation {
   readonly sku: string;
 }
 
-const ReserveStock = command("stock.reserve", { key: (reservation: Reservation) => reservation.order });
+const ReserveStock = command<Reservation>("stock.reserve", { key: (reservation) => reservation.order });
 const shelves = new Map([["apple", "A1"]]);
 const reserved: string[] = [];
 let calls = 0;

@@ -15,8 +15,6 @@ export interface CommonOptions {
   readonly debug?: boolean;
 }
 
-const BUS_NAME = "omnibus command";
-
 /** Runs `work` on a bus that only reads, beside whatever process holds the directory. Errors: 66 when it is not there. */
 export async function lookInto<T>(
   world: World,
@@ -48,7 +46,6 @@ export async function writeTo<T>(
 
 function openAt(world: World, directory: string, readOnly: boolean): Promise<Bus> {
   return openBus(embedded({ directory, readOnly, io: world.io }), {
-    name: BUS_NAME,
     onError: (error, where) =>
       world.note(`warning: ${where}: ${error instanceof Error ? error.message : error}`),
   });

@@ -12,7 +12,7 @@ import type { World } from "./world.js";
 export function messageJson(message: StoredMessage): Record<string, unknown> {
   return {
     source: message.source,
-    partition: message.partition,
+    partition: message.partition ?? null,
     offset: message.offset,
     id: message.id,
     subject: message.subject,
@@ -36,7 +36,7 @@ function bodyJson(body: Buffer): { body: unknown } | { bodyBase64: string } {
 /** The message on one line that fits the terminal: where, when, what, key, body. */
 export function messageLine(world: World, message: StoredMessage): string {
   const { cyan, dim, yellow } = world.colours;
-  const where = `${message.source}${message.partition === 0 ? "" : `[${message.partition}]`}@${message.offset}`;
+  const where = `${message.source}${(message.partition ?? 0) === 0 ? "" : `[${message.partition}]`}@${message.offset}`;
   const when = formatMoment(message.timestampMs);
   const key = message.key === null ? "" : ` ${fitText(message.key, 40)}`;
   const used = where.length + when.length + message.subject.length + key.length + 4;

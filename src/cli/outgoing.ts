@@ -32,6 +32,8 @@ export interface OutgoingOptions extends CommonOptions {
 /** A file of more bytes is refused before it is read. */
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
 
+const JSON_TYPE = "application/json";
+
 /** Adds the options that `send` and `publish` share. */
 export function withOutgoingOptions(command: Command): Command {
   return command
@@ -52,8 +54,8 @@ function collect(value: string, previous: readonly string[] = []): readonly stri
 
 /** Where the messages come from. */
 export type Source =
-  | { readonly kind: "one"; readonly body: Uint8Array }
-  | { readonly kind: "lines"; readonly chunks: AsyncIterable<Uint8Array>; readonly name: string };
+  | { readonly kind: "one"; readonly body: Uint8Array; readonly contentType: string }
+  | { readonly kind: "lines"; readonly chunks: AsyncIterable<Uint8Array>; readonly contentType: string };
 
 /** Finds the source: the argument, a file, or JSON Lines from a file or standard input. Errors: a usage failure. */
 export async function sourceOf(
@@ -63,19 +65,33 @@ export async function sourceOf(
 ): Promise<Source> {
   const given = [body, options.file, options.jsonl].filter((source) => source !== undefined).length;
   if (given > 1) throw new CommandFailure(EXIT.usage, "give the body, --file or --jsonl, only one of them");
-  if (body !== undefined) return { kind: "one", body: Buffer.from(body) };
-  if (options.file !== undefined) return { kind: "one", body: await readWhole(world, options.file) };
+  if (body !== undefined) return { kind: "one", body: Buffer.from(body), contentType: typeOfText(body) };
+  if (options.file !== undefined)
+    return {
+      kind: "one",
+      body: await readWhole(world, options.file),
+      contentType: "application/octet-stream",
+    };
   if (options.jsonl !== undefined && options.jsonl !== "-") {
-    return { kind: "lines", chunks: readChunks(world.io.files, options.jsonl), name: options.jsonl };
+    return { kind: "lines", chunks: readChunks(world.io.files, options.jsonl), contentType: JSON_TYPE };
   }
   if (options.jsonl === "-" || world.stdin.isTTY !== true) {
-    return { kind: "lines", chunks: world.stdin, name: "standard input" };
+    return { kind: "lines", chunks: world.stdin, contentType: JSON_TYPE };
   }
   throw new CommandFailure(
     EXIT.usage,
     "there is nothing to send",
     "give the body as an argument, --file, or --jsonl, or pipe JSON Lines in: cat events.jsonl | omnibus ...",
   );
+}
+
+function typeOfText(text: string): string {
+  try {
+    JSON.parse(text);
+    return JSON_TYPE;
+  } catch {
+    return "text/plain";
+  }
 }
 
 async function readWhole(world: World, path: string): Promise<Uint8Array> {
@@ -133,10 +149,13 @@ function durationOf(option: string, text: string): Duration {
 }
 
 /** Hands the bytes through as they are. */
-export const asGiven: Codec<Outgoing> = {
-  encode: (message) => message.body,
-  decode: (body) => ({ body, key: undefined }),
-};
+export function asGiven(contentType: string): Codec<Outgoing> {
+  return {
+    contentType,
+    encode: (message) => message.body,
+    decode: (record) => ({ body: record.value ?? new Uint8Array(), key: undefined }),
+  };
+}
 
 /** How the bus finds the key of a message when each line brings its own. */
 export function keyFromField(options: OutgoingOptions): { key?: (message: Outgoing) => string } {

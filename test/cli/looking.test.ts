@@ -5,8 +5,8 @@ import { type TestContext, test } from "node:test";
 import { command, event, openBus } from "../../src/index.js";
 import { cli, finish, jsonLines, scratch, startCli } from "./run-cli.js";
 
-const OrderPlaced = event("order.placed", { key: (order: { id: string }) => order.id });
-const Reserve = command("stock.reserve", { key: (order: { id: string }) => order.id });
+const OrderPlaced = event<{ id: string }>("order.placed", { key: (order) => order.id });
+const Reserve = command<{ id: string }>("stock.reserve", { key: (order) => order.id });
 
 /** A directory with three events of which billing handled one, two commands, and one dead letter. */
 async function filled(t: TestContext): Promise<string> {

@@ -53,7 +53,7 @@ class Life {
           account.hear(number, line);
         }
       });
-      this.ended.then(() => resolve());
+      void this.ended.then(() => resolve());
     });
   }
 

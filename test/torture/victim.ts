@@ -10,6 +10,7 @@ import { writeSync } from "node:fs";
 import {
   type Bus,
   deadLetter,
+  type EmbeddedCapabilities,
   embedded,
   type HandlerContext,
   openBus,
@@ -55,7 +56,7 @@ function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerCo
   };
 }
 
-async function register(bus: Bus): Promise<void> {
+async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   const beginning = { from: "beginning" } as const;
   await bus.topic("orders", { partitions: 3 }).declare();
   const handlings = [
@@ -111,7 +112,7 @@ async function send(
 }
 
 /** Several of each kind are under way at any time. */
-async function produce(bus: Bus): Promise<void> {
+async function produce(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   const raw = bus.queue("raw");
   const forever = async (step: (round: number) => Promise<void>): Promise<void> => {
     for (let round = 0; ; round += 1) await step(round);

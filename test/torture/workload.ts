@@ -23,9 +23,9 @@ export const CONSUMERS_OF: Readonly<Record<Route, readonly string[]>> = {
   raw: ["raw"],
 };
 
-export const Ordered = event("orders.created", { key: (item: Item) => item.key });
-export const Measured = event("metrics.measured", { key: (item: Item) => item.key });
-export const Work = command("work", { key: (item: Item) => item.key });
+export const Ordered = event<Item>("orders.created", { key: (item) => item.key });
+export const Measured = event<Item>("metrics.measured", { key: (item) => item.key });
+export const Work = command<Item>("work", { key: (item) => item.key });
 
 export const KEYS = 12;
 const POISON_EVERY = 83;

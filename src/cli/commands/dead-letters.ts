@@ -87,7 +87,7 @@ function deadLetterJson(letter: DeadLetter): Record<string, unknown> {
     reason: letter.reason,
     error: letter.error,
     attempts: letter.attempts,
-    firstFailedAt: letter.firstFailedAt?.toISOString() ?? null,
+    firstFailedAt: letter.firstFailedAt.toISOString(),
     deadAt: letter.deadAt.toISOString(),
     history: letter.history,
   };

@@ -1,7 +1,7 @@
 // `omnibus dead`: the messages that could not be handled. List them, look into one, replay or discard them.
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import type { DeadLetterFilter } from "../../index.js";
+import type { DeadLetter, DeadLetterFilter } from "../../index.js";
 import type { CommonOptions } from "../data-directory.js";
 import { EXIT } from "../exit-codes.js";
 import { CommandFailure } from "../failure.js";
@@ -14,7 +14,7 @@ import { changeDeadLetters, listDeadLetters, showDeadLetter } from "./dead-lette
 export interface DeadOptions extends CommonOptions {
   readonly source?: string;
   readonly subject?: string;
-  readonly reason?: string;
+  readonly reason?: DeadLetter["reason"];
   readonly error?: string;
   readonly id?: readonly string[];
   readonly before?: string;

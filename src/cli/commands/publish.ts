@@ -50,7 +50,7 @@ async function publish(
 ): Promise<void> {
   const source = await sourceOf(world, body, options);
   const publishOptions = publishOptionsOf(options, source, world.signal);
-  const type = event<Outgoing>(subject, { codec: asGiven, ...keyFromField(options) });
+  const type = event<Outgoing>(subject, { codec: asGiven(source.contentType), ...keyFromField(options) });
   const done = await writeTo(world, options, (bus) =>
     deliverAll(world, source, options, publishOptions, (batch, shared) =>
       bus.publishMany(type, batch, shared),

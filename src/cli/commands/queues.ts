@@ -32,8 +32,13 @@ export function queuesCommand(world: World): Command {
   ]);
   return command.action(async () => {
     const options = command.optsWithGlobals<CommonOptions>();
-    const { queues } = await lookInto(world, options, (bus) => bus.statistics());
-    await show(world, options, queues);
+    const queues = await lookInto(world, options, async (bus) => bus.statistics().queues);
+    // The queues that hold the dead letters of others show as their column `dead`.
+    await show(
+      world,
+      options,
+      queues.filter(({ deadLettersOf }) => deadLettersOf === undefined),
+    );
   });
 }
 
@@ -64,6 +69,6 @@ function row(world: World, queue: QueueStatistics): string[] {
     formatCount(queue.delayed),
     queue.deadLetters === 0 ? "0" : red(formatCount(queue.deadLetters)),
     formatBytes(queue.bytes),
-    queue.waiting + queue.inFlight + queue.delayed === 0 ? "" : formatAge(queue.oldestAgeMs),
+    queue.oldestAgeMs === undefined ? "" : formatAge(queue.oldestAgeMs),
   ];
 }

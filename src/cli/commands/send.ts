@@ -44,7 +44,11 @@ export function sendCommand(world: World): Command {
 async function send(world: World, queue: string, body: string | undefined, options: Options): Promise<void> {
   const source = await sourceOf(world, body, options);
   const publishOptions = publishOptionsOf(options, source, world.signal);
-  const type = commandType<Outgoing>(queue, { queue, codec: asGiven, ...keyFromField(options) });
+  const type = commandType<Outgoing>(queue, {
+    queue,
+    codec: asGiven(source.contentType),
+    ...keyFromField(options),
+  });
   const done = await writeTo(world, options, (bus) =>
     deliverAll(world, source, options, publishOptions, (batch, shared) => bus.sendMany(type, batch, shared)),
   );

@@ -1,10 +1,9 @@
 // `omnibus tail`: the last messages of a topic, a queue or a subject pattern, and those that follow.
 
 import { Command, InvalidArgumentError } from "commander";
-import { lookInto } from "../data-directory.js";
 import { withExamples } from "../help.js";
 import type { World } from "../world.js";
-import { type TailOptions, tail } from "./tail-messages.js";
+import { Tail, type TailOptions } from "./tail-messages.js";
 
 export function tailCommand(world: World): Command {
   const command = new Command("tail")
@@ -30,8 +29,7 @@ export function tailCommand(world: World): Command {
     ],
   ]);
   return command.action(async (name: string) => {
-    const options = command.optsWithGlobals<TailOptions>();
-    await lookInto(world, options, (bus) => tail(world, bus, name, options));
+    await new Tail(world, name, command.optsWithGlobals<TailOptions>()).run();
   });
 }
 

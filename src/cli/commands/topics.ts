@@ -32,7 +32,7 @@ export function topicsCommand(world: World): Command {
   ]);
   return command.action(async () => {
     const options = command.optsWithGlobals<CommonOptions>();
-    const { topics } = await lookInto(world, options, (bus) => bus.statistics());
+    const topics = await lookInto(world, options, async (bus) => bus.statistics().topics);
     await show(world, options, topics);
   });
 }

@@ -30,7 +30,7 @@ function stopped(): Promise<void> {
 
 const beganMs = systemIo.clock.monotonicMs();
 try {
-  const bus = await openBus(task.directory, { name: `shop ${task.run}` });
+  const bus = await openBus(task.directory);
   try {
     const shop = new Shop(bus, systemIo.clock, task, report, stop.signal);
     await shop.run(systemIo.clock.monotonicMs() - beganMs);

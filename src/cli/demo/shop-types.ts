@@ -23,7 +23,7 @@ export const RUN_TOPIC = "run";
 
 /** The event type. The first version of the shop refuses a total in text; the fixed one reads it. */
 export function orderPlaced(isFixed: boolean) {
-  return event(ORDER_PLACED, { schema: orderSchema(isFixed), key: (order: Order) => order.id });
+  return event(ORDER_PLACED, { schema: orderSchema(isFixed), key: (order) => order.id });
 }
 
 function orderSchema(isFixed: boolean): StandardSchemaV1<Order, Order> {
@@ -51,8 +51,8 @@ export interface Reservation {
   readonly sku: string;
   readonly quantity: number;
 }
-export const ReserveStock = command("stock.reserve", {
-  key: (reservation: Reservation) => reservation.order,
+export const ReserveStock = command<Reservation>("stock.reserve", {
+  key: (reservation) => reservation.order,
 });
 
 /** What was really done for an order. */
@@ -66,12 +66,10 @@ export interface Entry {
   readonly attempt: number;
 }
 
-const entryKey = { key: (entry: Entry) => entry.order };
-
 export const LedgerEvents = {
-  charged: event("ledger.charged", entryKey),
-  reserved: event("ledger.reserved", entryKey),
-  notified: event("ledger.notified", entryKey),
+  charged: event<Entry>("ledger.charged", { key: (entry) => entry.order }),
+  reserved: event<Entry>("ledger.reserved", { key: (entry) => entry.order }),
+  notified: event<Entry>("ledger.notified", { key: (entry) => entry.order }),
 } as const;
 
 /** A run of the demo begins: what it writes lies at these offsets and after. */
@@ -80,10 +78,10 @@ export interface RunOpened {
   readonly orderOffset: number;
   readonly ledgerOffset: number;
 }
-export const RunOpenedEvent = event("run.opened", { key: (opened: RunOpened) => opened.run });
+export const RunOpenedEvent = event<RunOpened>("run.opened", { key: (opened) => opened.run });
 
 /** A run was finished, by itself or by a later one, and its books were found in order. */
 export interface RunClosed {
   readonly run: string;
 }
-export const RunClosedEvent = event("run.closed", { key: (closed: RunClosed) => closed.run });
+export const RunClosedEvent = event<RunClosed>("run.closed", { key: (closed) => closed.run });

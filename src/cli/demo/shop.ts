@@ -162,7 +162,7 @@ export class Shop {
   }
 
   /** Reports when a handler starts, ends and fails. `work` returns whether it found its work done. */
-  #reporting<T extends { readonly id: string } | { readonly order: string }>(
+  #reporting<T extends Order | Reservation>(
     consumer: Consumer,
     attempts: number,
     work: (value: T, ctx: HandlerContext) => Promise<boolean>,

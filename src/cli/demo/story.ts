@@ -180,9 +180,7 @@ export class Story {
   /** This process's own turn in the data directory, while the shop is closed. */
   async #inDirectory<T>(work: (bus: Bus) => Promise<T>): Promise<T> {
     if (this.world.signal.aborted) throw new Interrupted("interrupted");
-    const bus = await openBus(embedded({ directory: this.options.directory, io: this.world.io }), {
-      name: "demo",
-    });
+    const bus = await openBus(embedded({ directory: this.options.directory, io: this.world.io }));
     try {
       return await work(bus);
     } finally {
