@@ -7,6 +7,8 @@ import { answerLost } from "./answer-lost.js";
 
 /** How often a receiver that waits for what is there looks whether it is still there: others may have taken it. */
 const LOOK_AGAIN_MS = 20;
+/** A timer this long does nothing but keep the process alive while somebody waits for a message. */
+const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 export class Receiver {
   readonly #source: EngineSource;
@@ -76,13 +78,12 @@ export class Receiver {
     return undefined;
   }
 
-  #arrival(waitMs?: number): Promise<void> {
+  #arrival(waitMs: number = KEEP_ALIVE_MS): Promise<void> {
     return new Promise((resolve) => {
-      const timer =
-        waitMs === undefined ? undefined : this.#clock.setTimer(() => this.#wake?.(), waitMs, true);
+      const timer = this.#clock.setTimer(() => this.#wake?.(), waitMs);
       this.#wake = () => {
         this.#wake = undefined;
-        timer?.cancel();
+        timer.cancel();
         resolve();
       };
     });
