@@ -22,8 +22,12 @@ const HINTS: Partial<Record<BrokerErrorCode, string>> = {
     "stop that process and try again; `omnibus queues`, `topics`, `tail` and `dead list` work beside it",
   DISK_FULL: "make room on the disk and try again; nothing that was confirmed is lost",
   DEAD_LETTER_NOT_FOUND: "`omnibus dead list` shows the identifiers",
+  INVALID_NAME: "`omnibus queues` and `omnibus topics` show the names that are there",
+  INVALID_OPTION: "`omnibus help <command>` shows the options with examples",
+  INVALID_SUBJECT: "write levels joined by dots, such as order.placed",
   LOG_CORRUPT: "keep a copy of the data directory before doing anything else",
   MESSAGE_TOO_LARGE: "store large content elsewhere and send a reference to it",
+  QUEUE_FULL: "wait until its consumers have caught up, and continue with the messages that are left",
   QUEUE_NOT_FOUND: "`omnibus queues` shows the queues",
   TOPIC_NOT_FOUND: "`omnibus topics` shows the topics",
 };

@@ -19,8 +19,10 @@ export interface IngestOptions {
   /** Bad lines are counted instead of ending the run. */
   readonly skipInvalid: boolean;
   readonly signal: AbortSignal;
-  /** Stores a batch and resolves when it is durable. A batch that fails has left no trace. */
+  /** Stores a batch and resolves when it is durable. Of a batch that fails, the first messages may be stored. */
   readonly deliver: (batch: readonly Outgoing[]) => Promise<readonly Receipt[]>;
+  /** How many messages this run has stored. */
+  readonly countStored: () => Promise<number>;
   /** Told the number of messages that are durable. */
   readonly onProgress: (accepted: number) => void;
 }
@@ -51,11 +53,15 @@ export async function ingest(
       if (options.signal.aborted) break;
     }
   } catch (error) {
-    await run.finish();
-    throw run.describe(error);
+    // What was taken before the bad line is stored; a failure of that says more than the bad line.
+    const failure = await run.finish().then(
+      () => error,
+      (worse: unknown) => worse,
+    );
+    throw await run.describe(failure);
   }
-  await run.finish().catch((error: unknown) => {
-    throw run.describe(error);
+  await run.finish().catch(async (error: unknown) => {
+    throw await run.describe(error);
   });
   return run.result();
 }
@@ -126,8 +132,9 @@ class Ingest {
   }
 
   /** The failure that ends the run, with what was done before it. */
-  describe(error: unknown): CommandFailure {
+  async describe(error: unknown): Promise<CommandFailure> {
     const { sentence, hint, exitCode } = describeFailure(error);
+    this.accepted = await this.options.countStored();
     const stored = `${formatAmount(this.accepted, "message")} before it ${this.accepted === 1 ? "is" : "are"} stored`;
     return new CommandFailure(exitCode, sentence, hint === undefined ? stored : `${stored}; ${hint}`, error);
   }
@@ -139,24 +146,31 @@ class Ingest {
   }
 
   async #deliver(batch: readonly Pending[]): Promise<void> {
-    try {
-      this.#count(await this.options.deliver(batch.map((pending) => pending.message)));
-    } catch (error) {
-      if (!isAboutTheInput(error)) throw error;
-      await this.#deliverOneByOne(batch);
+    for (let rest = batch; rest.length > 0; ) {
+      try {
+        this.#count(await this.options.deliver(rest.map(({ message }) => message)));
+        return;
+      } catch (error) {
+        if (!isAboutTheInput(error)) throw error;
+        rest = await this.#pastTheRefused(rest);
+      }
     }
   }
 
-  /** The batch holds a message that the bus refuses. Finds it, so that its line can be named. */
-  async #deliverOneByOne(batch: readonly Pending[]): Promise<void> {
-    for (const { message, lineNumber } of batch) {
-      try {
-        this.#count(await this.options.deliver([message]));
-      } catch (error) {
-        if (!isAboutTheInput(error)) throw error;
-        this.#refuse(lineNumber, describeFailure(error).sentence, describeFailure(error).exitCode);
-      }
+  /** One message of the batch was refused. Passes over what was stored before it and over itself, and names its line. */
+  async #pastTheRefused(batch: readonly Pending[]): Promise<readonly Pending[]> {
+    const taken = (await this.options.countStored()) - this.accepted;
+    this.accepted += taken;
+    const [first, ...rest] = batch.slice(taken);
+    if (first === undefined) return [];
+    try {
+      this.#count(await this.options.deliver([first.message]));
+    } catch (error) {
+      if (!isAboutTheInput(error)) throw error;
+      const { sentence, exitCode } = describeFailure(error);
+      this.#refuse(first.lineNumber, sentence, exitCode);
     }
+    return rest;
   }
 
   #count(receipts: readonly Receipt[]): void {

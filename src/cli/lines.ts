@@ -13,7 +13,7 @@ export interface Line {
 }
 
 /** A longer line is no message that any queue takes. */
-export const LINE_BYTES_MAX = 64 * 1024 * 1024;
+const LINE_BYTES_MAX = 64 * 1024 * 1024;
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -106,7 +106,7 @@ export async function* readChunks(files: Files, path: string): AsyncGenerator<Ui
 }
 
 /** What to say about a file that cannot be read. */
-export function unreadable(path: string, error: unknown): CommandFailure {
+function unreadable(path: string, error: unknown): CommandFailure {
   const code = (error as NodeJS.ErrnoException).code;
   if (code === "ENOENT") {
     return new CommandFailure(EXIT.notFound, `there is no file ${path}`, undefined, error);

@@ -1,6 +1,6 @@
 // What `send` and `publish` do once they know the destination: store one message or a stream of them, and report.
 
-import type { PublishOptions, Receipt } from "../index.js";
+import type { Bus, Receipt } from "../index.js";
 import type { CommonOptions } from "./data-directory.js";
 import { formatAge, formatAmount, formatCount } from "./format.js";
 import { type IngestResult, ingest } from "./ingest.js";
@@ -8,8 +8,13 @@ import type { Outgoing, OutgoingOptions, Source } from "./outgoing.js";
 import { Progress } from "./progress.js";
 import type { World } from "./world.js";
 
-/** Stores messages and resolves when they are durable. */
-export type Deliver = (batch: readonly Outgoing[], options: PublishOptions) => Promise<readonly Receipt[]>;
+/** Where the messages go. */
+export interface Outlet {
+  /** Stores messages and resolves when they are durable. */
+  deliver(batch: readonly Outgoing[]): Promise<readonly Receipt[]>;
+  /** How many messages lie there, or were ever put there: the difference of two answers is what counts. */
+  count(): number;
+}
 
 /** What was done, to be reported after the data directory is closed. */
 export interface Delivered extends IngestResult {
@@ -21,21 +26,25 @@ export async function deliverAll(
   world: World,
   source: Source,
   options: OutgoingOptions,
-  publishOptions: PublishOptions,
-  deliver: Deliver,
+  bus: Bus,
+  outlet: Outlet,
 ): Promise<Delivered> {
   const progress = new Progress(world, "messages");
   if (source.kind === "one") {
-    const receipts = await deliver([{ body: source.body, key: options.key }], publishOptions);
-    const receipt = receipts[0];
+    const [receipt] = await outlet.deliver([{ body: source.body, key: options.key }]);
     return { accepted: 1, skipped: 0, first: receipt, last: receipt, elapsedMs: progress.elapsedMs() };
   }
+  const before = outlet.count();
   try {
     const result = await ingest(source.chunks, {
       keyField: options.keyField,
       skipInvalid: options.skipInvalid === true,
       signal: world.signal,
-      deliver: (batch) => deliver(batch, publishOptions),
+      deliver: (batch) => outlet.deliver(batch),
+      countStored: async () => {
+        await bus.drain();
+        return outlet.count() - before;
+      },
       onProgress: (accepted) => progress.update(accepted),
     });
     return { ...result, elapsedMs: progress.elapsedMs() };

@@ -64,7 +64,12 @@ export async function sourceOf(
   options: OutgoingOptions,
 ): Promise<Source> {
   const given = [body, options.file, options.jsonl].filter((source) => source !== undefined).length;
-  if (given > 1) throw new CommandFailure(EXIT.usage, "give the body, --file or --jsonl, only one of them");
+  if (given > 1)
+    throw new CommandFailure(
+      EXIT.usage,
+      "give the body, --file or --jsonl, only one of them",
+      "leave the others out",
+    );
   if (body !== undefined) return { kind: "one", body: Buffer.from(body), contentType: typeOfText(body) };
   if (options.file !== undefined)
     return {
@@ -102,7 +107,11 @@ async function readWhole(world: World, path: string): Promise<Uint8Array> {
     size += chunk.length;
     if (size <= FILE_BYTES_MAX) continue;
     const limit = `${FILE_BYTES_MAX / 1024 / 1024} MiB`;
-    throw new CommandFailure(EXIT.badInput, `${path} is larger than ${limit}, too large for one message`);
+    throw new CommandFailure(
+      EXIT.badInput,
+      `${path} is larger than ${limit}, too large for one message`,
+      "store it elsewhere and send a reference to it",
+    );
   }
   return Buffer.concat(chunks);
 }
@@ -114,7 +123,7 @@ export function publishOptionsOf(
   signal: AbortSignal,
 ): PublishOptions {
   if (options.id !== undefined && source.kind === "lines") {
-    throw new CommandFailure(EXIT.usage, "--id names one message; JSON Lines are many");
+    throw new CommandFailure(EXIT.usage, "--id names one message; JSON Lines are many", "leave --id out");
   }
   return {
     signal,

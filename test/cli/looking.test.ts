@@ -76,8 +76,7 @@ test("tail shows the last messages of a topic, a queue and a pattern", async (t)
 
 test("tail --follow shows what comes, beside the process that writes, until it is interrupted", async (t) => {
   const data = await filled(t);
-  const bus = await openBus(data);
-  t.after(() => bus.close());
+  await using bus = await openBus(data);
   const child = startCli(["tail", "order.#", "--last", "1", "--follow", "--json", "--data", data]);
   const end = finish(child);
   const seen = (count: number): Promise<void> =>
@@ -101,8 +100,7 @@ test("tail --follow shows what comes, beside the process that writes, until it i
 
 test("commands that look work beside the process that holds the directory, those that write name it", async (t) => {
   const data = await filled(t);
-  const bus = await openBus(data);
-  t.after(() => bus.close());
+  await using _holder = await openBus(data);
   for (const args of [["queues"], ["topics"], ["tail", "order"], ["dead", "list"]]) {
     const { code, stdout, stderr } = await cli([...args, "--data", data]);
     assert.equal(code, 0, `${args.join(" ")}: ${stderr}`);

@@ -153,10 +153,18 @@ test("--jsonl reads a file of JSON Lines", async (t) => {
 
 test("--delay holds a message back", async (t) => {
   const data = join(await scratch(t), "data");
-  await cli(["send", "later", "x", "--delay", "1h", "--data", data]);
-  const { stdout } = await cli(["queues", "--json", "--data", data]);
-  const [queue] = jsonLines<{ name: string; delayed: number; waiting: number }>(stdout);
-  assert.deepEqual([queue!.name, queue!.delayed, queue!.waiting], ["later", 1, 0]);
+  await cli(["send", "later", "hidden", "--delay", "1h", "--data", data]);
+  await cli(["send", "later", "seen", "--delay", "1ms", "--data", data]);
+  const bus = await openBus(data);
+  try {
+    const received = await bus.queue("later").receiveBatch({ max: 10 });
+    assert.deepEqual(
+      received.map(({ message }) => message.text()),
+      ["seen"],
+    );
+  } finally {
+    await bus.close();
+  }
 });
 
 test("a wrong command line is exit code 2 and leaves nothing behind", async (t) => {

@@ -30,7 +30,18 @@ import {
 
 const [directory = "", lifeText = "", mode = ""] = process.argv.slice(2);
 const life = Number(lifeText);
-const QUICK_RETRY = { attempts: 3, delay: "2ms", backoff: "fixed", jitter: 0 } as const;
+
+class Poisoned extends Error {}
+
+/** A crash counts as an attempt of all that was in flight: only poison may run out of them. */
+const ATTEMPTS_MAX = 1_000;
+const QUICK_RETRY = {
+  attempts: ATTEMPTS_MAX,
+  delay: "2ms",
+  backoff: "fixed",
+  jitter: 0,
+  errors: [{ error: Poisoned, use: { attempts: 3 } }],
+} as const;
 let lastNumber = 0;
 
 function tell(line: string): void {
@@ -50,7 +61,7 @@ function handled(
 /** Fails the first attempt of some, and all attempts of poison where `buries`. */
 function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerContext) => void {
   return (item, ctx) => {
-    if (buries && isPoison(item.id)) throw new Error(`poison ${item.id}`);
+    if (buries && isPoison(item.id)) throw new Poisoned(item.id);
     if (failsFirst(item.id) && ctx.attempt === 1) throw new Error("the first attempt fails");
     handled(consumer, item, ctx.message);
   };
@@ -59,8 +70,9 @@ function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerCo
 async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   const beginning = { from: "beginning" } as const;
   await bus.topic("orders", { partitions: 3 }).declare();
+  await bus.queue("raw", { attemptsMax: ATTEMPTS_MAX }).declare();
   const handlings = [
-    bus.on(Ordered, { ...beginning, group: "fast", concurrency: 16 }, (item, ctx) => {
+    bus.on(Ordered, { ...beginning, group: "fast", concurrency: 16, retry: QUICK_RETRY }, (item, ctx) => {
       handled("orders/fast", item, ctx.message);
     }),
     bus.on(

@@ -1,7 +1,8 @@
 // `omnibus publish`: events under a subject, for every group that subscribes to it.
 
 import { Command } from "commander";
-import { event } from "../../index.js";
+import { assertName } from "../../broker/names.js";
+import { event, type TopicStatistics } from "../../index.js";
 import { type CommonOptions, writeTo } from "../data-directory.js";
 import { withExamples } from "../help.js";
 import {
@@ -51,10 +52,16 @@ async function publish(
   const source = await sourceOf(world, body, options);
   const publishOptions = publishOptionsOf(options, source, world.signal);
   const type = event<Outgoing>(subject, { codec: asGiven(source.contentType), ...keyFromField(options) });
+  assertName("topic", type.topic);
   const done = await writeTo(world, options, (bus) =>
-    deliverAll(world, source, options, publishOptions, (batch, shared) =>
-      bus.publishMany(type, batch, shared),
-    ),
+    deliverAll(world, source, options, bus, {
+      deliver: (batch) => bus.publishMany(type, batch, publishOptions),
+      count: () => endOf(bus.statistics().topics.find(({ name }) => name === type.topic)),
+    }),
   );
   await reportDelivered(world, options, "published", subject, done);
+}
+
+function endOf(topic: TopicStatistics | undefined): number {
+  return topic?.partitions.reduce((sum, { highWatermark }) => sum + highWatermark, 0) ?? 0;
 }

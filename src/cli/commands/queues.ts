@@ -1,7 +1,7 @@
 // `omnibus queues`: what waits where.
 
 import { Command } from "commander";
-import type { QueueStatistics } from "../../index.js";
+import type { Bus, QueueStatistics } from "../../index.js";
 import { type CommonOptions, lookInto } from "../data-directory.js";
 import { formatAge, formatBytes, formatCount } from "../format.js";
 import { withExamples } from "../help.js";
@@ -32,14 +32,32 @@ export function queuesCommand(world: World): Command {
   ]);
   return command.action(async () => {
     const options = command.optsWithGlobals<CommonOptions>();
-    const queues = await lookInto(world, options, async (bus) => bus.statistics().queues);
-    // The queues that hold the dead letters of others show as their column `dead`.
-    await show(
-      world,
-      options,
-      queues.filter(({ deadLettersOf }) => deadLettersOf === undefined),
-    );
+    const queues = await lookInto(world, options, (bus) => ownQueues(bus));
+    await show(world, options, queues);
   });
+}
+
+/** The queues, without those that hold the dead letters of others: these show in the column `dead`. */
+async function ownQueues(bus: Bus): Promise<QueueStatistics[]> {
+  const queues = bus.statistics().queues.filter(({ deadLettersOf }) => deadLettersOf === undefined);
+  return Promise.all(
+    queues.map(async (queue) => ({
+      ...queue,
+      oldestAgeMs: queue.oldestAgeMs ?? (await oldestAgeMs(bus, queue)),
+    })),
+  );
+}
+
+/** Looks at the first message, where the statistics do not know it. */
+async function oldestAgeMs(
+  bus: Bus,
+  { name, waiting, inFlight, delayed }: QueueStatistics,
+): Promise<number | undefined> {
+  if (waiting + inFlight + delayed === 0) return undefined;
+  for await (const message of bus.queue(name).browse({ limit: 1 })) {
+    return Math.max(0, bus.engine.clock.nowMs() - message.timestampMs);
+  }
+  return undefined;
 }
 
 async function show(world: World, options: CommonOptions, queues: readonly QueueStatistics[]): Promise<void> {

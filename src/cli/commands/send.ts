@@ -1,6 +1,7 @@
 // `omnibus send`: messages into a queue, each for one receiver.
 
 import { Command } from "commander";
+import { assertName } from "../../broker/names.js";
 import { command as commandType } from "../../index.js";
 import { type CommonOptions, writeTo } from "../data-directory.js";
 import { withExamples } from "../help.js";
@@ -42,6 +43,7 @@ export function sendCommand(world: World): Command {
 }
 
 async function send(world: World, queue: string, body: string | undefined, options: Options): Promise<void> {
+  assertName("queue", queue);
   const source = await sourceOf(world, body, options);
   const publishOptions = publishOptionsOf(options, source, world.signal);
   const type = commandType<Outgoing>(queue, {
@@ -50,7 +52,10 @@ async function send(world: World, queue: string, body: string | undefined, optio
     ...keyFromField(options),
   });
   const done = await writeTo(world, options, (bus) =>
-    deliverAll(world, source, options, publishOptions, (batch, shared) => bus.sendMany(type, batch, shared)),
+    deliverAll(world, source, options, bus, {
+      deliver: (batch) => bus.sendMany(type, batch, publishOptions),
+      count: () => bus.statistics().queues.find(({ name }) => name === queue)?.published ?? 0,
+    }),
   );
   await reportDelivered(world, options, "sent", queue, done);
 }

@@ -14,7 +14,7 @@ const CUSTOMERS = ["ada", "grace", "edsger", "barbara", "leslie", "tony", "franc
 const SKUS = ["apple", "bread", "cheese", "dates", "eggs", "figs"] as const;
 
 /** An article that the first version of the warehouse's program does not know. */
-export const UNKNOWN_SKU = "gift-card";
+const UNKNOWN_SKU = "gift-card";
 
 /** One order in so many is for an article that the warehouse does not know. */
 const UNKNOWN_SKU_EVERY = 750;
@@ -47,7 +47,7 @@ export function orderOf(run: string, number: number, orders: number): Order {
 }
 
 /** Whether the order makes the first version of the warehouse's program fail, each time. */
-export function isForUnknownSku(number: number, orders: number): boolean {
+function isForUnknownSku(number: number, orders: number): boolean {
   const every = Math.min(UNKNOWN_SKU_EVERY, orders);
   return number % every === Math.ceil(every / 3) % every;
 }

@@ -1,7 +1,8 @@
 // One life of the shop, from start to kill or close, as the story waits on it: until something was reported, the process
 // ended by itself, or the spectator interrupts.
 
-import { EXIT, EXIT_OF_BROKER_ERROR } from "../exit-codes.js";
+import { BrokerError } from "../../index.js";
+import { EXIT } from "../exit-codes.js";
 import { CommandFailure } from "../failure.js";
 import type { World } from "../world.js";
 import type { Report, ShopTask } from "./reports.js";
@@ -101,8 +102,8 @@ export class ShopLife {
 }
 
 function failureOf(report: Extract<Report, { kind: "broken" }>): Error {
-  const exitCode = report.code === undefined ? EXIT.failed : EXIT_OF_BROKER_ERROR[report.code];
-  const failure = new CommandFailure(exitCode, report.message);
+  const failure =
+    report.code === undefined ? new Error(report.message) : new BrokerError(report.code, report.message);
   if (report.stack !== undefined) failure.stack = report.stack;
   return failure;
 }
