@@ -14,6 +14,8 @@ export interface EmbeddedOptions {
   readonly engines: readonly string[] | undefined;
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** How often each row is measured; the one with the median rate of handling is reported. */
+  readonly rounds: number;
   /** Where the engines keep their data. The disk below it is what is measured. */
   readonly directory: string;
   readonly json: boolean;
@@ -70,15 +72,15 @@ async function measureAll(
   options: EmbeddedOptions,
   directory: string,
 ): Promise<EmbeddedReport> {
-  const timing: Timing = { warmUpMs: options.warmUpSeconds * 1000, measureMs: options.seconds * 1000 };
   const rows: Row[] = [];
   const diskSamples: number[] = [];
-  for (const [index, { engine, shape }] of plan.entries()) {
-    if (shape !== plan[index - 1]?.shape) diskSamples.push(measureDisk(directory, DISK_SAMPLE_MS));
+  for (const [index, planned] of plan.entries()) {
+    if (planned.shape !== plan[index - 1]?.shape) diskSamples.push(measureDisk(directory, DISK_SAMPLE_MS));
+    const { engine, shape } = planned;
     const title = `${engine}, ${shape.queues} queue(s), ${shape.depth} in flight`;
     process.stderr.write(`[${index + 1}/${plan.length}] ${title} ... `);
     try {
-      const row = await measureRow(engine, shape, timing, directory);
+      const row = await measureRounds(planned, options, directory);
       rows.push(row);
       process.stderr.write(`${Math.round(row.handledPerSecond)} handled a second\n`);
     } catch (error) {
@@ -87,11 +89,22 @@ async function measureAll(
     }
   }
   diskSamples.push(measureDisk(directory, DISK_SAMPLE_MS));
-  return { rows, diskBytesPerSecond: median(diskSamples) };
+  return { rows, diskBytesPerSecond: medianBy(diskSamples, (rate) => rate) };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+async function measureRounds(
+  { engine, shape }: PlannedRow,
+  { seconds, warmUpSeconds, rounds }: EmbeddedOptions,
+  directory: string,
+): Promise<Row> {
+  const timing: Timing = { warmUpMs: warmUpSeconds * 1000, measureMs: seconds * 1000 };
+  const measured: Row[] = [];
+  while (measured.length < rounds) measured.push(await measureRow(engine, shape, timing, directory));
+  return medianBy(measured, (row) => row.handledPerSecond);
+}
+
+function medianBy<Value>(values: readonly Value[], rate: (value: Value) => number): Value {
+  return values.toSorted((a, b) => rate(a) - rate(b))[values.length >> 1]!;
 }
 
 /** Rows end their own servers when they are asked to end; then only the data is left to remove. */

@@ -23,6 +23,7 @@ program
   .option("--engines <names>", `only these, comma-separated: ${engineNames.join(", ")}`, parseEngines)
   .option("--seconds <n>", "how long each phase is measured", parseSeconds, 3)
   .option("--warm-up <n>", "seconds before each measured phase", parseSeconds, 1)
+  .option("--rounds <n>", "how often each row is measured; the median is reported", parseRounds, 1)
   .option("--directory <path>", "where the engines keep their data", dataDirectory)
   .action((options) => benchEmbedded({ ...options, warmUpSeconds: options.warmUp }));
 
@@ -45,6 +46,14 @@ function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(seconds > 0 && seconds <= 600)) throw new InvalidArgumentError("It must be between 0 and 600.");
   return seconds;
+}
+
+function parseRounds(text: string): number {
+  const rounds = Number(text);
+  if (!(Number.isInteger(rounds) && rounds >= 1 && rounds <= 99)) {
+    throw new InvalidArgumentError("It must be a whole number between 1 and 99.");
+  }
+  return rounds;
 }
 
 if (process.argv.length === 2) program.help();
