@@ -5,12 +5,12 @@
 // collected in between and the growth of the heap and of external memory is what was allocated. What a step keeps, such
 // as promises and deliveries that the application holds, is counted too: it was allocated.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import Table from "cli-table3";
 import { METER_FLAGS } from "./allocation-meter.js";
 import { askProcess } from "./ask-process.js";
 import { BODY_BYTES } from "./bodies.js";
+import { inWorkDirectory } from "./work-directory.js";
 
 export type WayName = "one by one" | "batches and a handler";
 
@@ -41,23 +41,20 @@ const allocationProcess = new URL("./allocation-process.js", import.meta.url);
 
 /** With `json`, prints `{"messages":0,"rows":[{"way","operation","heapBytes","externalBytes"}]}`, bytes per message. */
 export async function benchAllocations(options: AllocationOptions): Promise<void> {
-  const rows: AllocationRow[] = [];
-  for (const way of WAYS) rows.push(...(await countWay(way, options.directory)));
+  const rows = await inWorkDirectory(options.directory, async (directory) => {
+    const counted: AllocationRow[] = [];
+    for (const way of WAYS) counted.push(...(await countWay(way, directory)));
+    return counted;
+  });
   const text = options.json ? JSON.stringify({ messages: MESSAGES, rows }) : formatAllocations(rows);
   process.stdout.write(`${text}\n`);
 }
 
-async function countWay(way: WayName, parent: string): Promise<readonly AllocationRow[]> {
-  mkdirSync(parent, { recursive: true });
-  const directory = mkdtempSync(join(parent, "allocations-"));
-  try {
-    const request: AllocationRequest = { way, messages: MESSAGES, directory };
-    const answer = await askProcess<AllocationAnswer>(allocationProcess, request, METER_FLAGS);
-    if ("error" in answer) throw new Error(answer.error);
-    return answer.rows;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+async function countWay(way: WayName, directory: string): Promise<readonly AllocationRow[]> {
+  const request: AllocationRequest = { way, messages: MESSAGES, directory: join(directory, way) };
+  const answer = await askProcess<AllocationAnswer>(allocationProcess, request, METER_FLAGS);
+  if ("error" in answer) throw new Error(answer.error);
+  return answer.rows;
 }
 
 function formatAllocations(rows: readonly AllocationRow[]): string {

@@ -1,14 +1,13 @@
 // `bench embedded`: measures every engine in every shape, one after the other, and reports.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { join } from "node:path";
-import { endProcesses } from "./ask-process.js";
 import { measureDisk } from "./disk-baseline.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import type { Timing } from "./measured-window.js";
 import { installPeers } from "./peers.js";
+import { requireRedis } from "./redis-server.js";
 import { formatReport } from "./report.js";
 import { measureRow, type Row, type Shape } from "./row.js";
+import { inWorkDirectory } from "./work-directory.js";
 
 export interface EmbeddedOptions {
   readonly engines: readonly string[] | undefined;
@@ -37,19 +36,15 @@ const MEMORY_SHAPES: readonly Shape[] = [{ queues: 1, depth: 1000 }];
 /** The disk is measured before each group of rows and at the end, because on a shared machine its rate moves. */
 const DISK_SAMPLE_MS = 400;
 
-/** Sets the exit code to 1 when an engine failed; the rows of the others are reported all the same. */
+/** Sets the exit code to 1 when an engine failed; the rows of the others are reported all the same. Rejects when a peer cannot be had. */
 export async function benchEmbedded(options: EmbeddedOptions): Promise<void> {
   const plan = planRows(options.engines);
+  if (plan.some(({ engine }) => engine.startsWith("bullmq"))) requireRedis();
   if (plan.some(({ engine }) => !engine.startsWith("omnibus"))) installPeers();
-  mkdirSync(options.directory, { recursive: true });
-  const directory = mkdtempSync(join(options.directory, "run-"));
-  endOnSignals(directory);
-  try {
-    const report = await measureAll(plan, options, directory);
-    process.stdout.write(`${options.json ? JSON.stringify(report) : formatReport(report)}\n`);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const report = await inWorkDirectory(options.directory, (directory) =>
+    measureAll(plan, options, directory),
+  );
+  process.stdout.write(`${options.json ? JSON.stringify(report) : formatReport(report)}\n`);
 }
 
 interface PlannedRow {
@@ -105,15 +100,4 @@ async function measureRounds(
 
 function medianBy<Value>(values: readonly Value[], rate: (value: Value) => number): Value {
   return values.toSorted((a, b) => rate(a) - rate(b))[values.length >> 1]!;
-}
-
-/** Rows end their own servers when they are asked to end; then only the data is left to remove. */
-function endOnSignals(directory: string): void {
-  const end = async () => {
-    await endProcesses();
-    rmSync(directory, { recursive: true, force: true });
-    process.exit(130);
-  };
-  process.once("SIGINT", end);
-  process.once("SIGTERM", end);
 }

@@ -1,13 +1,21 @@
 // `npm run bench`: the benchmarks' command line.
 
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { benchAllocations } from "./allocations.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
 
-const dataDirectory = join(projectRoot, ".cache", "bench");
+/** Below the project, because a system's folder for temporary files is often not on a disk. */
+function dataDirectory(): Option {
+  const option = new Option(
+    "--directory <path>",
+    "where the engines keep their data while they are measured",
+  );
+  return option.default(join(projectRoot, ".cache", "bench"), "the project's .cache/bench");
+}
+
 const engineNames = [...durableEngines, ...memoryEngines].map(({ name }) => name);
 
 const program = new Command("npm run bench --")
@@ -24,14 +32,14 @@ program
   .option("--seconds <n>", "how long each phase is measured", parseSeconds, 3)
   .option("--warm-up <n>", "seconds before each measured phase", parseSeconds, 1)
   .option("--rounds <n>", "how often each row is measured; the median is reported", parseRounds, 1)
-  .option("--directory <path>", "where the engines keep their data", dataDirectory)
+  .addOption(dataDirectory())
   .action((options) => benchEmbedded({ ...options, warmUpSeconds: options.warmUp }));
 
 program
   .command("allocations")
   .description("bytes that Omnibus allocates per message on publish, store, deliver and settle")
   .option("--json", "print one JSON object and nothing else", false)
-  .option("--directory <path>", "where the queue is kept while it is measured", dataDirectory)
+  .addOption(dataDirectory())
   .action(benchAllocations);
 
 function parseEngines(text: string): string[] {
@@ -57,4 +65,9 @@ function parseRounds(text: string): number {
 }
 
 if (process.argv.length === 2) program.help();
-await program.parseAsync();
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,7 +1,7 @@
 // A Redis server for one row of the benchmark: from the system's `redis-server`, on a free loopback port, with an
 // append-only file in the row's own directory.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 
@@ -12,6 +12,11 @@ const STOP_MS = 5_000;
 const HOW_TO_INSTALL =
   "redis-server was not found, and BullMQ needs it. Install it (Debian and Ubuntu: apt-get install redis-server; " +
   "macOS: brew install redis), or leave BullMQ out with --engines omnibus,sqlite";
+
+/** Throws what to do about it when there is no `redis-server` on the path. */
+export function requireRedis(): void {
+  if (spawnSync("redis-server", ["--version"]).error !== undefined) throw new Error(HOW_TO_INSTALL);
+}
 
 export class RedisServer {
   readonly port: number;
@@ -70,9 +75,9 @@ function untilReady(child: ChildProcess): Promise<void> {
       reject(new Error(`${reason}\n${output}`.trim()));
     };
     const timer = setTimeout(() => give(`redis-server was not ready after ${START_MS / 1000} s`), START_MS);
-    child.once("error", (error: NodeJS.ErrnoException) => {
+    child.once("error", (error) => {
       clearTimeout(timer);
-      reject(error.code === "ENOENT" ? new Error(HOW_TO_INSTALL) : error);
+      reject(error);
     });
     child.once("exit", (code) => {
       clearTimeout(timer);

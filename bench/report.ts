@@ -80,6 +80,7 @@ function ratio(value: number): string {
 }
 
 function durability(rows: readonly Row[]): string {
+  if (rows.length === 0) return "Every engine failed: see above.";
   const words = new Map(rows.map((row) => [row.engine, row.durable]));
   const lines = [...words].map(([engine, text]) => `  ${engine}: ${text}`);
   return ["What is durable when a publish is confirmed:", ...lines].join("\n");
