@@ -1,6 +1,7 @@
 // The real file system, over Node's callback functions: they cost less per call than its promise-based file handles.
 
 import fs from "node:fs";
+import { dirname } from "node:path";
 import type { Files, OpenFile } from "./io.js";
 
 const FLAGS = { create: "wx+", write: "r+", read: "r" } as const;
@@ -14,7 +15,7 @@ export const systemFiles: Files = {
     return new SystemFile(path, descriptor);
   },
   async makeDirectory(path) {
-    await call<string | undefined>((done) => fs.mkdir(path, { recursive: true }, done));
+    await makeWithParents(path);
   },
   async list(path) {
     const names = await call<string[]>((done) => fs.readdir(path, done));
@@ -101,4 +102,24 @@ function call<T = void>(start: (done: Done<T>) => void): Promise<T> {
   return new Promise<T>((resolve, reject) => {
     start((error, result) => (error === null || error === undefined ? resolve(result as T) : reject(error)));
   });
+}
+
+/** Node's own recursive mkdir never returns where a parent is there and refuses children with ENOENT, as /proc does. */
+async function makeWithParents(path: string): Promise<void> {
+  try {
+    await call<void>((done) => fs.mkdir(path, done));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const parent = dirname(path);
+    if (code === "EEXIST" && (await isDirectory(path))) return;
+    if (code !== "ENOENT" || parent === path || (await isDirectory(parent))) throw error;
+    await makeWithParents(parent);
+    await makeWithParents(path);
+  }
+}
+
+function isDirectory(path: string): Promise<boolean> {
+  return new Promise((resolve) =>
+    fs.stat(path, (error, stats) => resolve(error === null && stats.isDirectory())),
+  );
 }
