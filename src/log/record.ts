@@ -1,18 +1,6 @@
-// One message on its way into a log, and one as it lies in a log.
+// One message as it lies in a log.
 
 import { decodeHeaders, type EncodedHeaders, findHeader, type Header } from "./record-headers.js";
-
-/**
- * A message on its way into a log. Strings are stored as UTF-8. A builder copies at once, so the caller may reuse
- * its buffers after the append.
- */
-export interface RecordInput {
-  /** Milliseconds since 1970, whole. */
-  readonly timestampMs: number;
-  readonly key: Uint8Array | string | null;
-  readonly value: Uint8Array | string | null;
-  readonly headers: EncodedHeaders;
-}
 
 /** The bytes that records lie in, and what their offsets and timestamps count from. */
 export interface RecordSource {

@@ -53,7 +53,7 @@ export function validateRecords(batch: StoredBatch, origin = 0): void {
 }
 
 /** The error for a fault that `findBatchFault` found. */
-export function batchFaultError(code: BrokerErrorCode, fault: BatchFault): BrokerError {
+function batchFaultError(code: BrokerErrorCode, fault: BatchFault): BrokerError {
   const { what, position, expected, found } = fault;
   return new BrokerError(
     code,
