@@ -156,6 +156,12 @@ export class CommitRound {
     if (failed.length === 0) return;
     const dropped = withUnits(failed, parts);
     await this.#rollBack([...dropped]);
+    const broken = [...dropped].find((part) => part.log.failure !== undefined);
+    if (broken !== undefined) {
+      // What could not be cut off would come back without the rest, so all of it must: from the journal.
+      for (const part of dropped) part.error = part.log.failBy(broken.segment.path, "Writing", broken.log.failure);
+      return;
+    }
     const indexes = entryParts.flatMap((part, index) => (dropped.has(part) ? [index] : []));
     try {
       await journal.void(entry, indexes);
@@ -256,7 +262,7 @@ function withUnits(failed: readonly CommitPart[], parts: readonly CommitPart[]):
   return dropped;
 }
 
-/** The parts that must be committed together with another part. */
+/** The parts that must be committed together with another part, or of which all batches must be. */
 function partsThatShareUnits(parts: readonly CommitPart[]): Set<CommitPart> {
   const owners = new Map<AtomicUnit, CommitPart>();
   const shared = new Set<CommitPart>();
@@ -264,7 +270,7 @@ function partsThatShareUnits(parts: readonly CommitPart[]): Set<CommitPart> {
     for (const unit of part.units) {
       const owner = owners.get(unit) ?? part;
       owners.set(unit, owner);
-      if (owner !== part) shared.add(owner).add(part);
+      if (owner !== part || part.batchCount > 1) shared.add(owner).add(part);
     }
   }
   return shared;

@@ -37,9 +37,15 @@ export class DataDirectoryLock {
     }
   }
 
-  /** Lets the next process have it without asking whether this one runs. */
+  /** Lets the next process have it without asking whether this one runs. A full disk does not hinder that. */
   async release(): Promise<void> {
-    await writeFileWhole(this.io.files, this.path, Buffer.from('{"released":true}\n'));
+    const { files } = this.io;
+    try {
+      await writeFileWhole(files, this.path, Buffer.from('{"released":true}\n'));
+    } catch {
+      const file = await files.open(this.path, "write");
+      await file.truncate(0).finally(() => file.close());
+    }
   }
 }
 

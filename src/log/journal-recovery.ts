@@ -143,8 +143,10 @@ function damagedJournal(path: string, position: number, expected: number, found:
   );
 }
 
-function collectParts(entries: readonly JournalEntry[]): Map<string, JournalPart[]> {
+/** A blank file may have the number of an entry that was written to another file since. */
+function collectParts(found: readonly JournalEntry[]): Map<string, JournalPart[]> {
   const byLog = new Map<string, JournalPart[]>();
+  const entries = found.filter((entry) => !entry.isBlank);
   entries.forEach((entry, i) => {
     const next = entries[i + 1];
     const voided = new Set(next !== undefined && follows(entry, next) ? next.voided : []);

@@ -10,7 +10,9 @@ import { baseOffsetOf, Segment } from "./segment.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { SegmentScan } from "./segment-scan.js";
 import { logCorrupt } from "./storage-errors.js";
-import { TEMPORARY_SUFFIX } from "./write-file.js";
+import { TEMPORARY_SUFFIX, writeFully } from "./write-file.js";
+
+const COPY_BYTES = 1024 * 1024;
 
 export interface LogLocation {
   readonly name: string;
@@ -111,15 +113,35 @@ async function openActive(location: LogLocation, segment: Segment, known: LogKno
     segment.recordCount = segment.nextOffset - segment.baseOffset;
     segment.startIndexAt(startBytes);
     const soundBytes = Math.max(startBytes, journaled);
-    const fault = await scanTail(location.name, segment, fileBytes, { soundBytes, isSynced: known.isSynced });
-    if (!location.isReadOnly && fault !== undefined) await segment.rollBack();
-    else if (!location.isReadOnly && segment.sizeBytes > startBytes) await file.sync();
+    const found = await scanTail(location.name, segment, fileBytes, { soundBytes, isSynced: known.isSynced });
+    const isKnown = point !== undefined && fileBytes === startBytes;
+    if (!location.isReadOnly && !isKnown) {
+      await makeDurable(location, segment, known.isSynced ? found.lastBatchPosition : startBytes);
+    }
     segment.syncedBytes = segment.sizeBytes;
     segment.startedMs = await firstTimestampMs(segment);
   } catch (error) {
     await segment.retire();
     throw error;
   }
+}
+
+/**
+ * Makes what was found in a segment durable before anybody reads it: the last process may have died before it had
+ * synced, and then nobody may rely on it. What may have been lost in a sync that failed is written again from
+ * `suspectFrom` on: the operating system would not write it a second time. Of a log that is synced commit by commit
+ * that is at most the last batch; what the journal held for it has been written again already.
+ */
+async function makeDurable(location: LogLocation, segment: Segment, suspectFrom: number): Promise<void> {
+  const { files, directory } = location;
+  const file = segment.openFile;
+  for (let at = suspectFrom; at < segment.sizeBytes; at += COPY_BYTES) {
+    const chunk = Buffer.allocUnsafeSlow(Math.min(COPY_BYTES, segment.sizeBytes - at));
+    await file.read(chunk, at);
+    await writeFully(file, chunk, at);
+  }
+  await segment.rollBack();
+  await files.syncDirectory(directory);
 }
 
 async function firstTimestampMs(segment: Segment): Promise<number | undefined> {

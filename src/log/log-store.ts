@@ -22,7 +22,7 @@ import { Log, type LogEnvironment, type LogOptions } from "./log.js";
 import { createSegments, type LogLocation, openSegments } from "./log-opening.js";
 import { recoverJournal } from "./open-journal.js";
 import { SegmentPool } from "./segment-pool.js";
-import { closed, isMissing, storageFailed, systemCode } from "./storage-errors.js";
+import { closed, diskFull, isMissing, isOutOfSpace, storageFailed, systemCode } from "./storage-errors.js";
 import { SyncStatistics } from "./sync-statistics.js";
 import { LogTail, TailCache } from "./tail-cache.js";
 
@@ -187,7 +187,12 @@ export class LogStore {
   async checkpoint(): Promise<void> {
     this.#checkOpen();
     if (this.isReadOnly) throw readOnly(this.directory);
-    await this.#checkpoint();
+    try {
+      await this.#checkpoint();
+    } catch (error) {
+      if (isOutOfSpace(error)) throw diskFull(this.directory, 0, error);
+      throw storageFailed(this.directory, "Writing a checkpoint", error);
+    }
   }
 
   /** Commits what is pending, makes everything durable and gives the directory free. */
@@ -203,10 +208,12 @@ export class LogStore {
     this.lock = await DataDirectoryLock.acquire(this.io, directory);
     for (const folder of ["journal", "logs", "deleted"]) await files.makeDirectory(`${directory}/${folder}`);
     if (!(await checkFormat(files, directory))) {
-      await writeFormat(files, directory);
-      await files.syncDirectory(directory);
+      // Once the format is there, so is the folder, whatever happens.
       await files.syncDirectory(parentOf(directory));
+      await writeFormat(files, directory);
     }
+    // A process that died may have made files and folders that no power failure must take away from here on.
+    for (const folder of [directory, `${directory}/journal`, `${directory}/logs`]) await files.syncDirectory(folder);
     for (const name of await files.list(`${directory}/deleted`)) {
       await files.removeDirectory(`${directory}/deleted/${name}`);
     }
@@ -366,7 +373,11 @@ export class LogStore {
       await this.journal?.close().catch(() => {});
     }
     await Promise.all(logs().map((log) => log.close("The data directory")));
-    await this.lock?.release();
+    try {
+      await this.lock?.release();
+    } catch (error) {
+      throw storageFailed(this.directory, "Releasing the data directory", error);
+    }
   }
 
   #checkOpen(): void {

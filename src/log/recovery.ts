@@ -22,36 +22,45 @@ export interface KnownSegment {
   readonly isSynced: boolean;
 }
 
+export interface FoundTail {
+  /** What is wrong with what follows the last whole batch; undefined when nothing follows. */
+  readonly fault: BatchFault | undefined;
+  /** Where the last batch begins that was found; the end of the segment when none was. */
+  readonly lastBatchPosition: number;
+}
+
 /**
- * Reads the active segment from its committed end to the end of its file and commits every whole batch. Returns what
- * is wrong with the next one, if anything follows. LOG_CORRUPT when that cannot be the trace of a torn write.
+ * Reads the active segment from its committed end to the end of its file and commits every whole batch. LOG_CORRUPT
+ * when what follows cannot be the trace of a torn write.
  */
 export async function scanTail(
   logName: string,
   segment: Segment,
   fileBytes: number,
   known: KnownSegment,
-): Promise<BatchFault | undefined> {
+): Promise<FoundTail> {
   const file = segment.openFile;
   const scan = new SegmentScan(file, segment.sizeBytes, fileBytes);
   let fault: BatchFault | undefined;
+  let lastBatchPosition = segment.sizeBytes;
   while (fault === undefined && (await scan.load())) {
     for (let batch = scan.next(); batch !== undefined; batch = scan.next()) {
       if (batch.baseOffset !== segment.nextOffset) {
         fault = wrongOffset(segment, batch);
         break;
       }
+      lastBatchPosition = segment.sizeBytes;
       segment.commit(batch);
     }
   }
   fault ??= scan.fault;
   if (fault === undefined && segment.sizeBytes < known.soundBytes) fault = cutOff(segment, known.soundBytes);
-  if (fault === undefined) return undefined;
+  if (fault === undefined) return { fault, lastBatchPosition };
   const isDamage =
     segment.sizeBytes < known.soundBytes ||
     (known.isSynced && (await isFollowedByBatch(file, segment, fileBytes)));
   if (isDamage) throw logCorrupt(logName, segment.path, fault);
-  return fault;
+  return { fault, lastBatchPosition };
 }
 
 function wrongOffset(segment: Segment, batch: StoredBatch): BatchFault {

@@ -46,6 +46,8 @@ export class Segment {
   private loadingIndex: Promise<SegmentIndex> | undefined;
   private file: OpenFile | undefined;
   private opening: Promise<OpenFile> | undefined;
+  /** The sync that runs; the one that failed, from then on. */
+  private syncing: Promise<void> | undefined;
   private users: number;
   private retiring: (() => void) | undefined;
   private isGone: boolean;
@@ -67,6 +69,7 @@ export class Segment {
     this.loadingIndex = undefined;
     this.file = undefined;
     this.opening = undefined;
+    this.syncing = undefined;
     this.users = 0;
     this.retiring = undefined;
     this.isGone = false;
@@ -165,17 +168,17 @@ export class Segment {
     this.recordCount += batch.recordCount;
   }
 
-  /** Makes the first `throughBytes` durable. The segment must be in use. */
+  /** Makes the first `throughBytes` durable. The segment must be in use. After a failure it fails forever. */
   async sync(throughBytes: number): Promise<void> {
     if (throughBytes <= this.syncedBytes) return;
-    await this.openFile.sync();
+    await this.#syncFile();
     this.syncedBytes = Math.max(this.syncedBytes, throughBytes);
   }
 
   /** Cuts off, durably, what was written behind the last commit. The segment must be in use. */
   async rollBack(): Promise<void> {
     await this.openFile.truncate(this.sizeBytes);
-    await this.openFile.sync();
+    await this.#syncFile();
     this.syncedBytes = this.sizeBytes;
   }
 
@@ -222,6 +225,17 @@ export class Segment {
     const start = index.offsets.positionOf(offset);
     const chunkBytes = bytesExpected === undefined ? undefined : bytesExpected + 2 * INDEX_INTERVAL_BYTES;
     return new SegmentScan(this.openFile, start, this.sizeBytes, chunkBytes);
+  }
+
+  /**
+   * One at a time: the operating system reports a failure to one of those who wait, and to the others and all who come
+   * later that everything is well.
+   */
+  async #syncFile(): Promise<void> {
+    while (this.syncing !== undefined) await this.syncing;
+    this.syncing = this.openFile.sync();
+    await this.syncing;
+    this.syncing = undefined;
   }
 
   async #loadIndex(): Promise<SegmentIndex> {

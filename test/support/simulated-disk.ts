@@ -1,0 +1,395 @@
+// A disk that loses what was not synced when the power fails, tears writes, runs full and breaks, as a seed decides.
+
+import type { Files, OpenFile } from "../../src/io/io.js";
+import type { SeededRandom } from "./seeded-random.js";
+
+/** What is asked of the disk, for whoever wants it to fail. */
+export interface DiskOperation {
+  readonly kind: "open" | "write" | "read" | "sync" | "truncate" | "syncDirectory" | "rename" | "remove";
+  readonly path: string;
+}
+
+/** How one write or truncation changed a file. */
+interface Change {
+  readonly position: number;
+  /** Undefined for a truncation to `position`. */
+  readonly bytes: Buffer | undefined;
+}
+
+/** A change of names that reaches the disk as a whole or not at all. */
+interface EntryChange {
+  readonly removed: readonly (readonly [Folder, string])[];
+  readonly added: readonly (readonly [Folder, string, Node])[];
+}
+
+type Node = File | Folder;
+
+class File {
+  content: Buffer = Buffer.alloc(0);
+  durable: Buffer = Buffer.alloc(0);
+  unsynced: Change[] = [];
+}
+
+class Folder {
+  entries = new Map<string, Node>();
+  durable = new Map<string, Node>();
+  unsynced: EntryChange[] = [];
+}
+
+/** Runs what the disk was asked to do, at some later time. */
+export type Schedule = (action: () => void) => void;
+
+const SECTOR_BYTES = 512;
+
+export class SimulatedDisk implements Files {
+  /** Throws, or returns the most bytes that a write takes, when an operation is to go wrong. */
+  onOperation: (operation: DiskOperation) => number | undefined = () => undefined;
+  /** Writes beyond this fail with ENOSPC. */
+  capacityBytes = Number.POSITIVE_INFINITY;
+  readonly #random: SeededRandom;
+  #schedule: Schedule;
+  readonly #root = new Folder();
+  #isOff = false;
+
+  constructor(random: SeededRandom, schedule: Schedule) {
+    this.#random = random;
+    this.#schedule = schedule;
+  }
+
+  /** The bytes of all files. */
+  get usedBytes(): number {
+    let total = 0;
+    const add = (folder: Folder) => {
+      for (const node of folder.entries.values()) {
+        if (node instanceof Folder) add(node);
+        else total += node.content.length;
+      }
+    };
+    add(this.#root);
+    return total;
+  }
+
+  /** Nothing that was asked for is done any more. */
+  turnOff(): void {
+    this.#isOff = true;
+  }
+
+  /**
+   * The disk as the next process finds it. `power` also loses what was not synced, or parts of it; otherwise only the
+   * process died. The old disk must not be used any more.
+   */
+  afterCrash(power: boolean, schedule: Schedule): SimulatedDisk {
+    this.turnOff();
+    const disk = new SimulatedDisk(this.#random, schedule);
+    const decided = new Map<EntryChange, boolean>();
+    const copies = new Map<Node, Node>();
+    this.#copyFolder(this.#root, disk.#root, power, decided, copies);
+    return disk;
+  }
+
+  open(path: string, mode: "create" | "write" | "read"): Promise<OpenFile> {
+    return this.#later({ kind: "open", path }, () => {
+      const [folder, name] = this.#parent(path);
+      const node = folder.entries.get(name);
+      if (mode === "create") {
+        if (node !== undefined) throw systemError("EEXIST", path);
+        const file = new File();
+        this.#change({ removed: [], added: [[folder, name, file]] });
+        return this.#handle(path, file);
+      }
+      if (node === undefined) throw systemError("ENOENT", path);
+      if (node instanceof Folder) throw systemError("EISDIR", path);
+      return this.#handle(path, node);
+    });
+  }
+
+  makeDirectory(path: string): Promise<void> {
+    return this.#later(undefined, () => {
+      let folder = this.#root;
+      for (const name of partsOf(path)) {
+        let next = folder.entries.get(name);
+        if (next === undefined) {
+          next = new Folder();
+          this.#change({ removed: [], added: [[folder, name, next]] });
+        }
+        if (!(next instanceof Folder)) throw systemError("EEXIST", path);
+        folder = next;
+      }
+    });
+  }
+
+  list(path: string): Promise<string[]> {
+    return this.#later(undefined, () => [...this.#folder(path).entries.keys()].sort());
+  }
+
+  exists(path: string): Promise<boolean> {
+    return this.#later(undefined, () => this.#find(path) !== undefined);
+  }
+
+  readFile(path: string): Promise<Buffer> {
+    return this.#later({ kind: "read", path }, () => {
+      const node = this.#find(path);
+      if (!(node instanceof File)) throw systemError("ENOENT", path);
+      return Buffer.from(node.content);
+    });
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#later({ kind: "rename", path: from }, () => {
+      const [fromFolder, fromName] = this.#parent(from);
+      const [toFolder, toName] = this.#parent(to);
+      const node = fromFolder.entries.get(fromName);
+      if (node === undefined) throw systemError("ENOENT", from);
+      this.#change({ removed: [[fromFolder, fromName]], added: [[toFolder, toName, node]] });
+    });
+  }
+
+  link(from: string, to: string): Promise<void> {
+    return this.#later(undefined, () => {
+      const node = this.#find(from);
+      const [folder, name] = this.#parent(to);
+      if (node === undefined) throw systemError("ENOENT", from);
+      if (folder.entries.has(name)) throw systemError("EEXIST", to);
+      this.#change({ removed: [], added: [[folder, name, node]] });
+    });
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#later({ kind: "remove", path }, () => {
+      const [folder, name] = this.#parent(path);
+      if (!folder.entries.has(name)) throw systemError("ENOENT", path);
+      this.#change({ removed: [[folder, name]], added: [] });
+    });
+  }
+
+  removeDirectory(path: string): Promise<void> {
+    return this.#later({ kind: "remove", path }, () => {
+      const [folder, name] = this.#parent(path);
+      this.#change({ removed: [[folder, name]], added: [] });
+    });
+  }
+
+  syncDirectory(path: string): Promise<void> {
+    return this.#later({ kind: "syncDirectory", path }, () => {
+      const folder = this.#folder(path);
+      for (const change of folder.unsynced) {
+        for (const [at, name] of change.removed) at.durable.delete(name);
+        for (const [at, name, node] of change.added) at.durable.set(name, node);
+        for (const [at] of [...change.removed, ...change.added]) {
+          if (at !== folder) at.unsynced = at.unsynced.filter((other) => other !== change);
+        }
+      }
+      folder.unsynced = [];
+    });
+  }
+
+  #handle(path: string, file: File): OpenFile {
+    return {
+      path,
+      write: (bytes, position) => {
+        const copy = Buffer.from(bytes);
+        return this.#later({ kind: "write", path }, (limit) => {
+          const room = this.capacityBytes - this.usedBytes + Math.max(file.content.length - position, 0);
+          const size = Math.min(copy.length, limit ?? copy.length, Math.max(room, 0));
+          if (size === 0 && copy.length > 0) throw systemError("ENOSPC", path);
+          const change = { position, bytes: copy.subarray(0, size) };
+          file.content = applied(file.content, change);
+          file.unsynced.push(change);
+          return size;
+        });
+      },
+      read: (target, position) =>
+        this.#later({ kind: "read", path }, () => {
+          const bytes = file.content.subarray(position, position + target.length);
+          target.set(bytes);
+          return bytes.length;
+        }),
+      sync: () =>
+        this.#later(
+          { kind: "sync", path },
+          () => {
+            file.durable = file.unsynced.reduce(applied, file.durable);
+            file.unsynced = [];
+          },
+          () => {
+            // As Linux has it: some of it may be on the disk, and what is not will never be, though it can be read.
+            file.durable = this.#surviving(file);
+            file.unsynced = [];
+          },
+        ),
+      truncate: (sizeBytes) =>
+        this.#later({ kind: "truncate", path }, () => {
+          const change = { position: sizeBytes, bytes: undefined };
+          file.content = applied(file.content, change);
+          file.unsynced.push(change);
+        }),
+      size: () => this.#later(undefined, () => file.content.length),
+      close: () => this.#later(undefined, () => {}),
+    };
+  }
+
+  #later<T>(
+    operation: DiskOperation | undefined,
+    action: (limit: number | undefined) => T,
+    onFault?: () => void,
+  ): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#schedule(() => {
+        if (this.#isOff) return;
+        try {
+          const limit = operation === undefined ? undefined : this.#ask(operation, onFault);
+          resolve(action(limit));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  #ask(operation: DiskOperation, onFault: (() => void) | undefined): number | undefined {
+    try {
+      return this.onOperation(operation);
+    } catch (error) {
+      onFault?.();
+      throw error;
+    }
+  }
+
+  #change(change: EntryChange): void {
+    for (const [folder, name] of change.removed) folder.entries.delete(name);
+    for (const [folder, name, node] of change.added) folder.entries.set(name, node);
+    const folders = new Set([...change.removed, ...change.added].map(([folder]) => folder));
+    for (const folder of folders) folder.unsynced.push(change);
+  }
+
+  #copyFolder(
+    from: Folder,
+    to: Folder,
+    power: boolean,
+    decided: Map<EntryChange, boolean>,
+    copies: Map<Node, Node>,
+  ): void {
+    const entries = power ? this.#survivingEntries(from, decided) : from.entries;
+    for (const [name, node] of entries) {
+      let copy = copies.get(node);
+      if (copy === undefined) {
+        copy = node instanceof Folder ? new Folder() : this.#survivingFile(node, power);
+        copies.set(node, copy);
+        if (node instanceof Folder) this.#copyFolder(node, copy as Folder, power, decided, copies);
+      }
+      to.entries.set(name, copy);
+    }
+    // After a power failure, what is there is on the disk; after a kill it is still only in memory.
+    to.durable = new Map(power ? to.entries : this.#mapped(from.durable, copies));
+    if (!power) to.unsynced = this.#allChanges(to);
+  }
+
+  #survivingEntries(folder: Folder, decided: Map<EntryChange, boolean>): Map<string, Node> {
+    const entries = new Map(folder.durable);
+    for (const change of folder.unsynced) {
+      const isKept = decided.get(change) ?? this.#random.chance(0.5);
+      decided.set(change, isKept);
+      if (!isKept) continue;
+      for (const [at, name] of change.removed) if (at === folder) entries.delete(name);
+      for (const [at, name, node] of change.added) if (at === folder) entries.set(name, node);
+    }
+    return entries;
+  }
+
+  #mapped(entries: ReadonlyMap<string, Node>, copies: ReadonlyMap<Node, Node>): [string, Node][] {
+    return [...entries].flatMap(([name, node]) => {
+      const copy = copies.get(node);
+      return copy === undefined ? [] : [[name, copy] as [string, Node]];
+    });
+  }
+
+  #allChanges(folder: Folder): EntryChange[] {
+    const changes: EntryChange[] = [];
+    for (const [name, node] of folder.entries) {
+      if (folder.durable.get(name) !== node) changes.push({ removed: [], added: [[folder, name, node]] });
+    }
+    for (const name of folder.durable.keys()) {
+      if (!folder.entries.has(name)) changes.push({ removed: [[folder, name]], added: [] });
+    }
+    return changes;
+  }
+
+  #survivingFile(file: File, power: boolean): File {
+    const copy = new File();
+    if (power) {
+      copy.content = this.#surviving(file);
+      copy.durable = copy.content;
+    } else {
+      copy.content = file.content;
+      copy.durable = file.durable;
+      copy.unsynced = [...file.unsynced];
+    }
+    return copy;
+  }
+
+  /** What may be on the disk of a file. */
+  #surviving(file: File): Buffer {
+    let content = file.durable;
+    for (const change of file.unsynced) {
+      for (const part of this.#survivingParts(change)) content = applied(content, part);
+    }
+    return content;
+  }
+
+  /** All of a change, none, its beginning up to some byte, or any of its sectors. */
+  #survivingParts(change: Change): Change[] {
+    const fate = this.#random.below(4);
+    if (fate === 0) return [change];
+    if (fate === 1 || change.bytes === undefined) return [];
+    if (fate === 2) {
+      return [{ position: change.position, bytes: change.bytes.subarray(0, this.#random.below(change.bytes.length)) }];
+    }
+    const sectors: Change[] = [];
+    for (let at = 0; at < change.bytes.length; ) {
+      const position = change.position + at;
+      const size = SECTOR_BYTES - (position % SECTOR_BYTES);
+      if (this.#random.chance(0.5)) sectors.push({ position, bytes: change.bytes.subarray(at, at + size) });
+      at += size;
+    }
+    return sectors;
+  }
+
+  #find(path: string): Node | undefined {
+    let node: Node | undefined = this.#root;
+    for (const name of partsOf(path)) node = node instanceof Folder ? node.entries.get(name) : undefined;
+    return node;
+  }
+
+  #folder(path: string): Folder {
+    const node = this.#find(path);
+    if (node instanceof Folder) return node;
+    throw systemError("ENOENT", path);
+  }
+
+  #parent(path: string): [Folder, string] {
+    const parts = partsOf(path);
+    const name = parts.pop()!;
+    return [this.#folder(parts.join("/")), name];
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split("/").filter((part) => part !== "" && part !== ".");
+}
+
+function applied(content: Buffer, change: Change): Buffer {
+  if (change.bytes === undefined) {
+    const cut = Buffer.alloc(change.position);
+    content.copy(cut, 0, 0, change.position);
+    return cut;
+  }
+  const end = change.position + change.bytes.length;
+  const grown = Buffer.alloc(Math.max(content.length, end));
+  content.copy(grown);
+  change.bytes.copy(grown, change.position);
+  return grown;
+}
+
+export function systemError(code: string, path: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: ${path}`), { code, path });
+}
