@@ -159,7 +159,8 @@ export class CommitRound {
     const broken = [...dropped].find((part) => part.log.failure !== undefined);
     if (broken !== undefined) {
       // What could not be cut off would come back without the rest, so all of it must: from the journal.
-      for (const part of dropped) part.error = part.log.failBy(broken.segment.path, "Writing", broken.log.failure);
+      for (const part of dropped)
+        part.error = part.log.failBy(broken.segment.path, "Writing", broken.log.failure);
       return;
     }
     const indexes = entryParts.flatMap((part, index) => (dropped.has(part) ? [index] : []));

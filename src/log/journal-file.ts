@@ -50,10 +50,10 @@ export class JournalFile {
     this.isNeeded = false;
   }
 
-  /** Makes sure that writing up to `endPosition` takes no more space on the disk. */
-  async allocate(endPosition: number): Promise<void> {
+  /** Makes sure that writing up to `endPosition` takes no more space on the disk. It grows to `capacityBytes` in steps. */
+  async allocate(endPosition: number, capacityBytes: number): Promise<void> {
     while (this.allocatedBytes < endPosition) {
-      const wanted = Math.max(blocksOf(endPosition) - this.allocatedBytes, GROWTH_BYTES);
+      const wanted = Math.max(blocksOf(endPosition), blocksOf(capacityBytes)) - this.allocatedBytes;
       const sizeBytes = Math.min(wanted, GROWTH_BYTES);
       await writeFully(this.file, zeros().subarray(0, sizeBytes), this.allocatedBytes);
       this.allocatedBytes += sizeBytes;

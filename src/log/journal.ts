@@ -65,7 +65,7 @@ export class Journal {
     const reservedBytes = sizeBytes + voidEntryBytes(parts.length);
     const file = await this.#failUnlessFull(async () => {
       const found = await this.#fileWithRoom(reservedBytes);
-      await found.allocate(found.usedBytes + reservedBytes);
+      await found.allocate(found.usedBytes + reservedBytes, this.capacityBytes);
       return found;
     });
     const number = this.nextNumber;

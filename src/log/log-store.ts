@@ -213,7 +213,8 @@ export class LogStore {
       await writeFormat(files, directory);
     }
     // A process that died may have made files and folders that no power failure must take away from here on.
-    for (const folder of [directory, `${directory}/journal`, `${directory}/logs`]) await files.syncDirectory(folder);
+    for (const folder of [directory, `${directory}/journal`, `${directory}/logs`])
+      await files.syncDirectory(folder);
     for (const name of await files.list(`${directory}/deleted`)) {
       await files.removeDirectory(`${directory}/deleted/${name}`);
     }

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { isBrokerError } from "../../src/broker-error.js";
 import type { Log } from "../../src/log/log.js";
 import { LogStore } from "../../src/log/log-store.js";
-import { append, valuesByOffset } from "../support/log-records.js";
 import { LogModel } from "../support/log-model.js";
-import { SimulatedWorld } from "../support/simulated-world.js";
+import { append, valuesByOffset } from "../support/log-records.js";
 import { systemError } from "../support/simulated-disk.js";
+import { SimulatedWorld } from "../support/simulated-world.js";
 
-const SEEDS = Number(process.env["CRASH_SEEDS"] ?? 300);
+const SEEDS = Number(process.env["CRASH_SEEDS"] ?? 100);
 const FIRST_SEED = Number(process.env["CRASH_SEED"] ?? 1);
 const LIVES = 4;
 const ACTIONS = 40;
@@ -73,7 +73,8 @@ class CrashRun {
     for (const model of this.#models) {
       for (const [unit, count] of model.units) found.set(unit, (found.get(unit) ?? 0) + count);
     }
-    for (const [unit, count] of found) assert.equal(count, this.#unitSizes.get(unit), `records of unit ${unit}`);
+    for (const [unit, count] of found)
+      assert.equal(count, this.#unitSizes.get(unit), `records of unit ${unit}`);
   }
 
   #breakDisk(): void {

@@ -31,7 +31,11 @@ export class LogModel {
   /** Everything committed, at its offset, and nothing else, must be readable while the process runs. */
   checkLive(values: ReadonlyMap<number, string>): void {
     const committed = this.#appended.filter((record) => stateOf(record) === "committed");
-    assert.deepEqual([...values.values()].slice(0, committed.length), committed.map((record) => record.value), this.name);
+    assert.deepEqual(
+      [...values.values()].slice(0, committed.length),
+      committed.map((record) => record.value),
+      this.name,
+    );
     for (const record of committed) this.#checkOffset(record, values);
   }
 
@@ -50,18 +54,28 @@ export class LogModel {
     const acknowledged = possible.filter((record) => stateOf(record) === "committed");
     const isJournaled = ({ unit }: Appended) => unit !== undefined && isInSeveralLogs(unit);
     const required = isLossy ? acknowledged.findLastIndex(isJournaled) + 1 : acknowledged.length;
-    assert.ok(found.length >= required, `${this.name}: ${found.length} of ${required} acknowledged records are left`);
+    assert.ok(
+      found.length >= required,
+      `${this.name}: ${found.length} of ${required} acknowledged records are left`,
+    );
     const expected = possible.slice(0, found.length).map((record) => record.value);
     const at = found.findIndex((value, i) => value !== expected[i]);
     assert.equal(at, -1, `${this.name} at ${at}: ${found[at]} instead of ${expected[at]}`);
     for (const record of acknowledged.slice(0, found.length)) this.#checkOffset(record, values);
-    assert.deepEqual([...values.keys()], found.map((_, offset) => offset), this.name);
-    this.#appended = possible.slice(0, found.length).map((record, index) => ({ ...record, log: undefined, pending: undefined, index }));
+    assert.deepEqual(
+      [...values.keys()],
+      found.map((_, offset) => offset),
+      this.name,
+    );
+    this.#appended = possible
+      .slice(0, found.length)
+      .map((record, index) => ({ ...record, log: undefined, pending: undefined, index }));
   }
 
   get units(): ReadonlyMap<number, number> {
     const counts = new Map<number, number>();
-    for (const { unit } of this.#appended) if (unit !== undefined) counts.set(unit, (counts.get(unit) ?? 0) + 1);
+    for (const { unit } of this.#appended)
+      if (unit !== undefined) counts.set(unit, (counts.get(unit) ?? 0) + 1);
     return counts;
   }
 

@@ -25,9 +25,50 @@ interface EntryChange {
 type Node = File | Folder;
 
 class File {
-  content: Buffer = Buffer.alloc(0);
-  durable: Buffer = Buffer.alloc(0);
+  readonly content: Content;
+  readonly durable: Content;
   unsynced: Change[] = [];
+
+  constructor(content = new Content(), durable = new Content()) {
+    this.content = content;
+    this.durable = durable;
+  }
+}
+
+/** Bytes that grow in place. Behind the size they are zero. */
+class Content {
+  size: number;
+  #bytes: Buffer;
+
+  constructor(bytes = Buffer.alloc(256), size = 0) {
+    this.#bytes = bytes;
+    this.size = size;
+  }
+
+  apply(change: Change): void {
+    const { position, bytes } = change;
+    if (bytes === undefined) {
+      if (position < this.size) this.#bytes.fill(0, position, this.size);
+      this.size = position;
+      return;
+    }
+    const end = position + bytes.length;
+    if (end > this.#bytes.length) {
+      const grown = Buffer.alloc(end * 2);
+      this.#bytes.copy(grown, 0, 0, this.size);
+      this.#bytes = grown;
+    }
+    bytes.copy(this.#bytes, position);
+    this.size = Math.max(this.size, end);
+  }
+
+  view(start = 0, end = this.size): Buffer {
+    return this.#bytes.subarray(Math.min(start, this.size), Math.min(end, this.size));
+  }
+
+  copy(): Content {
+    return new Content(Buffer.from(this.#bytes), this.size);
+  }
 }
 
 class Folder {
@@ -62,7 +103,7 @@ export class SimulatedDisk implements Files {
     const add = (folder: Folder) => {
       for (const node of folder.entries.values()) {
         if (node instanceof Folder) add(node);
-        else total += node.content.length;
+        else total += node.content.size;
       }
     };
     add(this.#root);
@@ -130,7 +171,7 @@ export class SimulatedDisk implements Files {
     return this.#later({ kind: "read", path }, () => {
       const node = this.#find(path);
       if (!(node instanceof File)) throw systemError("ENOENT", path);
-      return Buffer.from(node.content);
+      return Buffer.from(node.content.view());
     });
   }
 
@@ -189,18 +230,18 @@ export class SimulatedDisk implements Files {
       write: (bytes, position) => {
         const copy = Buffer.from(bytes);
         return this.#later({ kind: "write", path }, (limit) => {
-          const room = this.capacityBytes - this.usedBytes + Math.max(file.content.length - position, 0);
+          const room = this.capacityBytes - this.usedBytes + Math.max(file.content.size - position, 0);
           const size = Math.min(copy.length, limit ?? copy.length, Math.max(room, 0));
           if (size === 0 && copy.length > 0) throw systemError("ENOSPC", path);
           const change = { position, bytes: copy.subarray(0, size) };
-          file.content = applied(file.content, change);
+          file.content.apply(change);
           file.unsynced.push(change);
           return size;
         });
       },
       read: (target, position) =>
         this.#later({ kind: "read", path }, () => {
-          const bytes = file.content.subarray(position, position + target.length);
+          const bytes = file.content.view(position, position + target.length);
           target.set(bytes);
           return bytes.length;
         }),
@@ -208,22 +249,22 @@ export class SimulatedDisk implements Files {
         this.#later(
           { kind: "sync", path },
           () => {
-            file.durable = file.unsynced.reduce(applied, file.durable);
+            for (const change of file.unsynced) file.durable.apply(change);
             file.unsynced = [];
           },
           () => {
             // As Linux has it: some of it may be on the disk, and what is not will never be, though it can be read.
-            file.durable = this.#surviving(file);
+            this.#keepSome(file.unsynced, file.durable);
             file.unsynced = [];
           },
         ),
       truncate: (sizeBytes) =>
         this.#later({ kind: "truncate", path }, () => {
           const change = { position: sizeBytes, bytes: undefined };
-          file.content = applied(file.content, change);
+          file.content.apply(change);
           file.unsynced.push(change);
         }),
-      size: () => this.#later(undefined, () => file.content.length),
+      size: () => this.#later(undefined, () => file.content.size),
       close: () => this.#later(undefined, () => {}),
     };
   }
@@ -315,25 +356,19 @@ export class SimulatedDisk implements Files {
   }
 
   #survivingFile(file: File, power: boolean): File {
-    const copy = new File();
+    const durable = file.durable.copy();
     if (power) {
-      copy.content = this.#surviving(file);
-      copy.durable = copy.content;
-    } else {
-      copy.content = file.content;
-      copy.durable = file.durable;
-      copy.unsynced = [...file.unsynced];
+      this.#keepSome(file.unsynced, durable);
+      return new File(durable.copy(), durable);
     }
+    const copy = new File(file.content.copy(), durable);
+    copy.unsynced = [...file.unsynced];
     return copy;
   }
 
-  /** What may be on the disk of a file. */
-  #surviving(file: File): Buffer {
-    let content = file.durable;
-    for (const change of file.unsynced) {
-      for (const part of this.#survivingParts(change)) content = applied(content, part);
-    }
-    return content;
+  /** Parts of what was not synced may have reached the disk. */
+  #keepSome(changes: readonly Change[], durable: Content): void {
+    for (const change of changes) for (const part of this.#survivingParts(change)) durable.apply(part);
   }
 
   /** All of a change, none, its beginning up to some byte, or any of its sectors. */
@@ -342,7 +377,12 @@ export class SimulatedDisk implements Files {
     if (fate === 0) return [change];
     if (fate === 1 || change.bytes === undefined) return [];
     if (fate === 2) {
-      return [{ position: change.position, bytes: change.bytes.subarray(0, this.#random.below(change.bytes.length)) }];
+      return [
+        {
+          position: change.position,
+          bytes: change.bytes.subarray(0, this.#random.below(change.bytes.length)),
+        },
+      ];
     }
     const sectors: Change[] = [];
     for (let at = 0; at < change.bytes.length; ) {
@@ -375,19 +415,6 @@ export class SimulatedDisk implements Files {
 
 function partsOf(path: string): string[] {
   return path.split("/").filter((part) => part !== "" && part !== ".");
-}
-
-function applied(content: Buffer, change: Change): Buffer {
-  if (change.bytes === undefined) {
-    const cut = Buffer.alloc(change.position);
-    content.copy(cut, 0, 0, change.position);
-    return cut;
-  }
-  const end = change.position + change.bytes.length;
-  const grown = Buffer.alloc(Math.max(content.length, end));
-  content.copy(grown);
-  change.bytes.copy(grown, change.position);
-  return grown;
 }
 
 export function systemError(code: string, path: string): NodeJS.ErrnoException {

@@ -20,7 +20,10 @@ export class SimulatedWorld {
   get io(): Io {
     const pid = this.#processNumber;
     const identity = { pid, startedAt: String(pid), host: "here", command: "test" };
-    const processes: Processes = { current: identity, isRunning: ({ pid: asked }) => asked === this.#processNumber };
+    const processes: Processes = {
+      current: identity,
+      isRunning: ({ pid: asked }) => asked === this.#processNumber,
+    };
     return { files: this.disk, clock: this.#clock(), random: this.random, processes };
   }
 
@@ -44,7 +47,8 @@ export class SimulatedWorld {
     });
     settled.catch(() => {});
     await turn();
-    while (!isSettled) if (!(await this.#step()) && !isSettled) throw new Error("nothing goes on, but it is not settled");
+    while (!isSettled)
+      if (!(await this.#step()) && !isSettled) throw new Error("nothing goes on, but it is not settled");
     return settled;
   }
 
