@@ -88,7 +88,7 @@ export class SimulatedDisk implements Files {
   /** Writes beyond this fail with ENOSPC. */
   capacityBytes = Number.POSITIVE_INFINITY;
   readonly #random: SeededRandom;
-  #schedule: Schedule;
+  readonly #schedule: Schedule;
   readonly #root = new Folder();
   #isOff = false;
 
