@@ -29,7 +29,7 @@ export interface DeadLetterEntry {
 }
 
 /** JSON: an array of {@link DeadLetterEntry}, the latest last. */
-export const DEAD_LETTER_HEADER = `${RESERVED_PREFIX}dead-letter`;
+const DEAD_LETTER_HEADER = `${RESERVED_PREFIX}dead-letter`;
 const SPENT_HEADERS = [READY_AT_HEADER, EXPIRES_AT_HEADER, DEAD_LETTER_HEADER];
 /** How many deaths of one message are remembered. */
 const HISTORY_MAX = 20;

@@ -20,7 +20,7 @@ export interface Failure {
 }
 
 /** How many failed messages may wait for another try before no further ones are handed out for the first time. */
-export const FAILURES_MAX = 100_000;
+const FAILURES_MAX = 100_000;
 
 /** How far the watermark moves before settled segments are looked for. */
 const TRIM_STEP = 4096;

@@ -3,7 +3,7 @@
 import { Ring } from "../collections/ring.js";
 
 /** How many messages may wait behind busy keys before no further ones are looked at. */
-export const LANE_WAITING_MAX = 10_000;
+const LANE_WAITING_MAX = 10_000;
 
 class Lane {
   /** The offset that has the key's turn. */

@@ -3,7 +3,7 @@
 import { BrokerError } from "../broker-error.js";
 
 /** The longest name, in characters. */
-export const NAME_LENGTH_MAX = 200;
+const NAME_LENGTH_MAX = 200;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 
 /** Errors: INVALID_NAME. A slash is left to names that the broker makes itself. */

@@ -5,7 +5,7 @@ import { BrokerError } from "../broker-error.js";
 import { ONE_LEVEL, ONE_OR_MORE, type PatternNode, ZERO_OR_MORE } from "../collections/pattern-trie.js";
 
 /** The longest subject or pattern, in characters of its canonical text. */
-export const SUBJECT_LENGTH_MAX = 1024;
+const SUBJECT_LENGTH_MAX = 1024;
 const NOT_A_LEVEL_CHARACTER = /\p{Cc}/u;
 
 /** Levels of a canonical subject. Errors: INVALID_SUBJECT. */
