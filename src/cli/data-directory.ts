@@ -60,10 +60,13 @@ async function using<T>(bus: Bus, work: (bus: Bus) => Promise<T>): Promise<T> {
 }
 
 async function assertThere(world: World, directory: string): Promise<void> {
-  if (await world.io.files.exists(directory)) return;
+  const { files } = world.io;
+  if (await files.exists(`${directory}/format.json`)) return;
   throw new CommandFailure(
     EXIT.notFound,
-    `there is no data directory ${directory}`,
+    (await files.exists(directory))
+      ? `${directory} is no data directory`
+      : `there is no data directory ${directory}`,
     "give its path with --data or OMNIBUS_DATA; `omnibus demo` and `omnibus send` make one",
   );
 }

@@ -20,6 +20,7 @@ export class CommandFailure extends Error {
 const HINTS: Partial<Record<BrokerErrorCode, string>> = {
   DATA_DIRECTORY_LOCKED:
     "stop that process and try again; `omnibus queues`, `topics`, `tail` and `dead list` work beside it",
+  DATA_DIRECTORY_UNUSABLE: "check the path, and that this user may write there",
   DISK_FULL: "make room on the disk and try again; nothing that was confirmed is lost",
   DEAD_LETTER_NOT_FOUND: "`omnibus dead list` shows the identifiers",
   INVALID_NAME: "`omnibus queues` and `omnibus topics` show the names that are there",

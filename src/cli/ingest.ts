@@ -135,7 +135,8 @@ class Ingest {
   async describe(error: unknown): Promise<CommandFailure> {
     const { sentence, hint, exitCode } = describeFailure(error);
     this.accepted = await this.options.countStored();
-    const stored = `${formatAmount(this.accepted, "message")} before it ${this.accepted === 1 ? "is" : "are"} stored`;
+    const before = error instanceof CommandFailure ? " before it" : "";
+    const stored = `${formatAmount(this.accepted, "message")}${before} ${this.accepted === 1 ? "is" : "are"} stored`;
     return new CommandFailure(exitCode, sentence, hint === undefined ? stored : `${stored}; ${hint}`, error);
   }
 

@@ -34,5 +34,6 @@ const world = new World({
 });
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 const exitCode = await runCommandLine(world, version, process.argv.slice(2));
+await world.flush();
 // Standard input that nobody reads any more, or a timer, must not hold a finished command.
 process.stdout.write("", () => process.exit(exitCode));

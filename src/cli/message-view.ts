@@ -5,11 +5,8 @@ import type { StoredMessage } from "../index.js";
 import { fitText, formatMoment } from "./format.js";
 import type { World } from "./world.js";
 
-/**
- * The message for a program. `body` is the JSON value that the body holds, or its text; a body that is no text comes as
- * `bodyBase64` instead.
- */
-export function messageJson(message: StoredMessage): Record<string, unknown> {
+/** The fields of a message for a program, without its body. */
+export function messageFields(message: StoredMessage): Record<string, unknown> {
   return {
     source: message.source,
     partition: message.partition ?? null,
@@ -19,17 +16,27 @@ export function messageJson(message: StoredMessage): Record<string, unknown> {
     key: message.key,
     timestamp: new Date(message.timestampMs).toISOString(),
     headers: message.headers,
-    ...bodyJson(message.body),
   };
 }
 
-function bodyJson(body: Buffer): { body: unknown } | { bodyBase64: string } {
-  if (!isUtf8(body)) return { bodyBase64: body.toString("base64") };
+/**
+ * `fields` and the body as one line of JSON. `body` is the JSON value that the body holds, as it was written, or its
+ * text; a body that is no text comes as `bodyBase64` instead.
+ */
+export function jsonWithBody(fields: Record<string, unknown>, body: Buffer): string {
+  const [name, value] = bodyJson(body);
+  return `${JSON.stringify(fields).slice(0, -1)},"${name}":${value}}`;
+}
+
+/** The name and the JSON text of the body. Numbers keep every digit: what is JSON on one line is passed through. */
+function bodyJson(body: Buffer): [name: string, value: string] {
+  if (!isUtf8(body)) return ["bodyBase64", JSON.stringify(body.toString("base64"))];
   const text = body.toString("utf8");
   try {
-    return { body: JSON.parse(text) };
+    const value: unknown = JSON.parse(text);
+    return ["body", /[\r\n]/.test(text) ? JSON.stringify(value) : text.trim()];
   } catch {
-    return { body: text };
+    return ["body", JSON.stringify(text)];
   }
 }
 

@@ -1,6 +1,7 @@
 // What a command can see and touch: its streams, its colours, the machine (`Io`), and the wish to be interrupted.
 // Commands get one handed in and know nothing else of the process that they run in.
 
+import { Buffer } from "node:buffer";
 import { createColors } from "picocolors";
 import type { Io } from "../io/io.js";
 
@@ -19,6 +20,9 @@ export interface Output {
 export interface Input extends AsyncIterable<Uint8Array> {
   readonly isTTY?: boolean;
 }
+
+/** What is gathered before it is written: a system call for each line would be most of the work. */
+const GATHER_BYTES = 64 * 1024;
 
 /** The width that text is fitted to where nothing is known about the terminal. */
 const COLUMNS_DEFAULT = 100;
@@ -45,6 +49,9 @@ export class World {
   readonly colours: Colours;
   /** Colours for standard error. */
   readonly errorColours: Colours;
+  private gathered: Buffer[];
+  private gatheredBytes: number;
+  private isFlushDue: boolean;
 
   constructor(parts: WorldParts) {
     this.io = parts.io;
@@ -55,6 +62,9 @@ export class World {
     this.signal = parts.signal;
     this.colours = createColors(wantsColours(parts.stdout, parts.environment));
     this.errorColours = createColors(wantsColours(parts.stderr, parts.environment));
+    this.gathered = [];
+    this.gatheredBytes = 0;
+    this.isFlushDue = false;
   }
 
   /** How wide a line of the output may be; unlimited where nobody looks at it. */
@@ -68,9 +78,26 @@ export class World {
     await this.raw(`${text}\n`);
   }
 
-  /** Writes what is given, unchanged, and waits until a slow reader has room for more. */
+  /** Writes what is given, unchanged, in this turn or the next, and waits until a slow reader has room for more. */
   async raw(content: string | Uint8Array): Promise<void> {
-    if (this.stdout.write(content)) return;
+    const bytes = Buffer.from(content);
+    this.gathered.push(bytes);
+    this.gatheredBytes += bytes.length;
+    if (this.gatheredBytes >= GATHER_BYTES) await this.flush();
+    else if (!this.isFlushDue) {
+      this.isFlushDue = true;
+      this.io.clock.defer(() => void this.flush());
+    }
+  }
+
+  /** Writes what is gathered. */
+  async flush(): Promise<void> {
+    this.isFlushDue = false;
+    if (this.gatheredBytes === 0) return;
+    const bytes = Buffer.concat(this.gathered);
+    this.gathered = [];
+    this.gatheredBytes = 0;
+    if (this.stdout.write(bytes)) return;
     await new Promise<void>((resolve) => this.stdout.once("drain", resolve));
   }
 
@@ -81,6 +108,7 @@ export class World {
 
   /** Writes a line for the person, beside the output. */
   note(text: string): void {
+    void this.flush();
     this.stderr.write(`${text}\n`);
   }
 

@@ -21,6 +21,8 @@ export interface CliOptions {
   readonly input?: string | Buffer;
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** The largest file that the command may write, in the blocks of `ulimit -f`. */
+  readonly fileBlocksMax?: number;
 }
 
 /** A folder that is removed after the test. */
@@ -34,7 +36,11 @@ export async function scratch(t: TestContext): Promise<string> {
 export function startCli(args: readonly string[], options: CliOptions = {}): ChildProcessWithoutNullStreams {
   const { PATH, HOME, TMPDIR, SystemRoot } = process.env;
   const base = Object.entries({ PATH, HOME, TMPDIR, SystemRoot }).filter(([, value]) => value !== undefined);
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const limit = options.fileBlocksMax;
+  const command = [process.execPath, MAIN, ...args];
+  const limited = ["/bin/sh", "-c", `ulimit -f ${limit} && exec "$@"`, "sh", ...command];
+  const [program = "", ...parameters] = limit === undefined ? command : limited;
+  const child = spawn(program, parameters, {
     cwd: options.cwd ?? tmpdir(),
     env: { ...Object.fromEntries(base), ...options.environment },
     stdio: ["pipe", "pipe", "pipe"],

@@ -67,6 +67,8 @@ test("the bytes of a line are stored as they are: spaces, large numbers and the 
   await cli(["publish", "raw.bytes", "--data", data], { input: `${line}\r\n\n` });
   const { stdout } = await cli(["tail", "raw", "--raw", "--data", data]);
   assert.equal(stdout, `${line}\n`);
+  const json = await cli(["tail", "raw", "--json", "--data", data]);
+  assert.match(json.stdout, /"body":\{ "z": 12345678901234567890, {2}"a": "ü" \}\}\n$/);
 });
 
 test("a bad line stops the input, is named by its number, and what came before it is stored", async (t) => {
@@ -206,4 +208,28 @@ test("a file that is not there is exit code 66", async (t) => {
     assert.equal(code, 66);
     assert.match(stderr, /^error: there is no file .*absent\n/);
   }
+});
+
+test("a full disk is exit code 73, and says how many messages are stored", async (t) => {
+  const data = join(await scratch(t), "data");
+  const input = Array.from({ length: 20_000 }, (_, n) => `{"n":${n},"filler":"${"x".repeat(100)}"}\n`).join(
+    "",
+  );
+  // A limit on the size of a file fails a write as a full disk does.
+  const limited = await cli(["publish", "a.b", "--data", data], { input, fileBlocksMax: 1_000 });
+  assert.equal(limited.code, 73, limited.stderr);
+  assert.match(limited.stderr, /^error: No room .*\nhint: [\d,]+ messages? (is|are) stored; make room/);
+  const stored = Number(/hint: ([\d,]+) /.exec(limited.stderr)![1]!.replaceAll(",", ""));
+  assert.equal((await tail(data, "a")).length, stored);
+  const { code } = await cli(["publish", "a.b", '{"n":-1}', "--data", data]);
+  assert.equal(code, 0, "there is room again");
+  assert.deepEqual((await tail(data, "a")).at(-1)!.body, { n: -1 });
+});
+
+test("a data directory that cannot be made is exit code 73", async (t) => {
+  const folder = await scratch(t);
+  await writeFile(join(folder, "file"), "");
+  const { code, stderr } = await cli(["send", "q", "x", "--data", join(folder, "file", "data")]);
+  assert.equal(code, 73);
+  assert.match(stderr, /^error: .*cannot be opened.*\nhint: .+\n$/);
 });

@@ -26,6 +26,7 @@ import {
   Ordered,
   type Route,
   Work,
+  workMsOf,
 } from "./workload.js";
 
 const [directory = "", lifeText = "", mode = ""] = process.argv.slice(2);
@@ -58,13 +59,20 @@ function handled(
   tell(`H ${consumer} ${item.id} ${message.partition ?? 0} ${message.offset}`);
 }
 
-/** Fails the first attempt of some, and all attempts of poison where `buries`. */
-function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerContext) => void {
-  return (item, ctx) => {
+/** Works for a while on some, fails the first attempt of others, and all attempts of poison where it `buries`. */
+function handler(consumer: string, buries: boolean): (item: Item, ctx: HandlerContext) => Promise<void> {
+  return async (item, ctx) => {
+    await work(item);
     if (buries && isPoison(item.id)) throw new Poisoned(item.id);
     if (failsFirst(item.id) && ctx.attempt === 1) throw new Error("the first attempt fails");
     handled(consumer, item, ctx.message);
   };
+}
+
+/** So that something is in work at any instant. */
+async function work(item: Item): Promise<void> {
+  const workMs = workMsOf(item.id);
+  if (workMs > 0) await new Promise((resolve) => setTimeout(resolve, workMs));
 }
 
 async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
@@ -99,10 +107,14 @@ async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   void pull(bus);
 }
 
+/** Settles in another order than it received. */
 async function pull(bus: Bus): Promise<void> {
   for await (const delivery of bus.queue("raw").receive({ prefetch: 20 })) {
-    handled("raw", delivery.message.json<Item>(), delivery.message);
-    await delivery.ack();
+    const item = delivery.message.json<Item>();
+    void work(item).then(() => {
+      handled("raw", item, delivery.message);
+      return delivery.ack();
+    });
   }
 }
 

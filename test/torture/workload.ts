@@ -28,7 +28,7 @@ export const Measured = event<Item>("metrics.measured", { key: (item) => item.ke
 export const Work = command<Item>("work", { key: (item) => item.key });
 
 export const KEYS = 12;
-const POISON_EVERY = 83;
+const POISON_EVERY = 13;
 
 export function itemOf(life: number, number: number): Item {
   return { id: `${life}.${number}`, key: `k${number % KEYS}`, filler: fillerOf(life, number) };
@@ -64,4 +64,10 @@ export const BURYING: ReadonlySet<string> = new Set(["orders/flaky", "work"]);
 /** The first attempt of some messages fails. */
 export function failsFirst(id: string): boolean {
   return numberOf(id).number % 11 === 3;
+}
+
+/** How long a handler works on it, in milliseconds: mostly not at all. */
+export function workMsOf(id: string): number {
+  const { life, number } = numberOf(id);
+  return (life + number) % 7 === 0 ? 1 + (number % 30) : 0;
 }

@@ -5,7 +5,7 @@ import { type CommonOptions, changeIn, lookInto } from "../data-directory.js";
 import { EXIT } from "../exit-codes.js";
 import { CommandFailure } from "../failure.js";
 import { fitText, formatAge, formatAmount, formatMoment } from "../format.js";
-import { bodyText, messageJson } from "../message-view.js";
+import { bodyText, jsonWithBody, messageFields } from "../message-view.js";
 import { type Column, renderTable } from "../table.js";
 import type { World } from "../world.js";
 
@@ -34,7 +34,7 @@ export async function listDeadLetters(
     for await (const letter of bus.deadLetters.list(filter)) {
       if (world.signal.aborted) break;
       listed += 1;
-      if (options.json === true) await world.json(deadLetterJson(letter));
+      if (options.json === true) await world.line(deadLetterJson(letter));
       else rows.push(letter);
       if (rows.length < TABLE_ROWS) continue;
       await world.line(table(world, rows));
@@ -77,10 +77,9 @@ function errorWidth(world: World, letters: readonly DeadLetter[]): number {
   );
 }
 
-function deadLetterJson(letter: DeadLetter): Record<string, unknown> {
-  const { source: _, ...message } = messageJson(letter.message);
-  return {
-    ...message,
+function deadLetterJson(letter: DeadLetter): string {
+  const fields = {
+    ...messageFields(letter.message),
     id: letter.id,
     source: letter.source,
     subject: letter.subject,
@@ -91,12 +90,13 @@ function deadLetterJson(letter: DeadLetter): Record<string, unknown> {
     deadAt: letter.deadAt.toISOString(),
     history: letter.history,
   };
+  return jsonWithBody(fields, letter.message.body);
 }
 
 export async function showDeadLetter(world: World, options: CommonOptions, id: string): Promise<void> {
   const letter = await lookInto(world, options, (bus) => bus.deadLetters.get(id));
   if (options.json === true) {
-    await world.json(deadLetterJson(letter));
+    await world.line(deadLetterJson(letter));
     return;
   }
   for (const line of describe(world, letter)) await world.line(line);

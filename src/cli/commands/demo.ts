@@ -49,7 +49,7 @@ async function demo(world: World, options: DemoOptions): Promise<void> {
   const storyOptions = { directory: options.data, orders: options.orders };
   const story = new Story(world, stage, storyOptions);
   stage.say(
-    `${bold("An order shop")} on ${options.data}: ${formatAmount(options.orders, "order")} ${dim(`run ${story.run}`)}`,
+    `${bold("An order shop")} on ${options.data}: ${formatAmount(options.orders, "order")} ${dim(`· run ${story.run}`)}`,
   );
   stage.say();
   const result = await story.tell().catch((error: unknown) => {

@@ -1,13 +1,13 @@
 // Finds the messages that `omnibus tail` shows, and prints them.
 
 import { parsePattern, parseSubject } from "../../broker/subject.js";
-import { PatternTrie } from "../../collections/pattern-trie.js";
+import { type PatternNode, PatternTrie } from "../../collections/pattern-trie.js";
 import type { Bus, StoredMessage } from "../../index.js";
 import { type CommonOptions, lookInto } from "../data-directory.js";
 import { EXIT } from "../exit-codes.js";
 import { CommandFailure } from "../failure.js";
 import { parseMoment } from "../format.js";
-import { messageJson, messageLine } from "../message-view.js";
+import { jsonWithBody, messageFields, messageLine } from "../message-view.js";
 import type { World } from "../world.js";
 import { type From, type MessageSource, queueSource, topicSources } from "./tail-sources.js";
 
@@ -78,11 +78,9 @@ export class Tail {
         "`omnibus topics` and `omnibus queues` show what there is",
       );
     }
-    const pattern = new PatternTrie<true>();
-    pattern.add(levels, true);
     return {
       sources: topics.flatMap((candidate) => topicSources(bus, candidate)),
-      matches: (message) => pattern.match(parseSubject(message.subject)).size > 0,
+      matches: matcherOf(levels),
     };
   }
 
@@ -147,7 +145,7 @@ export class Tail {
     if (this.options.raw === true) {
       await this.world.raw(Buffer.concat([message.body, LINE_END]));
     } else if (this.options.json === true) {
-      await this.world.json(messageJson(message));
+      await this.world.line(jsonWithBody(messageFields(message), message.body));
     } else {
       await this.world.line(messageLine(this.world, message));
     }
@@ -155,6 +153,21 @@ export class Tail {
 }
 
 type Matches = (message: StoredMessage) => boolean;
+
+/** Remembers its last answer: messages of one subject mostly come together. */
+function matcherOf(levels: readonly PatternNode[]): Matches {
+  const pattern = new PatternTrie<true>();
+  pattern.add(levels, true);
+  let lastSubject = "";
+  let lastAnswer = false;
+  return ({ subject }) => {
+    if (subject !== lastSubject) {
+      lastSubject = subject;
+      lastAnswer = pattern.match(parseSubject(subject)).size > 0;
+    }
+    return lastAnswer;
+  };
+}
 
 function lastFew(messages: StoredMessage[], count: number): StoredMessage[] {
   return count === 0 ? [] : messages.slice(-count);

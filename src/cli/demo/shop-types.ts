@@ -33,11 +33,10 @@ function orderSchema(isFixed: boolean): StandardSchemaV1<Order, Order> {
       vendor: "omnibus-demo",
       validate: (value) => {
         const order = value as Order & { total?: unknown };
-        if (typeof order?.id !== "string")
-          return { issues: [{ message: "an order has an id", path: ["id"] }] };
+        if (typeof order?.id !== "string") return { issues: [{ message: "expected a text", path: ["id"] }] };
         if (typeof order.totalCents === "number") return { value: order };
         if (!isFixed || typeof order.total !== "string") {
-          return { issues: [{ message: "totalCents is not a number", path: ["totalCents"] }] };
+          return { issues: [{ message: "expected a number of cents", path: ["totalCents"] }] };
         }
         return { value: { ...order, totalCents: Math.round(Number(order.total) * 100) } };
       },

@@ -33,6 +33,10 @@ export interface StoryResult {
 }
 
 const DEAD_LETTERS_SHOWN = 8;
+/** Characters of an error that are shown at least. */
+const DEAD_LETTER_ERROR_MIN = 40;
+/** What stands before and between the texts of such a line. */
+const INDENT = 13;
 const RUN_LETTERS = "bcdfghjkmnpqrstvwxyz23456789";
 const RUN_LENGTH = 5;
 
@@ -104,7 +108,9 @@ export class Story {
   async #secondLife(): Promise<{ openMs: number; backlog: number }> {
     const life = this.#start(false);
     const { openMs, backlog } = await life.untilOpen();
-    this.stage.log(`the shop is open again, process ${life.child.pid}, after ${formatAge(openMs)}`);
+    this.stage.log(
+      `the shop is open again, process ${life.child.pid}; its data took ${formatAge(openMs)} to open`,
+    );
     this.stage.detail(
       `${formatAmount(backlog, "delivery", "deliveries")} waited on disk, and it goes on where it was`,
     );
@@ -121,11 +127,7 @@ export class Story {
     this.stage.log(
       `${red(formatAmount(letters.length, "dead letter"))}, with their cause ${dim("(omnibus dead list)")}`,
     );
-    for (const letter of letters.slice(0, DEAD_LETTERS_SHOWN)) {
-      const attempts = dim(letter.attempts > 1 ? ` after ${letter.attempts} attempts` : "");
-      const where = `${letter.source.padEnd(18)} ${letter.message.key}`;
-      this.stage.detail(`${dim("·")} ${where}  ${red(fitText(letter.error, 70))}${attempts}`);
-    }
+    for (const letter of letters.slice(0, DEAD_LETTERS_SHOWN)) this.#showDeadLetter(letter);
     const more = letters.length - DEAD_LETTERS_SHOWN;
     if (more > 0) this.stage.detail(dim(`and ${formatCount(more)} more`));
     const replayed = await this.#inDirectory((bus) => replayAll(bus));
@@ -133,6 +135,18 @@ export class Story {
       `the bugs are fixed: ${green(`${formatCount(replayed)} replayed`)} ${dim("(omnibus dead replay)")}`,
     );
     return replayed;
+  }
+
+  #showDeadLetter(letter: DeadLetter): void {
+    const { red, dim } = this.stage.colours;
+    const attempts = letter.attempts > 1 ? ` after ${letter.attempts} attempts` : "";
+    const where = `${letter.source.padEnd(18)} ${letter.message.key}`;
+    const width = Math.max(
+      DEAD_LETTER_ERROR_MIN,
+      this.world.columns - where.length - attempts.length - INDENT,
+    );
+    const error = letter.error.replace(/^The payload of \S+ does not fit its schema/, "invalid payload");
+    this.stage.detail(`${dim("·")} ${where}  ${red(fitText(error, width))}${dim(attempts)}`);
   }
 
   async #thirdLife(): Promise<void> {
