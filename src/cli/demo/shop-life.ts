@@ -91,7 +91,7 @@ export class ShopLife {
     if (report.kind === "open") this.opened = report;
     if (report.kind === "idle") this.isIdle = true;
     if (report.kind === "broken") this.#fail(failureOf(report));
-    if (this.opened !== undefined) this.stage.show(this.tally, this.task.orders);
+    if (this.opened !== undefined && report.kind !== "open") this.stage.show(this.tally, this.task.orders);
     this.look();
   }
 

@@ -92,14 +92,16 @@ function crash(result: StoryResult, own: RunAudit | undefined): string[] {
     0,
   );
   const twice = own?.storedTwice ?? 0;
-  return [
-    `  ${formatAmount(recognised, "delivery", "deliveries")} came again after the work was done: recognised by the order's id, not done again.`,
-    ...(twice === 0
-      ? []
-      : [
-          `  ${formatAmount(twice, "order")} whose receipt the crash had swallowed ${twice === 1 ? "was" : "were"} placed again, under the same id.`,
-        ]),
-  ];
+  const lines: string[] = [];
+  if (recognised > 0) {
+    const deliveries = formatAmount(recognised, "delivery", "deliveries");
+    lines.push(`  ${deliveries} came again after the work was done: recognised by the order's id, not done again.`);
+  }
+  if (twice > 0) {
+    const orders = `${formatAmount(twice, "order")} whose receipt the crash had swallowed`;
+    lines.push(`  ${orders} ${twice === 1 ? "was" : "were"} placed again, under the same id.`);
+  }
+  return lines;
 }
 
 function leftOver(audit: RunAudit, { green, red }: Colours): string[] {
