@@ -26,7 +26,10 @@ export interface BusOptions {
 }
 
 export interface GroupHandlerOptions {
-  /** The group: of all its handlers together, one gets each event. Other groups get it too. */
+  /**
+   * The group: one consumer of it gets each event; other groups get it too. Up to 200 letters, digits, `.`, `_`, `-`
+   * and `:`. It is stored, and goes on where it was after a restart.
+   */
   readonly group: string;
   /** Where a group that is new begins: at what is published from now on, or at the first event kept. @default "new" */
   readonly from?: "new" | "beginning";
@@ -49,8 +52,20 @@ const CLOSE_WAIT_MS = 10_000;
 /** A timer this long does nothing but keep the process alive while somebody handles messages. */
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
+/**
+ * Publishes events to every group, sends commands to one receiver, and handles both. Made by `openBus`.
+ *
+ * Every verb throws CLOSED after {@link Bus.close}. "Those of storage" are DISK_FULL, STORAGE_FAILED and
+ * TOO_MANY_PENDING; `docs/errors.md` says what to do about each code.
+ *
+ * @example
+ * const Greeting = command<{ to: string }>("greeting");
+ * const bus = await openBus("./data");
+ * bus.handle(Greeting, ({ to }) => console.log(`Hello, ${to}`));
+ * await bus.send(Greeting, { to: "Ada" });
+ */
 export class Bus<C extends Capabilities = Capabilities> {
-  /** Messages that could not be handled. */
+  /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
   readonly #core: BusCore;
   readonly #senders = new Map<MessageType<unknown, unknown>, Promise<Sender<unknown>> | Sender<unknown>>();
@@ -70,7 +85,14 @@ export class Bus<C extends Capabilities = Capabilities> {
     return this.#core.engine as Engine<C>;
   }
 
-  /** Resolves when every group that is subscribed is sure to get the event: when it is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, those of storage. */
+  /**
+   * Resolves when every group that is subscribed is sure to get the event: when it is stored at the level of its
+   * topic, on disk by default. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL when a queue
+   * that is bound to it is full, those of storage, the reason of the signal.
+   *
+   * @example
+   * const receipt = await bus.publish(OrderPlaced, { id: "o-1", total: 42 }, { delay: "10s" });
+   */
   async publish<In, Out>(
     event: EventType<In, Out>,
     value: NoInfer<In>,
@@ -83,7 +105,10 @@ export class Bus<C extends Capabilities = Capabilities> {
     );
   }
 
-  /** Publishes all in one go, so that they share a commit. */
+  /**
+   * Publishes all in one go, so that they share a commit. All are checked by the schema first. When it rejects, some
+   * may be stored. Errors: those of {@link Bus.publish}.
+   */
   async publishMany<In, Out>(
     event: EventType<In, Out>,
     values: readonly NoInfer<In>[],
@@ -92,7 +117,14 @@ export class Bus<C extends Capabilities = Capabilities> {
     return await (await this.#eventSender(event)).sendMany(values, options as AnyPublishOptions | undefined);
   }
 
-  /** Resolves when one receiver is sure to get the command: when it is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL, those of storage. */
+  /**
+   * Resolves when one receiver is sure to get the command: when it is stored at the level of its queue, on disk by
+   * default. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL, those of storage, the reason of
+   * the signal.
+   *
+   * @example
+   * await bus.send(ReserveStock, { sku: "tea", count: 2 });
+   */
   async send<In, Out>(
     command: CommandType<In, Out>,
     value: NoInfer<In>,
@@ -105,7 +137,10 @@ export class Bus<C extends Capabilities = Capabilities> {
     );
   }
 
-  /** Sends all in one go, so that they share a commit. */
+  /**
+   * Sends all in one go, so that they share a commit. All are checked by the schema first. When it rejects, some may
+   * be stored. Errors: those of {@link Bus.send}.
+   */
   async sendMany<In, Out>(
     command: CommandType<In, Out>,
     values: readonly NoInfer<In>[],
@@ -118,8 +153,13 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
-   * Handles an event for a group. Returning is success; throwing is failure, and the retry policy decides.
-   * Errors: INVALID_OPTION, DUPLICATE_HANDLER.
+   * Handles an event for a group. Returning is success; throwing is failure, and the retry policy decides. What is
+   * published after the call reaches the group. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
+   *
+   * @example
+   * bus.on(OrderPlaced, { group: "billing", concurrency: 4 }, async (order, ctx) => {
+   *   await fetch(`https://billing.example/${order.id}`, { method: "POST", signal: ctx.signal });
+   * });
    */
   on<In, Out>(
     event: EventType<In, Out>,
@@ -151,7 +191,16 @@ export class Bus<C extends Capabilities = Capabilities> {
     });
   }
 
-  /** Handles a command: each one goes to one handler. See {@link on}. Errors: INVALID_OPTION, DUPLICATE_HANDLER. */
+  /**
+   * Handles a command: each one goes to one handler. See {@link Bus.on}. A message in its queue that no handler of this
+   * bus is for is dead-lettered. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
+   *
+   * @example
+   * bus.handle(ReserveStock, { retry: { attempts: 3 } }, async ({ sku }) => {
+   *   if (sku === "") return deadLetter("no article is named");
+   *   return ack();
+   * });
+   */
   handle<In, Out>(command: CommandType<In, Out>, handler: Handler<Out>): Handling;
   handle<In, Out>(command: CommandType<In, Out>, options: HandlerOptions<C>, handler: Handler<Out>): Handling;
   handle<In, Out>(
@@ -174,19 +223,30 @@ export class Bus<C extends Capabilities = Capabilities> {
     );
   }
 
-  /** A queue by its name, for bodies without a message type, and for settling by hand. */
+  /**
+   * A queue by its name, for bodies without a message type, and for settling by hand. It is made by its first verb.
+   */
   queue(name: string, options: QueueOptions = {}): Queue<C> {
     this.#core.assertOpen();
     return new Queue<C>(this.#core, name, options);
   }
 
-  /** A topic by its name. */
+  /**
+   * A topic by its name, for bodies without a message type, reading by offset, and settling by hand. It is made by its
+   * first verb.
+   */
   topic(name: string, options: TopicOptions = {}): Topic<C> {
     this.#core.assertOpen();
     return new Topic<C>(this.#core, name, options);
   }
 
-  /** Looks on at events whose subject matches `pattern`, from now on. Not durable: for looking, not for work. Errors: INVALID_SUBJECT, INVALID_OPTION. */
+  /**
+   * Looks on at events whose subject matches `pattern`, from now on: `*` is one level, `#` any number, a last `>` one
+   * or more. Not durable: for looking, not for work. Errors: INVALID_SUBJECT, INVALID_OPTION.
+   *
+   * @example
+   * for await (const message of bus.subscribe("order.#", { buffer: 100 })) console.log(message.subject, message.text());
+   */
   subscribe(
     pattern: string,
     options: C["live"] extends true ? LiveOptions : never = {} as never,
@@ -198,15 +258,18 @@ export class Bus<C extends Capabilities = Capabilities> {
     return new LiveSubscription(live, signal);
   }
 
-  /** What there is: every queue, topic and group, with its numbers. */
+  /**
+   * What there is: every queue, topic and group, with its numbers, and how storing goes. Counters begin at 0 when the
+   * bus is opened.
+   */
   statistics(): BusStatistics {
     this.#core.assertOpen();
     return this.engine.broker.statistics();
   }
 
   /**
-   * Takes no more messages, waits until the handlers that run have ended and all is stored. Publishing still works.
-   * Errors: the signal's reason; what runs then goes on.
+   * Takes no more messages, waits until the handlers that run have ended and all is stored, however long that takes.
+   * Publishing still works. Errors: the signal's reason; what runs then goes on.
    */
   async drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     const drained = this.#drain();

@@ -8,7 +8,7 @@ import type { EngineDeadLetter } from "../engines/engine.js";
 import type { BusCore } from "./bus-core.js";
 import { StoredMessage } from "./stored-message.js";
 
-/** Which dead letters: those that meet every condition given. */
+/** Which dead letters: those that meet every condition given. With none, all. */
 export interface DeadLetterFilter {
   readonly ids?: readonly string[];
   /** The queue, or `topic/group`, that they come from. */
@@ -46,6 +46,11 @@ export interface DeadLetter {
 /** How many dead letters are sent back or removed at a time. */
 const STEP = 1_000;
 
+/**
+ * @example
+ * for await (const letter of bus.deadLetters.list({ source: "order/billing" })) console.log(letter.id, letter.error);
+ * await bus.deadLetters.replay({ error: "Cannot read properties" });
+ */
 export class DeadLetters {
   readonly #core: BusCore;
 
@@ -70,13 +75,14 @@ export class DeadLetters {
 
   /**
    * Sends them back to the queue or group that they come from, and only there, to be handled as if they were new.
-   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back.
+   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back. Errors:
+   * INVALID_SUBJECT, SUBSCRIPTION_NOT_FOUND when the group they came from is gone, those of storage.
    */
   replay(filter: DeadLetterFilter): Promise<number> {
     return this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.replay(letters));
   }
 
-  /** Removes them for good. Returns how many were removed. */
+  /** Removes them for good. Returns how many were removed. Errors: INVALID_SUBJECT. */
   discard(filter: DeadLetterFilter): Promise<number> {
     return this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.discard(letters));
   }

@@ -5,7 +5,10 @@ import { type Duration, toMs } from "./duration.js";
 import { describeThrown } from "./registration.js";
 import { StoredMessage } from "./stored-message.js";
 
-/** Each of its verbs settles it for good; a second one, or one after the lease ran out, throws LEASE_LOST. */
+/**
+ * A message to be settled by hand. `ack`, `nack`, `release` and `deadLetter` settle it, once: a second one, or one after
+ * the lease ran out, throws LEASE_LOST and changes nothing.
+ */
 export class Delivery {
   readonly message: StoredMessage;
   readonly #delivery: EngineDelivery;
@@ -32,19 +35,25 @@ export class Delivery {
     return this.#abort.signal;
   }
 
-  /** The message is done. Errors: LEASE_LOST. */
+  /**
+   * The message is done. The settlement is stored within some 10 ms: a crash before that hands it out again. Errors:
+   * LEASE_LOST.
+   */
   async ack(): Promise<void> {
     this.#delivery.ack();
   }
 
-  /** The message is to be tried again: at once, or after `delay`. Errors: LEASE_LOST, INVALID_OPTION. */
+  /**
+   * The message failed and is to be tried again: at once, ahead of later ones, or after `delay`. After the last
+   * attempt that the queue or group allows it is dead-lettered instead. Errors: LEASE_LOST, INVALID_OPTION.
+   */
   async nack(options: { readonly delay?: Duration; readonly error?: unknown } = {}): Promise<void> {
     const delayMs = toMs("delay", options.delay ?? 0);
     const error = options.error === undefined ? "not acknowledged" : describeThrown(options.error);
     this.#delivery.nack({ delayMs, error, keepsTurn: true });
   }
 
-  /** Gives the message back untried. Errors: LEASE_LOST. */
+  /** Gives the message back untried: no attempt is counted. Errors: LEASE_LOST. */
   async release(): Promise<void> {
     this.#delivery.release();
   }

@@ -8,15 +8,26 @@ import type { RetryOptions } from "./retry-policy.js";
 import { StoredMessage } from "./stored-message.js";
 
 interface BasicHandlerOptions {
-  /** Messages handled at the same time. With 1 they are handled in order. @default 1 */
+  /**
+   * Calls at the same time, at least 1. With 1, messages are handled in order, but for those that are retried.
+   * @default 1
+   */
   readonly concurrency?: number;
-  /** Messages fetched ahead and held for this handler, those being handled included. @default 100, and at least twice the concurrency */
+  /**
+   * Messages held for this handler, those being handled included. @default 100, and at least twice what is handled at
+   * a time
+   */
   readonly prefetch?: number;
   /** How long a message stays with this process should it stop answering; renewed while the handler runs. @default "30s" */
   readonly lease?: Duration;
-  /** How long one call may take. Then its signal is aborted and the message counts as failed. @default "5m" */
+  /**
+   * How long one call may take. Then its signal is aborted, the message counts as failed, and what the call answers is
+   * not heard. @default "5m"
+   */
   readonly timeout?: Duration;
-  /** What becomes of a message whose handler throws. */
+  /**
+   * What becomes of a message whose handler fails. @default 5 attempts, after 1 s and then twice as long each time
+   */
   readonly retry?: RetryOptions;
 }
 
@@ -31,7 +42,7 @@ export type HandlerOptions<C extends Capabilities = Capabilities> = BasicHandler
   (C["orderByKey"] extends true ? KeyOrderOptions : { readonly [K in keyof KeyOrderOptions]?: never });
 
 export interface BatchOptions {
-  /** Messages in one call, at most. */
+  /** Messages in one call, at least 1. */
   readonly max: number;
   /** How long to wait for a full batch after its first message. @default 0, which takes what is there */
   readonly wait?: Duration;
@@ -39,7 +50,10 @@ export interface BatchOptions {
 
 export type AnyHandlerOptions = BasicHandlerOptions & KeyOrderOptions;
 
-/** Returning is success, throwing is failure; an {@link Outcome} says more. */
+/**
+ * Returning nothing is success, throwing is failure, an {@link Outcome} says more. Anything else that is returned is a
+ * failure.
+ */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing is the common one.
 export type Handler<T> = (value: T, context: HandlerContext) => void | Outcome | Promise<void | Outcome>;
 /** Has to say of each message what became of it: its result is made by {@link Batch.map}. */
@@ -109,7 +123,15 @@ export interface BatchResult {
   readonly outcomes: readonly Promise<Outcome>[];
 }
 
-/** Several messages handled in one call. */
+/**
+ * Several messages handled in one call.
+ *
+ * @example
+ * bus.handle(IndexDocument, { batch: { max: 500, wait: "1s" } }, async (batch) => {
+ *   const failed = await writeAll(batch.items.map((item) => item.value));
+ *   return batch.map((item) => (failed.has(item.value.id) ? retry() : ack()));
+ * });
+ */
 export class Batch<T> implements Iterable<BatchItem<T>> {
   readonly items: readonly BatchItem<T>[];
 

@@ -36,7 +36,7 @@ interface TypeOptions<In, Out> {
   readonly schema?: Schema<In, Out>;
   /** How payloads become bytes. @default json */
   readonly codec?: CodecOf<In>;
-  /** Messages with equal keys keep their order. */
+  /** Makes a payload's key, of up to 4,096 characters. Messages with equal keys keep their order. @default no key */
   readonly key?: (value: NoInfer<In>) => string;
 }
 

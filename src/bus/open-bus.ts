@@ -10,7 +10,9 @@ import { Bus, type BusOptions } from "./bus.js";
  * stored before is there again.
  *
  * @example
- * const bus = await openBus("./data");
+ * const bus = await openBus("./data"); // on disk, synced
+ * const relaxed = await openBus(embedded({ directory: "./telemetry", durability: "written" }));
+ * const forTests = await openBus(memory());
  *
  * Errors: DATA_DIRECTORY_LOCKED when another process has it open, DATA_DIRECTORY_UNUSABLE, FORMAT_UNSUPPORTED,
  * LOG_CORRUPT, INVALID_OPTION.

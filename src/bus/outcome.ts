@@ -20,13 +20,16 @@ export function ack(): Outcome {
   return ACK;
 }
 
-/** Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt. */
+/**
+ * Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt, so the last
+ * one leads to the dead letters. Errors: INVALID_OPTION.
+ */
 export function retry(options: { after?: Duration; reason?: string } = {}): Outcome {
   const afterMs = options.after === undefined ? undefined : toMs("after", options.after);
   return { [BRAND]: true, kind: "retry", afterMs, reason: options.reason ?? "the handler asked for a retry" };
 }
 
-/** Move the message to the dead letters at once, with `reason`. */
+/** Move the message to the dead letters at once, with `reason`. Errors: INVALID_OPTION without one. */
 export function deadLetter(reason: string): Outcome {
   if (typeof reason !== "string" || reason === "")
     throw new BrokerError(

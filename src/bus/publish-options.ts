@@ -10,9 +10,14 @@ const KEY_LENGTH_MAX = 4096;
 const ID_LENGTH_MAX = 256;
 
 interface BasicOptions {
-  /** Identifies the message for whoever handles it; kept through retries and dead letters. @default its place in the log */
+  /**
+   * Identifies the message for whoever handles it, in 1 to 256 characters; kept through retries and replays. Not used
+   * to find duplicates. @default its place in the log
+   */
   readonly id?: string;
-  /** Messages with equal keys keep their order. @default what the message type's `key` says */
+  /**
+   * Messages with equal keys keep their order. Up to 4,096 characters. @default what the message type's `key` says
+   */
   readonly key?: string;
   /** Kept with the message. Names that begin with `omnibus-` are reserved. */
   readonly headers?: Readonly<Record<string, string>>;
@@ -21,14 +26,14 @@ interface BasicOptions {
 }
 
 interface DelayOptions {
-  /** Not handed out before this has passed. */
+  /** Not handed out before this has passed, by the wall clock. Not together with `deliverAt`. */
   readonly delay?: Duration;
   /** Not handed out before then. */
   readonly deliverAt?: Date;
 }
 
 interface ExpiryOptions {
-  /** Dead-lettered as expired when not handed out by then. */
+  /** Never handed out when this has passed: then it is dead-lettered as expired, when its turn comes. */
   readonly expiresIn?: Duration;
 }
 

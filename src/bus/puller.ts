@@ -10,19 +10,25 @@ import { Receiver } from "./receiver.js";
 export interface ReceiveOptions {
   /** Ends the stream; what was fetched and not settled goes back. */
   readonly signal?: AbortSignal;
-  /** Unsettled messages that this receiver may have, those fetched ahead included. @default 100 */
+  /**
+   * Unsettled messages that this receiver may have, those fetched ahead included. Their leases run from when they are
+   * fetched: this many times what one message takes has to stay below `lease`. @default 100
+   */
   readonly prefetch?: number;
-  /** How long a message stays with the receiver unless extended or settled. @default "30s" */
+  /**
+   * How long a message stays with the receiver unless it is extended or settled; after that it is with another, and
+   * counts as failed. @default "30s"
+   */
   readonly lease?: Duration;
 }
 
 export interface ReceiveBatchOptions {
-  /** Messages, at most. */
+  /** Messages, at least 1. Fewer come when fewer are there. */
   readonly max: number;
   /** How long to wait for the first one. @default 0, which takes what is there */
   readonly wait?: Duration;
   readonly signal?: AbortSignal;
-  /** @default "30s" */
+  /** How long the messages stay with the caller unless extended or settled. @default "30s" */
   readonly lease?: Duration;
 }
 

@@ -14,13 +14,13 @@ import { StoredMessage } from "./stored-message.js";
 
 /** What a queue is declared with. What is left out is what it was declared with before, else its default. */
 export interface QueueOptions {
-  /** Bytes of one body, at most. @default 1 MiB */
+  /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
   readonly messageBytesMax?: number;
   /** Unsettled messages, at most. @default no limit */
   readonly countMax?: number;
   /** Body bytes of unsettled messages, at most. @default 10 GiB */
   readonly bytesMax?: number;
-  /** Older messages expire. @default no limit */
+  /** Older messages that wait expire, and become dead letters, within a minute. @default no limit */
   readonly ageMax?: Duration;
   /** Messages in flight over all consumers, at most. @default 10,000 */
   readonly inFlightMax?: number;
@@ -36,6 +36,18 @@ export interface QueueOptions {
   readonly bind?: readonly string[];
 }
 
+/**
+ * A queue of bodies. Each verb makes the queue with the options it was asked for, or finds it: QUEUE_MISMATCH when it was
+ * made with others.
+ *
+ * @example
+ * const jobs = bus.queue("jobs", { countMax: 10_000, overflow: "wait" });
+ * await jobs.send("one");
+ * for await (const delivery of jobs.receive({ prefetch: 10 })) {
+ *   console.log(delivery.message.text());
+ *   await delivery.ack();
+ * }
+ */
 export class Queue<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
@@ -65,17 +77,26 @@ export class Queue<C extends Capabilities = Capabilities> {
     return receipt!;
   }
 
-  /** Hands all over in one go, so that they share a commit. */
+  /**
+   * Hands all over in one go, so that they share a commit. When it rejects, some may be stored. Errors: those of
+   * {@link Queue.send}.
+   */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
     return await this.#sender.sendMany(await this.#queue(), bodies, options as AnyPublishOptions | undefined);
   }
 
-  /** Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus. */
+  /**
+   * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
+   * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
+   */
   receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }
 
-  /** Up to `max` messages, to be settled by hand. */
+  /**
+   * Up to `max` messages, to be settled by hand: those that are there, else the first that come within `wait`. Errors:
+   * INVALID_OPTION, the reason of the signal.
+   */
   receiveBatch(options: ReceiveBatchOptions): Promise<Delivery[]> {
     return this.#puller.receiveBatch(options);
   }
@@ -96,6 +117,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     return (await this.#queue()).purge();
   }
 
+  /** The queue's numbers. Counters begin at 0 when the bus is opened. */
   async statistics(): Promise<QueueStatistics> {
     await this.#queue();
     return this.#core.engine.broker.statistics().queues.find(({ name }) => name === this.name)!;

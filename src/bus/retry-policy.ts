@@ -4,7 +4,10 @@ import { BrokerError } from "../broker-error.js";
 import type { Random } from "../io/io.js";
 import { type Duration, toMs } from "./duration.js";
 
-/** When and how often a failed message is tried again. */
+/**
+ * When and how often a failed message is tried again. The defaults try after 1, 2, 4 and 8 seconds, each less up to a
+ * fifth.
+ */
 export interface RetryPolicy {
   /** Tries in all, the first included; then the message is dead-lettered. @default 5 */
   readonly attempts?: number;

@@ -17,11 +17,11 @@ import { StoredMessage } from "./stored-message.js";
 
 /** What a topic is declared with. What is left out is what it was declared with before, else its default. */
 export interface TopicOptions {
-  /** Ordered logs that messages are spread over by key. @default 1 */
+  /** Ordered logs that messages are spread over by key, 1 to 1,024. They cannot be changed. @default 1 */
   readonly partitions?: number;
-  /** Bytes of one body, at most. @default 1 MiB */
+  /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
   readonly messageBytesMax?: number;
-  /** What is kept: messages leave in whole segments, read or not, when one of these is exceeded. */
+  /** What is kept at least. What is older, or more, leaves in whole segments of up to 64 MiB, read or not. */
   readonly retention?: {
     /** @default "7d" */
     readonly age?: Duration;
@@ -49,6 +49,15 @@ export interface ReadOptions {
   readonly limit?: number;
 }
 
+/**
+ * A topic of bodies. Each verb makes the topic with the options it was asked for, or finds it: TOPIC_MISMATCH when it was
+ * made with others.
+ *
+ * @example
+ * const readings = bus.topic("readings", { partitions: 4, retention: { age: "30d" } });
+ * await readings.publish("21.5", { key: "sensor-7" });
+ * for await (const message of readings.read({ partition: 2, from: new Date(0) })) console.log(message.text());
+ */
 export class Topic<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
@@ -76,7 +85,10 @@ export class Topic<C extends Capabilities = Capabilities> {
     return receipt!;
   }
 
-  /** Hands all over in one go, so that they share a commit. */
+  /**
+   * Hands all over in one go, so that they share a commit. When it rejects, some may be stored. Errors: those of
+   * {@link Topic.publish}.
+   */
   async publishMany(
     bodies: readonly (string | Uint8Array)[],
     options?: PublishOptions<C> & { readonly subject?: string },
@@ -95,7 +107,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     );
   }
 
-  /** A durable, named cursor: its receivers together get each message once. */
+  /** A durable, named cursor: each message goes to one of its receivers. It is made by its first verb. */
   group(name: string, options: GroupOptions = {}): Group {
     const source = async (): Promise<EngineSource> => {
       await this.#topic();
@@ -118,6 +130,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     }
   }
 
+  /** The topic's numbers, and those of its groups. */
   async statistics(): Promise<TopicStatistics> {
     await this.#topic();
     return this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.name)!;
@@ -169,6 +182,7 @@ export class Group {
     return this.#puller.receiveBatch(options);
   }
 
+  /** The group's numbers. Counters begin at 0 when the bus is opened. */
   async statistics(): Promise<GroupStatistics> {
     await this.declare();
     const topic = this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.#topic);

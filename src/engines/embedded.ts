@@ -27,7 +27,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
 };
 
 export interface EmbeddedOptions {
-  /** Made when it is not there. One process at a time has it open. */
+  /** Made when it is not there. One process at a time has it open; others may look on with `readOnly`. On a local disk. */
   readonly directory: string;
   /**
    * What a receipt means for everything declared without saying so: on disk, in the operating system's cache
@@ -45,7 +45,13 @@ export interface EmbeddedOptions {
 
 export type EmbeddedEngine = Engine<EmbeddedCapabilities>;
 
-/** An engine on a data directory. Errors when opened: DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE, FORMAT_UNSUPPORTED, LOG_CORRUPT. */
+/**
+ * An engine on a data directory. Errors: INVALID_OPTION; when opened, DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE,
+ * FORMAT_UNSUPPORTED, LOG_CORRUPT.
+ *
+ * @example
+ * const bus = await openBus(embedded({ directory: "./data", durability: "written" }));
+ */
 export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabilities> {
   if (typeof options?.directory !== "string" || options.directory === "") {
     throw new BrokerError(
