@@ -95,7 +95,9 @@ function crash(result: StoryResult, own: RunAudit | undefined): string[] {
   const lines: string[] = [];
   if (recognised > 0) {
     const deliveries = formatAmount(recognised, "delivery", "deliveries");
-    lines.push(`  ${deliveries} came again after the work was done: recognised by the order's id, not done again.`);
+    lines.push(
+      `  ${deliveries} came again after the work was done: recognised by the order's id, not done again.`,
+    );
   }
   if (twice > 0) {
     const orders = `${formatAmount(twice, "order")} whose receipt the crash had swallowed`;
