@@ -6,7 +6,7 @@ import type { Engine } from "../engines/engine.js";
 export class BusCore {
   readonly engine: Engine;
   readonly onError: (error: unknown, where: string) => void;
-  readonly #closers: (() => void)[] = [];
+  readonly #closers = new Set<() => void>();
   #isClosed = false;
 
   constructor(engine: Engine, onError: (error: unknown, where: string) => void) {
@@ -23,13 +23,15 @@ export class BusCore {
     if (this.#isClosed) throw new BrokerError("CLOSED", "This bus is closed. Open another with openBus().");
   }
 
-  /** `close` runs once, when the bus begins to close. */
-  onClose(close: () => void): void {
-    this.#closers.push(close);
+  /** `close` runs once, when the bus begins to close, unless what is returned was called before. */
+  onClose(close: () => void): () => void {
+    this.#closers.add(close);
+    return () => this.#closers.delete(close);
   }
 
   beginClose(): void {
     this.#isClosed = true;
-    for (const close of this.#closers.splice(0)) close();
+    for (const close of this.#closers) close();
+    this.#closers.clear();
   }
 }

@@ -2,7 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { EngineSource } from "../engines/engine.js";
-import type { Clock } from "../io/io.js";
+import type { BusCore } from "./bus-core.js";
 import { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { Receiver } from "./receiver.js";
@@ -36,19 +36,19 @@ export interface ReceiveBatchOptions {
 export class Puller {
   readonly #source: () => Promise<EngineSource>;
   readonly #messageSource: string;
-  readonly #clock: Clock;
-  readonly #receivers = new Set<Receiver>();
+  readonly #core: BusCore;
 
-  constructor(source: () => Promise<EngineSource>, messageSource: string, clock: Clock) {
+  constructor(source: () => Promise<EngineSource>, messageSource: string, core: BusCore) {
     this.#source = source;
     this.#messageSource = messageSource;
-    this.#clock = clock;
+    this.#core = core;
   }
 
   /** Messages as they come, until the signal, `break`, or the bus closes. */
   async *receive(options: ReceiveOptions): AsyncGenerator<Delivery, void, undefined> {
     const receiver = await this.#open(options.prefetch ?? 100, options.lease);
     const stop = () => receiver.close();
+    const forget = this.#core.onClose(stop);
     options.signal?.addEventListener("abort", stop, { once: true });
     if (options.signal?.aborted) stop();
     try {
@@ -57,7 +57,7 @@ export class Puller {
       }
     } finally {
       options.signal?.removeEventListener("abort", stop);
-      this.#receivers.delete(receiver);
+      forget();
       receiver.close();
     }
   }
@@ -73,22 +73,17 @@ export class Puller {
       );
     }
     const receiver = await this.#open(options.max, options.lease);
+    const forget = this.#core.onClose(() => receiver.close());
     try {
       const taken = await receiver.take(options.max, toMs("wait", options.wait ?? 0), options.signal);
       return taken.map((delivery) => new Delivery(delivery, this.#messageSource));
     } finally {
-      this.#receivers.delete(receiver);
+      forget();
     }
-  }
-
-  close(): void {
-    for (const receiver of this.#receivers) receiver.close();
   }
 
   async #open(prefetch: number, lease: Duration | undefined): Promise<Receiver> {
     const source = await this.#source();
-    const receiver = new Receiver(source, prefetch, toMs("lease", lease ?? "30s"), this.#clock);
-    this.#receivers.add(receiver);
-    return receiver;
+    return new Receiver(source, prefetch, toMs("lease", lease ?? "30s"), this.#core.engine.clock);
   }
 }

@@ -61,8 +61,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     this.#core = core;
     this.#options = options;
     this.#sender = new BodySender(name, new MessageMaker(name, false, undefined), core.engine.clock);
-    this.#puller = new Puller(async () => (await this.#queue()).source, name, core.engine.clock);
-    core.onClose(() => this.#puller.close());
+    this.#puller = new Puller(async () => (await this.#queue()).source, name, core);
   }
 
   /** Makes the queue, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH. */

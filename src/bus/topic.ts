@@ -161,8 +161,7 @@ export class Group {
     this.#core = core;
     this.#topic = topic;
     this.#source = source;
-    this.#puller = new Puller(source, topic, core.engine.clock);
-    core.onClose(() => this.#puller.close());
+    this.#puller = new Puller(source, topic, core);
   }
 
   /** Makes the group, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION. */

@@ -47,12 +47,16 @@ export async function ingest(
   try {
     for await (const lines of splitLines(chunks)) {
       for (const line of lines) {
-        if (run.isFull) await run.submit();
+        if (run.isFull) await run.makeRoom();
         run.take(line);
       }
+      run.start();
       if (options.signal.aborted) break;
     }
   } catch (error) {
+    // An interruption ends the input wherever it is.
+    if (options.signal.aborted && !(error instanceof CommandFailure))
+      return run.finish().then(() => run.result());
     // What was taken before the bad line is stored; a failure of that says more than the bad line.
     const failure = await run.finish().then(
       () => error,
@@ -77,6 +81,7 @@ class Ingest {
   private batch: Pending[];
   private batchBytes: number;
   private underWay: Promise<void>;
+  private isDelivering: boolean;
   private accepted: number;
   private skipped: number;
   private first: Receipt | undefined;
@@ -89,6 +94,7 @@ class Ingest {
     this.batch = [];
     this.batchBytes = 0;
     this.underWay = Promise.resolve();
+    this.isDelivering = false;
     this.accepted = 0;
     this.skipped = 0;
     this.first = undefined;
@@ -109,22 +115,37 @@ class Ingest {
     this.batchBytes += line.bytes.length;
   }
 
-  /** Sends what was taken on its way, once the batch before is durable. */
-  async submit(): Promise<void> {
-    await this.#settled();
+  /** Sends what was taken on its way, unless a batch is: then it follows. So a slow input is not held back. */
+  start(): void {
+    if (this.isDelivering || this.batch.length === 0 || this.failure !== undefined) return;
     const batch = this.batch;
     this.batch = [];
     this.batchBytes = 0;
-    if (batch.length === 0) return;
-    this.underWay = this.#deliver(batch).catch((error: unknown) => {
-      this.failure = error;
-    });
+    this.isDelivering = true;
+    this.underWay = this.#deliver(batch)
+      .catch((error: unknown) => {
+        this.failure = error;
+      })
+      .then(() => {
+        this.isDelivering = false;
+        this.start();
+      });
+  }
+
+  /** Waits until the batch that is being filled could be started. */
+  async makeRoom(): Promise<void> {
+    while (this.isFull && this.failure === undefined) {
+      this.start();
+      if (this.isFull) await this.underWay;
+    }
+    this.#throwFailure();
   }
 
   /** Stores what is left. */
   async finish(): Promise<void> {
-    if (this.failure === undefined) await this.submit();
-    await this.#settled();
+    this.start();
+    while (this.isDelivering) await this.underWay;
+    this.#throwFailure();
   }
 
   result(): IngestResult {
@@ -140,8 +161,7 @@ class Ingest {
     return new CommandFailure(exitCode, sentence, hint === undefined ? stored : `${stored}; ${hint}`, error);
   }
 
-  async #settled(): Promise<void> {
-    await this.underWay;
+  #throwFailure(): void {
     const failure = this.failure;
     if (failure !== undefined) throw failure;
   }

@@ -15,6 +15,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
     if (interruption.signal.aborted) process.exit(EXIT.interrupted);
     interruption.abort();
+    process.stdin.destroy();
     systemIo.clock.setTimer(() => process.exit(EXIT.interrupted), END_WITHIN_MS, true);
   });
 }

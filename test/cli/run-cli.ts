@@ -19,6 +19,8 @@ export interface CliResult {
 export interface CliOptions {
   /** Standard input; without it, it is empty. */
   readonly input?: string | Buffer;
+  /** Leaves standard input open after `input`. */
+  readonly keepsOpen?: boolean;
   readonly environment?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** The largest file that the command may write, in the blocks of `ulimit -f`. */
@@ -46,7 +48,8 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Chi
     stdio: ["pipe", "pipe", "pipe"],
   });
   child.stdin.on("error", () => {});
-  child.stdin.end(options.input ?? "");
+  if (options.keepsOpen === true) child.stdin.write(options.input ?? "");
+  else child.stdin.end(options.input ?? "");
   return child;
 }
 

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { openBus } from "../../src/index.js";
-import { cli, jsonLines, scratch } from "./run-cli.js";
+import { cli, finish, jsonLines, scratch, startCli } from "./run-cli.js";
 
 interface Shown {
   readonly body: unknown;
@@ -85,6 +85,27 @@ test("a bad line stops the input, is named by its number, and what came before i
     (await tail(data, "a")).map(({ body }) => body),
     [{ n: 1 }, { n: 2 }],
   );
+});
+
+test("a slow input is stored as it comes, and an interruption keeps what came", async (t) => {
+  const data = join(await scratch(t), "data");
+  const child = startCli(["publish", "a.b", "--data", data], {
+    input: '{"n":1}\n{"n":2}\n{"n":',
+    keepsOpen: true,
+  });
+  const end = finish(child);
+  while (!existsSync(join(data, "format.json"))) await new Promise((next) => setTimeout(next, 20));
+  const stored = async (): Promise<number> => {
+    const { stdout } = await cli(["topics", "--json", "--data", data]);
+    return (
+      jsonLines<{ partitions: { highWatermark: number }[] }>(stdout)[0]?.partitions[0]?.highWatermark ?? 0
+    );
+  };
+  while ((await stored()) < 2) await new Promise((next) => setTimeout(next, 20));
+  child.kill("SIGINT");
+  const { code, stdout, stderr } = await end;
+  assert.deepEqual([code, stderr], [130, ""]);
+  assert.match(stdout, /^published 2 messages to a\.b in /);
 });
 
 test("--skip-invalid counts bad lines and goes on", async (t) => {
