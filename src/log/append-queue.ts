@@ -95,10 +95,7 @@ export class AppendQueue {
     }
     if (count === this.queue.length) this.closeBatch();
     const taken = this.queue.splice(0, count);
-    if (taken.every((pending) => pending.recordCount > 0)) return taken;
-    // The first append of a batch may have thrown, for want of memory for example.
-    this.settled(taken.filter((pending) => pending.recordCount === 0));
-    return taken.filter((pending) => pending.recordCount > 0);
+    return taken.every((pending) => pending.recordCount > 0) ? taken : this.#withoutEmpty(taken);
   }
 
   /** The appends were answered, one way or the other. */
@@ -148,6 +145,14 @@ export class AppendQueue {
     mark.open.builder!.rewind(mark.builder!);
     mark.open.recordCount = mark.builder!.recordCount;
     mark.open.unit = mark.openUnit;
+  }
+
+  /** The first append of a batch may have thrown: then nobody waits for the batch, unless all are waited for. */
+  #withoutEmpty(taken: readonly PendingAppend[]): readonly PendingAppend[] {
+    const empty = taken.filter((pending) => pending.recordCount === 0);
+    this.settled(empty);
+    for (const pending of empty) pending.succeed();
+    return taken.filter((pending) => pending.recordCount > 0);
   }
 
   #openBatch(): PendingAppend {

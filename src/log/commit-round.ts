@@ -113,10 +113,18 @@ export class CommitRound {
     const entryParts =
       sound.length === parts.length ? journaled : journaled.filter((part) => sound.includes(part));
     if (entryParts.length === 0) return;
-    const entry = await this.#append(journal, entryParts);
+    // A part that is one batch and stands alone may be in its segment before it is in the journal: torn or whole, it
+    // is what a commit that was not answered may leave. Others would be found without the rest of them.
+    const alone = sound.filter((part) => part.batchCount === 1 && part.units.length === 0);
+    const others = sound.length === alone.length ? [] : sound.filter((part) => !alone.includes(part));
+    let writing: Promise<unknown> | undefined;
+    const entry = await this.#append(journal, entryParts, () => {
+      writing = this.#writeAll(alone);
+    });
+    await writing;
     if (typeof entry === "number") {
       this.context.statistics.journalCommits += 1;
-      await Promise.all(sound.map((part) => this.#write(part)));
+      await this.#writeAll(others);
       await this.#rollBackFailed(journal, entry, entryParts, sound);
     } else {
       for (const part of sound) part.error ??= entry;
@@ -125,11 +133,15 @@ export class CommitRound {
   }
 
   /** The number of the entry, or why there is none. */
-  async #append(journal: Journal, parts: readonly CommitPart[]): Promise<number | BrokerError> {
+  async #append(
+    journal: Journal,
+    parts: readonly CommitPart[],
+    whileSyncing: () => void,
+  ): Promise<number | BrokerError> {
     try {
       let entry = 0;
       await this.context.statistics.measure(async () => {
-        entry = await journal.append(parts);
+        entry = await journal.append(parts, whileSyncing);
       });
       return entry;
     } catch (error) {
@@ -182,6 +194,10 @@ export class CommitRound {
       }
     };
     await Promise.all(parts.map(cut));
+  }
+
+  async #writeAll(parts: readonly CommitPart[]): Promise<void> {
+    await Promise.all(parts.map((part) => this.#write(part)));
   }
 
   /** False when it failed: then `part.error` says why, and only DISK_FULL leaves the log usable. */

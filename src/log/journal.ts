@@ -56,9 +56,9 @@ export class Journal {
 
   /**
    * Makes the parts durable as one entry and returns its number. When it throws for want of space nothing was kept,
-   * and it may be tried again; any other error is final.
+   * and it may be tried again; any other error is final. `whileSyncing` runs when only the sync is left.
    */
-  async append(parts: readonly CommitPart[]): Promise<number> {
+  async append(parts: readonly CommitPart[], whileSyncing: () => void): Promise<number> {
     this.#check();
     const sizeBytes = dataEntryBytes(parts);
     // There must be room to void it, however full the disk is by then.
@@ -69,7 +69,7 @@ export class Journal {
       return found;
     });
     const number = this.nextNumber;
-    await this.#write(file, encodeData(this.#scratchOf(sizeBytes), this.#header(file), parts));
+    await this.#write(file, encodeData(this.#scratchOf(sizeBytes), this.#header(file), parts), whileSyncing);
     for (const part of parts) file.covered.set(part.segment, part.log);
     return number;
   }
@@ -79,7 +79,7 @@ export class Journal {
     this.#check();
     if (entry !== this.nextNumber - 1 || this.current === undefined)
       throw new Error("only the last entry can be voided");
-    await this.#write(this.current, encodeVoid(this.#header(this.current), indexes));
+    await this.#write(this.current, encodeVoid(this.#header(this.current), indexes), () => {});
   }
 
   /** Syncs every segment that the journal covers at this moment. */
@@ -107,10 +107,12 @@ export class Journal {
     if (this.failure !== undefined) throw this.failure;
   }
 
-  async #write(file: JournalFile, entry: Buffer): Promise<void> {
+  async #write(file: JournalFile, entry: Buffer, whileSyncing: () => void): Promise<void> {
     await this.#failUnlessFull(() => file.write(entry));
     try {
-      await file.sync(entry, this.nextNumber);
+      const syncing = file.sync(entry, this.nextNumber);
+      whileSyncing();
+      await syncing;
     } catch (error) {
       this.failure = storageFailed(file.path, "Syncing", error);
       throw this.failure;
