@@ -127,7 +127,8 @@ export class CommitRound {
       await this.#writeAll(others);
       await this.#rollBackFailed(journal, entry, entryParts, sound);
     } else {
-      for (const part of sound) part.error ??= entry;
+      // That a part had no room in its segment says nothing when the journal may hold it all the same.
+      for (const part of sound) part.error = part.log.failure ?? part.error ?? entry;
     }
     this.#publish(sound);
   }

@@ -156,7 +156,9 @@ export class LogMaintenance {
       await log.files.rename(file.temporaryPath, segment.path);
     }
     await log.files.syncDirectory(log.directory);
-    log.replaceSegment(segment, file.recordCount === 0 ? undefined : log.compactedSegment(segment, file));
+    const compacted = file.recordCount === 0 ? undefined : log.compactedSegment(segment, file);
+    log.replaceSegment(segment, compacted);
+    if (compacted !== undefined) await storeIndex(compacted);
     return true;
   }
 
@@ -166,6 +168,7 @@ export class LogMaintenance {
     for (const segment of segments) void segment.retire();
     await this.#step(async () => {
       for (const segment of segments) await segment.remove();
+      if (segments.length > 0) await this.log.files.syncDirectory(this.log.directory);
     });
   }
 
@@ -175,5 +178,14 @@ export class LogMaintenance {
     });
     this.lastStep = step.catch(() => {});
     return step;
+  }
+}
+
+async function storeIndex(segment: Segment): Promise<void> {
+  await segment.acquire();
+  try {
+    await segment.storeIndex();
+  } finally {
+    segment.release();
   }
 }

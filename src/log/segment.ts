@@ -185,11 +185,16 @@ export class Segment {
   /** Makes everything durable and stores the index: nothing is appended from here on. */
   async seal(): Promise<void> {
     await this.sync(this.sizeBytes);
+    await this.storeIndex();
+    this.isSealed = true;
+    this.release();
+  }
+
+  /** Writes the index beside a segment to which nothing is appended any more. It must be in use. */
+  async storeIndex(): Promise<void> {
     const index = await this.completeIndex();
     // An index that cannot be stored, for want of space for example, is made anew from the batches when it is needed.
     await index.store(this.files, this.pathWithoutSuffix).catch(() => {});
-    this.isSealed = true;
-    this.release();
   }
 
   /** The index of the whole segment: loaded, or made anew from the batches when that fails. It must be in use. */

@@ -18,60 +18,70 @@ export class LogModel {
   readonly durability: Durability;
   /** In the order in which they were appended. */
   #appended: Appended[] = [];
+  #keptFrom = 0;
 
   constructor(name: string, durability: Durability) {
     this.name = name;
     this.durability = durability;
   }
 
-  add(log: Log, value: string, pending: PendingAppend, unit: number | undefined): void {
-    this.#appended.push({ log, value, pending, index: pending.recordCount - 1, unit });
+  /** `index` is the place of the record in what it was appended with. */
+  add(
+    log: Log,
+    value: string,
+    pending: PendingAppend,
+    unit: number | undefined,
+    index = pending.recordCount - 1,
+  ): void {
+    this.#appended.push({ log, value, pending, index, unit });
   }
 
-  /** Everything committed, at its offset, and nothing else, must be readable while the process runs. */
+  /** Records before `offset` may be gone from here on. */
+  deleteBefore(offset: number): void {
+    this.#keptFrom = Math.max(this.#keptFrom, offset);
+  }
+
+  /** Everything committed must be readable at its offset while the process runs. */
   checkLive(values: ReadonlyMap<number, string>): void {
-    const committed = this.#appended.filter((record) => stateOf(record) === "committed");
-    assert.deepEqual(
-      [...values.values()].slice(0, committed.length),
-      committed.map((record) => record.value),
-      this.name,
-    );
-    for (const record of committed) this.#checkOffset(record, values);
+    for (const record of this.#appended) {
+      if (stateOf(record) === "committed" && offsetOf(record) >= this.#keptFrom)
+        this.#checkOffset(record, values);
+    }
   }
 
   /**
    * After a crash: everything acknowledged, in order, at its offset, then perhaps some of what was under way, nothing
-   * that was rejected for want of space. Becomes what the log must hold from here on.
+   * that was rejected. `endOffset` and `values` are those of the log; they become what it must hold from here on.
    */
   checkRecovered(
+    endOffset: number,
     values: ReadonlyMap<number, string>,
     isPowerFailure: boolean,
     isInSeveralLogs: (unit: number) => boolean,
   ): void {
-    const found = [...values.values()];
     const possible = this.#appended.filter((record) => stateOf(record) !== "rejected");
     const isLossy = isPowerFailure && this.durability === "written";
     const acknowledged = possible.filter((record) => stateOf(record) === "committed");
     const isJournaled = ({ unit }: Appended) => unit !== undefined && isInSeveralLogs(unit);
     const required = isLossy ? acknowledged.findLastIndex(isJournaled) + 1 : acknowledged.length;
     assert.ok(
-      found.length >= required,
-      `${this.name}: ${found.length} of ${required} acknowledged records are left`,
+      endOffset >= required,
+      `${this.name}: ${endOffset} of ${required} acknowledged records are left`,
     );
-    const expected = possible.slice(0, found.length).map((record) => record.value);
-    const at = found.findIndex((value, i) => value !== expected[i]);
-    assert.equal(at, -1, `${this.name} at ${at}: ${found[at]} instead of ${expected[at]}`);
-    for (const record of acknowledged.slice(0, found.length)) this.#checkOffset(record, values);
-    assert.deepEqual(
-      [...values.keys()],
-      found.map((_, offset) => offset),
-      this.name,
-    );
+    assert.ok(endOffset <= possible.length, `${this.name}: ${endOffset} records of ${possible.length}`);
+    for (const [offset, value] of values)
+      assert.equal(value, possible[offset]?.value, `${this.name} at ${offset}`);
+    for (let offset = this.#keptFrom; offset < endOffset; offset += 1) {
+      assert.ok(values.has(offset), `${this.name} at ${offset}`);
+    }
+    for (const [offset, record] of acknowledged.entries()) assert.equal(offsetOf(record), offset);
+    this.#keptFrom = Math.min(this.#keptFrom, endOffset);
     this.#appended = possible
-      .slice(0, found.length)
+      .slice(0, endOffset)
       .map((record, index) => ({ ...record, log: undefined, pending: undefined, index }));
   }
 
+  /** How many records of each unit there are. */
   get units(): ReadonlyMap<number, number> {
     const counts = new Map<number, number>();
     for (const { unit } of this.#appended)
@@ -80,9 +90,13 @@ export class LogModel {
   }
 
   #checkOffset(record: Appended, values: ReadonlyMap<number, string>): void {
-    const offset = record.pending === undefined ? record.index : record.pending.baseOffset + record.index;
+    const offset = offsetOf(record);
     assert.equal(values.get(offset), record.value, `${this.name} at ${offset}`);
   }
+}
+
+function offsetOf({ pending, index }: Appended): number {
+  return pending === undefined ? index : pending.baseOffset + index;
 }
 
 /** `unknown`: it was under way, or went down with its log. When only another log of its unit failed, it was not written. */
