@@ -38,12 +38,20 @@ test("Kafka's dump tool accepts the segments and indexes of a log that rolled an
   const files = names.map((name) => join(folder, name)).join(",");
   const dumped = kafka.run("kafka.tools.DumpLogSegments", "--deep-iteration", "--files", files);
   for (const complaint of ["Mismatches in", "isvalid: false", "not found", "out of order", "error"]) {
-    assert.ok(!dumped.toLowerCase().includes(complaint.toLowerCase()), `${complaint}:\n${dumped.slice(-2000)}`);
+    assert.ok(
+      !dumped.toLowerCase().includes(complaint.toLowerCase()),
+      `${complaint}:\n${dumped.slice(-2000)}`,
+    );
   }
   assert.equal(dumped.split("\n").filter((line) => line.startsWith("| offset:")).length, log.recordCount);
   assert.ok(dumped.split("\n").filter((line) => /^offset: \d+ position: \d+$/.test(line)).length > 20);
 
   const indexes = names.filter((name) => name.endsWith("index")).map((name) => join(folder, name));
-  const checked = kafka.run("kafka.tools.DumpLogSegments", "--index-sanity-check", "--files", indexes.join(","));
+  const checked = kafka.run(
+    "kafka.tools.DumpLogSegments",
+    "--index-sanity-check",
+    "--files",
+    indexes.join(","),
+  );
   for (const path of indexes) assert.ok(checked.includes(`${path} passed sanity check.`), checked);
 });
