@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { missingCommands, unavailable } from "../../support/requires.js";
@@ -34,7 +34,7 @@ export class KafkaJars {
     } catch (error) {
       return unavailable(`mvn could not fetch Kafka's jars: ${String(error)}`);
     }
-    renameSync(incomplete, folder);
+    putInPlace(incomplete, folder);
     return new KafkaJars(folder);
   }
 
@@ -46,5 +46,15 @@ export class KafkaJars {
       encoding: "utf8",
       maxBuffer: 256 * 1024 * 1024,
     });
+  }
+}
+
+/** Another test file may have fetched the same at the same time: who comes second keeps what the first has put there. */
+function putInPlace(fetched: string, folder: string): void {
+  try {
+    renameSync(fetched, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+    rmSync(fetched, { recursive: true });
   }
 }
