@@ -1,12 +1,13 @@
 // The broker: what protocols and the bus stand on. Publishing, looking on, statistics, maintenance, and its life.
 
 import type { Clock, Io, Timer } from "../io/io.js";
-import type { Durability } from "../log/log.js";
+import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { Appended } from "./appended.js";
 import { Catalog } from "./catalog.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
+import type { Destination } from "./exchange.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed, type LiveSubscription, type LiveSubscriptionOptions } from "./live-subscription.js";
 import type { OutgoingMessage } from "./message.js";
@@ -39,7 +40,8 @@ export class Broker {
   readonly #live: LiveFeed;
   readonly #onError: (error: unknown, where: string) => void;
   #maintenance: Timer | undefined = undefined;
-  #isClosed = false;
+  #maintaining: Promise<void> | undefined = undefined;
+  #closing: Promise<void> | undefined = undefined;
 
   private constructor(
     clock: Clock,
@@ -63,28 +65,44 @@ export class Broker {
    */
   static async open(io: Io, store: LogStore, options: BrokerOptions): Promise<Broker> {
     const { clock } = io;
-    const { durability, onError } = options;
+    const { durability, readOnly, onError } = options;
     const catalogLog = await store.openLog("catalog", {
-      durability,
+      durability: "synced",
       segmentBytes: CATALOG_SEGMENT_BYTES,
       compact: true,
+      tombstoneAgeMs: 0,
     });
     const settlementLog = await store.openLog("settlements", {
-      durability: durability === "memory" ? "memory" : "written",
+      durability: "written",
       segmentBytes: SETTLEMENT_SEGMENT_BYTES,
     });
     const catalog = new Catalog(catalogLog, clock);
-    const settlements = new SettlementLog(settlementLog, clock, options.readOnly, onError);
-    await catalog.load();
-    await settlements.load();
-    const live = new LiveFeed(onError);
-    const onTopic = (topic: Topic): void => live.add(topic);
-    const topology = new Topology({ clock, store, catalog, settlements, durability, onError, onTopic });
-    await topology.openAll();
-    settlements.forgetOthers();
-    const broker = new Broker(clock, store, settlements, topology, live, options);
-    if (!options.readOnly) broker.#scheduleMaintenance();
-    return broker;
+    const settlements = new SettlementLog(settlementLog, clock, readOnly, onError);
+    try {
+      await catalog.load();
+      if (!readOnly) await compactCatalog(catalogLog, onError);
+      await settlements.load();
+      const live = new LiveFeed(onError);
+      const onTopic = (topic: Topic): void => live.add(topic);
+      const topology = new Topology({
+        clock,
+        store,
+        catalog,
+        settlements,
+        durability,
+        readOnly,
+        onError,
+        onTopic,
+      });
+      await topology.openAll();
+      if (settlements.isCut) await secure(settlements, store);
+      const broker = new Broker(clock, store, settlements, topology, live, options);
+      if (!readOnly) broker.#scheduleMaintenance();
+      return broker;
+    } catch (error) {
+      settlements.abandon();
+      throw error;
+    }
   }
 
   get queues(): Iterable<Queue> {
@@ -146,12 +164,24 @@ export class Broker {
    */
   publish(message: OutgoingMessage): Appended[] {
     const route = this.#topology.exchange.route(message.subject);
-    if (route.length === 1) return [route[0]!.append(message)];
-    const appended: Appended[] = [];
+    const only = route.length === 1 ? route[0]! : undefined;
+    if (only?.kind === "topic") return [only.append(message)];
     for (const destination of route) destination.assertAccepts(message);
-    this.#store.atomically(() => {
-      for (const destination of route) appended.push(destination.append(message));
-    });
+    if (only !== undefined) return [only.append(message)];
+    return this.#publishToAll(message, route);
+  }
+
+  #publishToAll(message: OutgoingMessage, route: readonly Destination[]): Appended[] {
+    const appended: Appended[] = [];
+    const undos = route.flatMap((to) => (to.kind === "queue" && "undoable" in to ? [to.undoable()] : []));
+    try {
+      this.#store.atomically(() => {
+        for (const destination of route) appended.push(destination.append(message));
+      });
+    } catch (error) {
+      for (const undo of undos) undo();
+      throw error;
+    }
     return appended;
   }
 
@@ -192,29 +222,70 @@ export class Broker {
   }
 
   /** Gives back what is in flight, stores what is known, and closes the store. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  /** Enforces age limits, retention and compaction. Runs by itself every 30 seconds. Never rejects. */
+  maintain(): Promise<void> {
+    this.#maintaining ??= this.#maintain().finally(() => {
+      this.#maintaining = undefined;
+    });
+    return this.#maintaining;
+  }
+
+  async #close(): Promise<void> {
     this.#maintenance?.cancel();
-    for (const dispatcher of this.dispatchers()) dispatcher.close();
+    this.#live.close();
     for (const queue of this.queues) queue.close();
-    this.#settlements.close();
+    await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
+    await this.#maintaining;
+    await this.#settlements.close();
     await this.#store.close();
   }
 
-  /** Enforces age limits. Runs by itself every 30 seconds. */
-  async maintain(): Promise<void> {
+  async #maintain(): Promise<void> {
     const nowMs = this.clock.nowMs();
-    for (const dispatcher of this.dispatchers()) dispatcher.removeTooOld(nowMs);
+    for (const dispatcher of [...this.dispatchers()]) await dispatcher.removeTooOld(nowMs);
+    for (const { partitions } of [...this.topics]) {
+      for (const log of partitions) {
+        if (this.#closing !== undefined) return;
+        await this.#maintainLog(log, nowMs);
+      }
+    }
+  }
+
+  async #maintainLog(log: Log, nowMs: number): Promise<void> {
+    try {
+      await log.enforceRetention(nowMs);
+      if (log.options.compact) await log.compact();
+    } catch (error) {
+      this.#onError(error, `enforcing the retention of ${log.name}`);
+    }
   }
 
   #scheduleMaintenance(): void {
-    if (this.#isClosed) return;
+    if (this.#closing !== undefined) return;
     const run = (): void => {
-      this.maintain()
-        .catch((error: unknown) => this.#onError(error, "enforcing retention"))
-        .finally(() => this.#scheduleMaintenance());
+      void this.maintain().then(() => this.#scheduleMaintenance());
     };
     this.#maintenance = this.clock.setTimer(run, MAINTENANCE_MS, true);
+  }
+}
+
+/** After a power failure that took the ends of logs: that those are gone must be known before they grow again. */
+async function secure(settlements: SettlementLog, store: LogStore): Promise<void> {
+  settlements.flush();
+  await store.flush();
+  await store.checkpoint();
+}
+
+/** It grows by what was replaced and removed only, so that a failure can wait. */
+async function compactCatalog(log: Log, onError: BrokerOptions["onError"]): Promise<void> {
+  try {
+    await log.compact();
+  } catch (error) {
+    onError(error, "compacting the catalog");
   }
 }

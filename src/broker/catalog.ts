@@ -57,6 +57,11 @@ export class Catalog {
     return this.#definitions.values();
   }
 
+  /** Whether there is a definition of that name. */
+  has(definition: Definition): boolean {
+    return this.#definitions.has(keyOf(definition));
+  }
+
   /** A number that was never given out in this data directory: offsets of the log are not used twice either. */
   nextId(): number {
     this.#lastId = Math.max(this.#lastId + 1, this.#log.highWatermark);
@@ -88,15 +93,23 @@ export class Catalog {
       this.#definitions.delete(key);
       return;
     }
-    let definition: Definition;
-    try {
-      definition = JSON.parse(text) as Definition;
-    } catch (error) {
-      throw new BrokerError("LOG_CORRUPT", `The catalog's definition of ${key} is not JSON.`, { key }, error);
-    }
+    const definition = parsed(key, text);
     this.#definitions.set(key, definition);
     if ("id" in definition) this.#lastId = Math.max(this.#lastId, definition.id);
   }
+}
+
+/** Errors: LOG_CORRUPT. Kinds that this version does not know are kept as they are. */
+function parsed(key: string, text: string): Definition {
+  let definition: unknown;
+  try {
+    definition = JSON.parse(text);
+  } catch (error) {
+    throw new BrokerError("LOG_CORRUPT", `The catalog's definition of ${key} is not JSON.`, { key }, error);
+  }
+  if (typeof definition !== "object" || definition === null || !("kind" in definition))
+    throw new BrokerError("LOG_CORRUPT", `The catalog's entry of ${key} is not a definition.`, { key });
+  return definition as Definition;
 }
 
 function keyOf(definition: Definition): string {
@@ -104,7 +117,8 @@ function keyOf(definition: Definition): string {
     case "subscription":
       return `subscription/${definition.topic}/${definition.group}`;
     case "binding":
-      return `binding/${definition.destinationKind}/${definition.destination}/${definition.pattern}`;
+      // Names have no space; a pattern may have anything.
+      return `binding/${definition.destinationKind}/${definition.destination} ${definition.pattern}`;
     default:
       return `${definition.kind}/${definition.name}`;
   }

@@ -63,7 +63,9 @@ export class Consumer implements DeliveryHolder {
     return this.#leases.size;
   }
 
+  /** Errors: INVALID_OPTION. */
   setPrefetch(prefetch: number): void {
+    assertAtLeastOne(this.name, "prefetch", prefetch);
     const hadCredit = this.credit > 0;
     this.#prefetch = prefetch;
     if (!hadCredit && this.credit > 0) this.dispatcher.wake();
@@ -123,18 +125,22 @@ export class Consumer implements DeliveryHolder {
 
   #loseExpired(): void {
     const nowMs = this.#clock.monotonicMs();
-    for (
-      let first = this.#leases.first;
-      first !== undefined && first.leaseExpiresAtMs <= nowMs;
-      first = this.#leases.first
-    ) {
-      this.#leases.remove(first);
-      this.#lostUnanswered += 1;
-      this.dispatcher.leaseRanOut(first, this.leaseMs);
-      first.lose();
+    try {
+      for (
+        let first = this.#leases.first;
+        first !== undefined && first.leaseExpiresAtMs <= nowMs;
+        first = this.#leases.first
+      ) {
+        this.#leases.remove(first);
+        this.#lostUnanswered += 1;
+        this.dispatcher.leaseRanOut(first, this.leaseMs);
+        first.lose();
+      }
+    } finally {
+      // Whatever a listener throws, the other leases run out too.
+      if (this.#leases.first !== undefined) this.#expiry.armAt(this.#leases.first.leaseExpiresAtMs);
+      if (this.#isStopped) this.#endWhenSettled();
     }
-    if (this.#isStopped) this.#endWhenSettled();
-    if (this.#leases.first !== undefined) this.#expiry.armAt(this.#leases.first.leaseExpiresAtMs);
   }
 }
 
@@ -145,12 +151,16 @@ export function assertConsumerOptions(options: ConsumerOptions): void {
     ["leaseMs", options.leaseMs],
     ["attemptsMax", options.attemptsMax],
   ] as const) {
-    if (!(value > 0)) {
-      throw new BrokerError(
-        "INVALID_OPTION",
-        `The option ${option} of consumer ${options.name} is ${value}; give a number above 0.`,
-        { option, value },
-      );
-    }
+    assertAtLeastOne(options.name, option, value);
   }
+}
+
+/** Infinity is no limit. */
+function assertAtLeastOne(consumer: string, option: string, value: unknown): void {
+  if (typeof value === "number" && value >= 1) return;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `The option ${option} of consumer ${consumer} is ${String(value)}; give a number of at least 1.`,
+    { option, value: String(value) },
+  );
 }

@@ -1,6 +1,5 @@
 // What is written on a message that could not be handled: where it came from, why, and what happened before.
 
-import { BrokerError } from "../broker-error.js";
 import type { StoredRecord } from "../log/record.js";
 import { type EncodedHeaders, encodeHeaders, type Header } from "../log/record-headers.js";
 import { EXPIRES_AT_HEADER, READY_AT_HEADER, RESERVED_PREFIX } from "./message.js";
@@ -36,19 +35,17 @@ const HISTORY_MAX = 20;
 /** How much of an error's text is kept. */
 export const ERROR_LENGTH_MAX = 2_000;
 
-/** All deaths of the message, the latest last; empty when it never died. */
+/** All deaths of the message, the latest last; empty when it never died, or what is said of them cannot be read. */
 export function deadLetterHistory(record: StoredRecord): DeadLetterEntry[] {
   const header = record.header(DEAD_LETTER_HEADER);
   if (header === undefined) return [];
-  const history: unknown = JSON.parse(header.toString("utf8"));
-  if (!Array.isArray(history)) {
-    throw new BrokerError(
-      "LOG_CORRUPT",
-      `The header ${DEAD_LETTER_HEADER} of record ${record.offset} holds no history.`,
-      { offset: record.offset },
-    );
+  try {
+    const history: unknown = JSON.parse(header.toString("utf8"));
+    return Array.isArray(history) ? (history as DeadLetterEntry[]) : [];
+  } catch {
+    // The header is reserved, so this is not ours; the message must not be stuck for it.
+    return [];
   }
-  return history as DeadLetterEntry[];
 }
 
 /** The record's headers with `more` and one more death; its delay and expiry are spent. */

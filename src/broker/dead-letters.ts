@@ -1,20 +1,20 @@
 // The dead letters of every queue and subscription: moving messages there, looking at them, sending them back.
 
 import type { Clock } from "../io/io.js";
-import type { Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { Header } from "../log/record-headers.js";
-import { placeId } from "./appended.js";
+import { type Appended, placeId } from "./appended.js";
 import { type DeadLetterEntry, deadLetterHistory, headersWithDeath } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
-import { ID_HEADER, SUBJECT_HEADER } from "./message.js";
+import { ID_HEADER, type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
 import type { Queue } from "./queue.js";
 import type { SettlementLog } from "./settlement-log.js";
 
-/** How many dead letters one atomic step sends back. */
-const REPLAY_STEP = 500;
+/** How many dead letters one atomic step moves or removes, and how many bytes of them unless a single one has more. */
+const STEP_COUNT = 500;
+const STEP_BYTES = 8 * 1024 * 1024;
 
 /** A message among the dead letters of `queue`. */
 export interface DeadLetter {
@@ -31,6 +31,13 @@ export interface Origin {
   readonly partition: number | undefined;
 }
 
+/** What takes the replayed dead letters of a source: its queue, or a log that the group alone reads. */
+export interface ReturnTarget {
+  appendReturned(record: StoredRecord, timestampMs: number): PendingAppend;
+  /** Before an atomic step: returns what has to be run when that throws and the log takes the appends back. */
+  undoable(): () => void;
+}
+
 /** What dead letters are built on. */
 export interface DeadLettersParts {
   readonly store: LogStore;
@@ -40,8 +47,8 @@ export interface DeadLettersParts {
   readonly queues: () => Queue[];
   /** The queue of dead letters of a source, made when it is not there. */
   readonly queueFor: (source: string) => Promise<Queue>;
-  /** The log to which a source's replayed dead letters are appended. */
-  readonly returnTo: (source: string) => Promise<Log>;
+  /** What takes a source's replayed dead letters. */
+  readonly returnTo: (source: string) => Promise<ReturnTarget>;
 }
 
 export class DeadLetters {
@@ -65,19 +72,15 @@ export class DeadLetters {
       more.push([ID_HEADER, placeId(origin.name, origin.partition, record.offset)]);
     if (record.header(SUBJECT_HEADER) === undefined) more.push([SUBJECT_HEADER, origin.name]);
     const headers = headersWithDeath(record, more, entry);
-    let committed: Promise<void> | undefined;
-    this.#parts.store.atomically(() => {
-      const message = {
-        subject: "",
-        key: record.key,
-        value: record.value,
-        headers,
-        timestampMs: record.timestampMs,
-      };
-      committed = queue.append(message).committed;
+    const { key, value, timestampMs } = record;
+    const message: OutgoingMessage = { subject: "", key, value, headers, timestampMs };
+    let appended: Appended | undefined;
+    this.#atomically([queue], () => {
+      appended = queue.append(message);
       this.#parts.settlements.appendSettled(state, record.offset);
     });
-    await committed;
+    // Only asked for when the step is done: an append that is taken back rejects.
+    await appended!.committed;
   }
 
   /** Dead letters that are still there, oldest first; of one source, or one source after the other. */
@@ -90,41 +93,61 @@ export class DeadLetters {
 
   /** Sends messages back to where they came from, each atomically with its removal here. Returns how many went back. */
   replay(letters: readonly DeadLetter[]): Promise<number> {
-    return this.#inTurn(async () => {
-      let replayed = 0;
-      for (let at = 0; at < letters.length; at += REPLAY_STEP) {
-        replayed += await this.#replayStep(letters.slice(at, at + REPLAY_STEP));
-      }
-      return replayed;
+    return this.#inSteps(letters, async (step) => {
+      const targets = new Map<Queue, ReturnTarget>();
+      for (const { queue } of step)
+        if (!targets.has(queue)) targets.set(queue, await this.#parts.returnTo(sourceOf(queue)));
+      const move = ({ queue, record }: DeadLetter, nowMs: number): PendingAppend =>
+        targets.get(queue)!.appendReturned(record, nowMs);
+      return await this.#settleAll(step, "settled", [...targets.values()], move);
     });
   }
 
-  /** Removes messages for good. Returns how many were removed. */
+  /** Removes messages for good. Resolves, when that is stored, with how many were removed. */
   discard(letters: readonly DeadLetter[]): Promise<number> {
-    return this.#inTurn(
-      async () => letters.filter(({ queue, record }) => queue.state.settleWaiting(record)).length,
-    );
+    return this.#inSteps(letters, (step) => this.#settleAll(step, "dropped", [], undefined));
   }
 
-  async #replayStep(letters: readonly DeadLetter[]): Promise<number> {
-    const waiting = letters.filter(({ queue, record }) => queue.state.isWaiting(record.offset));
-    const targets = new Map<string, Log>();
-    for (const { queue } of waiting) {
-      const source = sourceOf(queue);
-      if (!targets.has(source)) targets.set(source, await this.#parts.returnTo(source));
-    }
+  /** Settles those that still wait, with what `move` appends, as one atomic step. Returns how many that were. */
+  async #settleAll(
+    letters: readonly DeadLetter[],
+    counter: "settled" | "dropped",
+    targets: readonly ReturnTarget[],
+    move: ((letter: DeadLetter, nowMs: number) => PendingAppend) | undefined,
+  ): Promise<number> {
+    const waiting = stillWaiting(letters);
     const nowMs = this.#parts.clock.nowMs();
-    const pending = new Set<PendingAppend>();
-    this.#parts.store.atomically(() => {
-      for (const { queue, record } of waiting) {
-        const log = targets.get(sourceOf(queue))!;
-        pending.add(log.append(nowMs, record.key, record.value, record.headersEncoded()));
-        this.#parts.settlements.appendSettled(queue.state, record.offset);
+    const pending = new Set<PendingAppend | undefined>();
+    this.#atomically(targets, () => {
+      for (const letter of waiting) {
+        pending.add(move?.(letter, nowMs));
+        pending.add(this.#parts.settlements.appendSettled(letter.queue.state, letter.record.offset));
       }
     });
-    await Promise.all([...pending].map(({ committed }) => committed));
-    for (const { queue, record } of waiting) queue.state.settleWaiting(record);
+    await Promise.all([...pending].map((append) => append?.committed));
+    for (const { queue, record } of waiting) queue.removeWaiting(record, counter);
     return waiting.length;
+  }
+
+  #atomically(targets: readonly ReturnTarget[], action: () => void): void {
+    const undos = targets.map((target) => target.undoable());
+    try {
+      this.#parts.store.atomically(action);
+    } catch (error) {
+      for (const undo of undos) undo();
+      throw error;
+    }
+  }
+
+  #inSteps(
+    letters: readonly DeadLetter[],
+    act: (step: readonly DeadLetter[]) => Promise<number>,
+  ): Promise<number> {
+    return this.#inTurn(async () => {
+      let done = 0;
+      for (const step of steps(letters)) done += await act(step);
+      return done;
+    });
   }
 
   /** One replay or discard at a time: a dead letter goes back once, however often it is asked for. */
@@ -133,6 +156,34 @@ export class DeadLetters {
     this.#lastTurn = turn.catch(() => undefined);
     return turn;
   }
+}
+
+function* steps(letters: readonly DeadLetter[]): Generator<DeadLetter[]> {
+  let step: DeadLetter[] = [];
+  let bytes = 0;
+  for (const letter of letters) {
+    if (step.length >= STEP_COUNT || (step.length > 0 && bytes + letter.record.sizeBytes > STEP_BYTES)) {
+      yield step;
+      step = [];
+      bytes = 0;
+    }
+    step.push(letter);
+    bytes += letter.record.sizeBytes;
+  }
+  if (step.length > 0) yield step;
+}
+
+/** Those that are neither settled nor in flight, each once. */
+function stillWaiting(letters: readonly DeadLetter[]): DeadLetter[] {
+  const seen = new Map<Queue, Set<number>>();
+  return letters.filter(({ queue, record: { offset } }) => {
+    if (!queue.state.isWaiting(offset)) return false;
+    const offsets = seen.get(queue) ?? new Set();
+    seen.set(queue, offsets);
+    if (offsets.has(offset)) return false;
+    offsets.add(offset);
+    return true;
+  });
 }
 
 function sourceOf(queue: Queue): string {

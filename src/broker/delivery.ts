@@ -91,14 +91,16 @@ export class Delivery {
     this.consumer.dispatcher.settle(this);
   }
 
-  /** The message was tried and is to be tried again. */
+  /** The message was tried and is to be tried again. Errors besides LEASE_LOST: INVALID_OPTION, and it stays leased. */
   nack(options: NackOptions): void {
+    assertDelay(options.delayMs);
     this.#end();
     this.consumer.dispatcher.retry(this, options);
   }
 
   /** Gives the message back untried: it does not count as an attempt. It is handed out again after `delayMs`. */
   release(delayMs = 0): void {
+    assertDelay(delayMs);
     this.#end();
     this.consumer.dispatcher.release(this, delayMs);
   }
@@ -109,8 +111,9 @@ export class Delivery {
     return this.consumer.dispatcher.moveToDeadLetters(this, reason, error);
   }
 
-  /** Renews the lease: it ends `leaseMs` from now. */
+  /** Renews the lease: it ends `leaseMs` from now. Errors besides LEASE_LOST: INVALID_OPTION. */
   extend(leaseMs: number): void {
+    if (!(leaseMs > 0)) throw invalidTime("lease", leaseMs, "above 0");
     if (this.#status !== LEASED) throw this.#lost();
     this.consumer.extend(this, leaseMs);
   }
@@ -142,6 +145,19 @@ export class Delivery {
       { source: this.state.name, offset: this.record.offset, consumer: this.consumer.name },
     );
   }
+}
+
+function assertDelay(delayMs: number): void {
+  if (!(delayMs >= 0 && delayMs < Number.POSITIVE_INFINITY))
+    throw invalidTime("delay", delayMs, "of at least 0");
+}
+
+function invalidTime(option: string, value: number, wanted: string): BrokerError {
+  return new BrokerError(
+    "INVALID_OPTION",
+    `The ${option} of a delivery is ${value}; give a number of milliseconds ${wanted}.`,
+    { option, value: String(value) },
+  );
 }
 
 /** The deliveries of one consumer in the order in which their leases run out: a doubly linked list through them. */

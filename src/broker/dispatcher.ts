@@ -1,19 +1,21 @@
 // Matches ready messages with consumers that have credit. A queue has one, with one delivery state; a subscription
 // has one over the partitions of its topic.
 
-import { isBrokerError } from "../broker-error.js";
+import { BrokerError, isBrokerError } from "../broker-error.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
+import { Burials } from "./burials.js";
 import { assertConsumerOptions, Consumer, type ConsumerOptions, type ConsumerOwner } from "./consumer.js";
-import type { DeadLetterEntry, DeadLetterReason } from "./dead-letter.js";
+import { type DeadLetterEntry, type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
 import { Delivery, type NackOptions } from "./delivery.js";
-import type { DeliveryState, Failure } from "./delivery-state.js";
+import type { DeliveryState } from "./delivery-state.js";
+import { DispatcherCounters } from "./dispatcher-counters.js";
+import type { Failure } from "./failures.js";
+import { KeyLanes } from "./key-lanes.js";
 
-/** How many messages one turn hands out at most, before input and output get their turn. */
+/** How many messages one turn looks at at most, before input and output get their turn. */
 const TURN_MAX = 1024;
-/** How long a message waits when its dead letter could not be written. */
-const DEAD_LETTER_RETRY_MS = 1_000;
 /** Delays are due by the wall clock, which may jump: it is looked at this often. */
 const CLOCK_CHECK_MS = 30_000;
 
@@ -38,56 +40,55 @@ export interface DispatcherOptions {
   readonly onError: (error: unknown, where: string) => void;
 }
 
-/** Counted since the broker was opened. */
-export interface DispatcherCounters {
-  delivered: number;
-  settled: number;
-  redelivered: number;
-  deadLettered: number;
-  expired: number;
-  dropped: number;
-  leasesLost: number;
-}
-
 export class Dispatcher implements ConsumerOwner {
   readonly name: string;
   readonly states: DeliveryState[] = [];
-  readonly counters: DispatcherCounters = {
-    delivered: 0,
-    settled: 0,
-    redelivered: 0,
-    deadLettered: 0,
-    expired: 0,
-    dropped: 0,
-    leasesLost: 0,
-  };
-  /** Runs after messages were settled, dropped or dead-lettered. */
-  onSettled: (() => void) | undefined = undefined;
-  /** Messages in flight to the dead letters. */
-  burying = 0;
+  readonly counters = new DispatcherCounters();
+  /** Runs after a message has left: settled, dropped, dead-lettered (true), or ready for another try (false). */
+  onEnded: ((isSettled: boolean) => void) | undefined = undefined;
+  /** Runs after messages were fetched from disk. */
+  onFetched: (() => void) | undefined = undefined;
+  readonly burials: Burials;
   /** What made this source unreadable; nothing is delivered until the broker is opened again. */
   failure: unknown = undefined;
   readonly #options: DispatcherOptions;
   readonly #consumers: Consumer[] = [];
   readonly #due: DueTimer;
+  #lanes: KeyLanes | undefined = undefined;
   #nextConsumer = 0;
   #nextState = 0;
   #inFlight = 0;
+  /** How many more messages this turn may look at. */
+  #left = 0;
   #isAwake = false;
+  #isClosed = false;
 
   constructor(options: DispatcherOptions) {
     this.name = options.name;
     this.#options = options;
     this.#due = new DueTimer(options.clock, () => this.wake());
+    this.burials = new Burials({
+      ...options,
+      counters: this.counters,
+      onEnded: (isSettled) => this.#ended(isSettled),
+    });
   }
 
   get attemptsMax(): number {
     return this.#options.attemptsMax;
   }
 
+  /** Delivers from one more log. */
+  addState(state: DeliveryState): void {
+    this.states.push(state);
+    if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
+    this.wake();
+  }
+
   /** Delivers each key's messages one at a time from now on. */
   orderByKey(): void {
-    for (const state of this.states) state.orderByKey();
+    this.#lanes ??= new KeyLanes();
+    for (const state of this.states) state.orderByKey(this.#lanes);
   }
 
   get consumers(): readonly Consumer[] {
@@ -101,6 +102,7 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Whether a message could be handed out now, fetching it from disk included. */
   get hasReady(): boolean {
+    if (this.failure !== undefined) return false;
     const nowMs = this.#options.clock.nowMs();
     return this.states.some((state) => state.hasReady(nowMs));
   }
@@ -115,9 +117,14 @@ export class Dispatcher implements ConsumerOwner {
     return this.#inFlight > 0 || (this.#consumers.length > 0 && !this.isIdle);
   }
 
-  /** Errors: INVALID_OPTION. */
+  /** Errors: INVALID_OPTION, CLOSED. */
   addConsumer(options: ConsumerOptions): Consumer {
     assertConsumerOptions(options);
+    if (this.#isClosed) {
+      throw new BrokerError("CLOSED", `${this.name} was closed; ${options.name} cannot consume from it.`, {
+        source: this.name,
+      });
+    }
     const consumer = new Consumer(this, this.#options.clock, options);
     this.#consumers.push(consumer);
     this.wake();
@@ -140,14 +147,9 @@ export class Dispatcher implements ConsumerOwner {
 
   /** A fetch from disk has ended. */
   readonly fetched = (error: unknown): void => {
-    if (
-      error !== undefined &&
-      !isBrokerError(error, "OFFSET_OUT_OF_RANGE") &&
-      !isBrokerError(error, "CLOSED")
-    ) {
-      this.failure = error;
-      this.#options.onError(error, `reading ${this.name}`);
-    }
+    // Retention may remove what is being read: the next look passes over it.
+    if (error !== undefined && !isBrokerError(error, "OFFSET_OUT_OF_RANGE")) this.#fail(error);
+    this.onFetched?.();
     this.wake();
   };
 
@@ -155,112 +157,111 @@ export class Dispatcher implements ConsumerOwner {
   settle(delivery: Delivery): void {
     delivery.state.settle(delivery.record);
     this.counters.settled += 1;
-    this.#ended();
+    this.#ended(true);
   }
 
-  retry(delivery: Delivery, options: NackOptions): void {
-    const failure = this.#failureAfter(delivery, options.error, options.delayMs);
-    if (options.delayMs > 0)
-      delivery.state.holdUntil(delivery.record, failure.readyAtMs, failure, options.keepsTurn);
-    else delivery.state.giveBack(delivery.record.offset, failure);
-    this.#ended();
+  retry(delivery: Delivery, { delayMs, error, keepsTurn }: NackOptions): void {
+    const { state, record } = delivery;
+    const failure = this.#failureAfter(delivery, error, delayMs, !keepsTurn);
+    if (delayMs > 0) state.holdUntil(record, failure.readyAtMs, failure, keepsTurn);
+    else state.giveBack(record, failure);
+    this.#ended(false);
   }
 
   release(delivery: Delivery, delayMs: number): void {
     const { state, record } = delivery;
     if (delayMs > 0) state.holdUntil(record, this.#options.clock.nowMs() + delayMs, undefined, false);
-    else state.giveBack(record.offset, undefined);
-    this.#ended();
+    else state.giveBack(record, undefined);
+    this.#ended(false);
   }
 
   leaseRanOut(delivery: Delivery, leaseMs: number): void {
     this.counters.leasesLost += 1;
     const error = `the lease of ${leaseMs} ms ran out in attempt ${delivery.attempt}`;
-    delivery.state.giveBack(delivery.record.offset, this.#failureAfter(delivery, error, 0));
-    this.#ended();
+    delivery.state.giveBack(delivery.record, this.#failureAfter(delivery, error, 0, false));
+    this.#ended(false);
   }
 
   /** Resolves when the dead letter is stored. Errors: those of storage; the message is then tried again later. */
-  async moveToDeadLetters(delivery: Delivery, reason: DeadLetterReason, error: string): Promise<void> {
-    const failure = this.#failureAfter(delivery, error, DEAD_LETTER_RETRY_MS);
-    await this.#bury(delivery.record, delivery.state, reason, failure);
+  moveToDeadLetters(delivery: Delivery, reason: DeadLetterReason, error: string): Promise<void> {
+    const failure = this.#failureAfter(delivery, error, 0, false);
+    return this.burials.bury(delivery.record, delivery.state, reason, failure);
   }
 
-  /** Drops the oldest message that is not in flight. False when there is none, or it is not in memory yet. */
+  /**
+   * Drops the oldest message that is not in flight. False when there is none, it is not in memory yet (then
+   * {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
+   */
   dropOldest(toDeadLetters: boolean): boolean {
+    if (toDeadLetters && this.burials.isFull) return false;
     for (const state of this.states) {
       const record = state.takeOldest();
       if (record === undefined) continue;
       this.#inFlight += 1;
       if (toDeadLetters) {
-        this.#buryInBackground(
-          record,
-          state,
-          "overflow",
-          "the queue was full and this was its oldest message",
-        );
+        const error = "the queue was full and this was its oldest message";
+        void this.burials.buryWaiting(record, state, "overflow", error);
       } else {
         state.settle(record);
         this.counters.dropped += 1;
-        this.#ended();
+        this.#ended(true);
       }
       return true;
     }
     return false;
   }
 
-  /** Expires waiting messages that are older than the age limit, oldest first. */
-  removeTooOld(nowMs: number): void {
+  /** Expires waiting messages that are older than the age limit, oldest first. Never rejects. */
+  async removeTooOld(nowMs: number): Promise<void> {
     if (this.#options.ageMaxMs === undefined) return;
     for (const state of this.states) {
-      for (
-        let record = state.peekOldest();
-        record !== undefined && this.#isTooOld(record, nowMs);
-        record = state.peekOldest()
-      ) {
-        state.takeOldest();
-        this.#inFlight += 1;
-        this.counters.expired += 1;
-        this.#buryInBackground(record, state, "expired", "it was older than the queue's age limit");
+      while (this.#isTooOld(await this.#oldest(state), nowMs)) {
+        // Not at once again what could not be dead-lettered.
+        if (!(await this.#buryTooOld(state, nowMs))) break;
       }
     }
   }
 
-  close(): void {
-    this.#due.cancel();
+  /** Gives back what is in flight. Resolves when nothing is on its way to the dead letters. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
     for (const consumer of [...this.#consumers]) consumer.close();
+    this.#due.cancel();
+    await this.burials.ended();
   }
 
   readonly #turn = (): void => {
     this.#isAwake = false;
     if (this.failure !== undefined) return;
-    const nowMs = this.#options.clock.nowMs();
-    const leaseFromMs = this.#options.clock.monotonicMs();
-    let left = TURN_MAX;
-    while (left > 0) {
+    this.#left = TURN_MAX;
+    while (this.#left > 0) {
       const consumer = this.#consumerWithCredit();
       if (consumer === undefined) return;
-      const deliveries = this.#collect(consumer, Math.min(left, this.#share(consumer)), nowMs, leaseFromMs);
-      if (deliveries.length === 0) break;
-      left -= deliveries.length;
-      consumer.onDeliveries(deliveries);
+      const before = this.#left;
+      const deliveries = this.#collect(consumer, this.#share(consumer));
+      if (deliveries.length > 0) consumer.onDeliveries(deliveries);
+      if (this.#left < before) continue;
+      this.#armForDelayed();
+      return;
     }
-    if (left <= 0) this.wake();
-    else this.#armForDelayed(nowMs, leaseFromMs);
+    this.wake();
   };
 
   /** Hot: takes up to `count` ready messages over all logs, beginning where the last turn stopped. */
-  #collect(consumer: Consumer, count: number, nowMs: number, leaseFromMs: number): Delivery[] {
+  #collect(consumer: Consumer, count: number): Delivery[] {
+    const { clock } = this.#options;
     const deliveries: Delivery[] = [];
-    const expiresAtMs = leaseFromMs + consumer.leaseMs;
-    for (let visited = 0; visited < this.states.length && deliveries.length < count; visited += 1) {
+    const nowMs = clock.nowMs();
+    const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
+    for (let visited = 0; visited < this.states.length; visited += 1) {
       const state = this.states[(this.#nextState + visited) % this.states.length]!;
-      while (deliveries.length < count) {
-        const record = state.next(nowMs);
+      while (deliveries.length < count && this.#left > 0 && !this.burials.isFull) {
+        const record = this.#next(state, nowMs);
         if (record === undefined) break;
-        this.#inFlight += 1;
+        this.#left -= 1;
         const attempts = state.attemptsOf(record.offset);
-        if (this.#isUndeliverable(record, state, attempts, consumer, nowMs)) continue;
+        if (!this.#isDeliverable(record, state, attempts, consumer, nowMs)) continue;
+        this.#inFlight += 1;
         if (attempts > 0) this.counters.redelivered += 1;
         const delivery = new Delivery(record, attempts + 1, state, consumer, expiresAtMs);
         consumer.add(delivery);
@@ -272,7 +273,18 @@ export class Dispatcher implements ConsumerOwner {
     return deliveries;
   }
 
-  #isUndeliverable(
+  #next(state: DeliveryState, nowMs: number): StoredRecord | undefined {
+    try {
+      return state.next(nowMs);
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** When not, the message is settled, or on its way to the dead letters. */
+  #isDeliverable(
     record: StoredRecord,
     state: DeliveryState,
     attempts: number,
@@ -281,97 +293,65 @@ export class Dispatcher implements ConsumerOwner {
   ): boolean {
     if (this.#options.isWanted?.(record) === false) {
       state.settle(record);
-      this.#ended();
-      return true;
+      return false;
     }
-    if (state.verdict === "expired" || this.#isTooOld(record, nowMs)) {
-      this.counters.expired += 1;
-      this.#buryInBackground(record, state, "expired", "its time was over before it could be delivered");
-      return true;
+    const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
+    if (!isExpired && attempts < consumer.attemptsMax) return true;
+    this.#inFlight += 1;
+    const error = isExpired
+      ? "its time was over before it could be delivered"
+      : (state.failureOf(record.offset)?.error ?? "");
+    void this.burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
+    return false;
+  }
+
+  #isTooOld(record: StoredRecord | undefined, nowMs: number): boolean {
+    if (record === undefined || this.#options.ageMaxMs === undefined) return false;
+    return record.timestampMs + this.#options.ageMaxMs <= nowMs;
+  }
+
+  /** Resolves with whether all went well, when none of them is under way any more. */
+  async #buryTooOld(state: DeliveryState, nowMs: number): Promise<boolean> {
+    if (this.burials.isFull) await this.burials.ended();
+    const burials: Promise<boolean>[] = [];
+    while (!this.burials.isFull && this.#isTooOld(state.peekOldest(), nowMs)) {
+      const record = state.takeOldest()!;
+      this.#inFlight += 1;
+      const error = "it was older than the queue's age limit";
+      burials.push(this.burials.buryWaiting(record, state, "expired", error));
     }
-    if (attempts < consumer.attemptsMax) return false;
-    const error = state.failureOf(record.offset)?.error ?? "";
-    this.#buryInBackground(record, state, "attempts-exhausted", error);
-    return true;
+    return (await Promise.all(burials)).every((isBuried) => isBuried);
   }
 
-  #isTooOld(record: StoredRecord, nowMs: number): boolean {
-    return this.#options.ageMaxMs !== undefined && record.timestampMs + this.#options.ageMaxMs <= nowMs;
-  }
-
-  #buryInBackground(
-    record: StoredRecord,
-    state: DeliveryState,
-    reason: DeadLetterReason,
-    error: string,
-  ): void {
-    const nowMs = this.#options.clock.nowMs();
-    const earlier = state.failureOf(record.offset);
-    const failure: Failure = {
-      attempts: earlier?.attempts ?? 0,
-      readyAtMs: nowMs + DEAD_LETTER_RETRY_MS,
-      error,
-      firstFailedAtMs: earlier?.firstFailedAtMs ?? nowMs,
-    };
-    this.#bury(record, state, reason, failure).catch((problem: unknown) => {
-      this.#options.onError(problem, `dead-lettering message ${record.offset} of ${this.name}`);
-    });
-  }
-
-  async #bury(
-    record: StoredRecord,
-    state: DeliveryState,
-    reason: DeadLetterReason,
-    failure: Failure,
-  ): Promise<void> {
-    this.burying += 1;
-    try {
-      const isDropped = this.#options.moveToDeadLetters === undefined;
-      await this.#options.moveToDeadLetters?.(record, state, this.#entry(record, state, reason, failure));
-      state.settle(record);
-      if (isDropped) this.counters.dropped += 1;
-      else this.counters.deadLettered += 1;
-    } catch (error) {
-      state.holdUntil(record, failure.readyAtMs, failure, true);
-      throw error;
-    } finally {
-      this.burying -= 1;
-      this.#ended();
+  async #oldest(state: DeliveryState): Promise<StoredRecord | undefined> {
+    while (this.failure === undefined && !this.#isClosed) {
+      const record = state.peekOldest();
+      if (record !== undefined || !state.isFetchingOldest) return record;
+      await state.oldestFetched();
     }
+    return undefined;
   }
 
-  #entry(
-    record: StoredRecord,
-    state: DeliveryState,
-    reason: DeadLetterReason,
-    failure: Failure,
-  ): DeadLetterEntry {
-    return {
-      source: this.name,
-      partition: state.partition,
-      offset: record.offset,
-      reason,
-      error: failure.error,
-      attempts: failure.attempts,
-      firstFailedAtMs: failure.firstFailedAtMs,
-      deadAtMs: this.#options.clock.nowMs(),
-    };
+  #fail(error: unknown): void {
+    this.failure = error;
+    if (!isBrokerError(error, "CLOSED")) this.#options.onError(error, `reading ${this.name}`);
   }
 
-  #failureAfter(delivery: Delivery, error: string, delayMs: number): Failure {
+  #failureAfter(delivery: Delivery, error: string, delayMs: number, isParked: boolean): Failure {
     const nowMs = this.#options.clock.nowMs();
     return {
       attempts: delivery.attempt,
       readyAtMs: delayMs > 0 ? nowMs + delayMs : 0,
-      error,
+      error: error.slice(0, ERROR_LENGTH_MAX),
       firstFailedAtMs: delivery.state.failureOf(delivery.record.offset)?.firstFailedAtMs ?? nowMs,
+      isParked,
     };
   }
 
   /** Hot: a message is no longer in flight. */
-  #ended(): void {
+  #ended(isSettled: boolean): void {
     this.#inFlight -= 1;
-    this.onSettled?.();
+    this.onEnded?.(isSettled);
     this.wake();
   }
 
@@ -394,11 +374,12 @@ export class Dispatcher implements ConsumerOwner {
     return Math.max(1, Math.min(room, Math.ceil(waiting / withCredit)));
   }
 
-  #armForDelayed(nowMs: number, monotonicMs: number): void {
+  #armForDelayed(): void {
+    const { clock } = this.#options;
     for (const state of this.states) {
       if (state.nextDueMs === Number.POSITIVE_INFINITY) continue;
-      const delayMs = Math.max(0, state.nextDueMs - nowMs);
-      this.#due.armAt(monotonicMs + Math.min(delayMs, CLOCK_CHECK_MS));
+      const delayMs = Math.max(0, state.nextDueMs - clock.nowMs());
+      this.#due.armAt(clock.monotonicMs() + Math.min(delayMs, CLOCK_CHECK_MS));
     }
   }
 }

@@ -4,9 +4,10 @@ import { PatternTrie } from "../collections/pattern-trie.js";
 import type { Queue } from "./queue.js";
 import { parsePattern, parseSubject } from "./subject.js";
 import type { Topic } from "./topic.js";
+import type { Unopened } from "./unopened.js";
 
 /** Where a binding leads. */
-export type Destination = Queue | Topic;
+export type Destination = Queue | Topic | Unopened;
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
 const ROUTES_MAX = 10_000;

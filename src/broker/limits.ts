@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Durability } from "../log/log.js";
+import { parsePattern } from "./subject.js";
 
 /** What happens when a message arrives and the queue is full. */
 export type OverflowPolicy =
@@ -104,21 +105,25 @@ const OVERFLOWS: readonly string[] = [
 ] satisfies OverflowPolicy[];
 const DURABILITIES: readonly string[] = ["synced", "written", "memory"] satisfies Durability[];
 
-/** Errors: INVALID_OPTION. */
-export function assertOptions(
-  what: string,
-  options: QueueOptions | TopicOptions | SubscriptionOptions,
-): void {
+/** Errors: INVALID_OPTION for a value out of its range and for an option that `known` does not have; INVALID_SUBJECT. */
+export function assertOptions(what: string, options: object, known: object): void {
   for (const [option, value] of Object.entries(options)) {
-    const problem = optionProblem(option, value);
+    const problem =
+      option in known
+        ? optionProblem(option, value)
+        : `there is no such option; there are ${Object.keys(known).join(", ")}`;
     if (problem !== undefined) {
       throw new BrokerError(
         "INVALID_OPTION",
-        `The option ${option} of ${what} is ${JSON.stringify(value)}; ${problem}.`,
+        `The option ${option} of ${what} is ${shown(value)}; ${problem}.`,
         { option, value: String(value) },
       );
     }
   }
+}
+
+function shown(value: unknown): string {
+  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
 }
 
 function optionProblem(option: string, value: unknown): string | undefined {
@@ -130,7 +135,7 @@ function optionProblem(option: string, value: unknown): string | undefined {
     case "from":
       return oneOf(["new", "beginning"], value);
     case "subjects":
-      return Array.isArray(value) ? undefined : "give a list of subject patterns";
+      return subjectsProblem(value);
     case "deadLetter":
     case "compact":
       return typeof value === "boolean" ? undefined : "give true or false";
@@ -141,6 +146,12 @@ function optionProblem(option: string, value: unknown): string | undefined {
     default:
       return wholeNumber(value, UNLIMITED);
   }
+}
+
+function subjectsProblem(value: unknown): string | undefined {
+  if (!Array.isArray(value)) return "give a list of subject patterns";
+  for (const pattern of value) parsePattern(pattern);
+  return undefined;
 }
 
 function oneOf(allowed: readonly string[], value: unknown): string | undefined {
@@ -160,14 +171,24 @@ function bodySize(value: string | Uint8Array | null): number {
   return typeof value === "string" ? Buffer.byteLength(value) : value.length;
 }
 
-/** Errors: MESSAGE_TOO_LARGE. Returns the size of the body. */
-export function assertBodySize(what: string, value: string | Uint8Array | null, bytesMax: number): number {
+/**
+ * Returns the size of the body. Errors: MESSAGE_TOO_LARGE when it is larger than a message, or all messages
+ * together, may be.
+ */
+export function assertBodySize(
+  what: string,
+  value: string | Uint8Array | null,
+  messageBytesMax: number,
+  bytesMax = UNLIMITED,
+): number {
   const sizeBytes = bodySize(value);
-  if (sizeBytes > bytesMax) {
+  if (sizeBytes > messageBytesMax || sizeBytes > bytesMax) {
+    const [option, limit] =
+      sizeBytes > messageBytesMax ? ["messageBytesMax", messageBytesMax] : ["bytesMax", bytesMax];
     throw new BrokerError(
       "MESSAGE_TOO_LARGE",
-      `The message has ${sizeBytes} bytes; ${what} takes at most ${bytesMax}. Declare it with a larger messageBytesMax (up to ${BODY_BYTES_MAX}), or send a reference to the content.`,
-      { sizeBytes, bytesMax },
+      `The message has ${sizeBytes} bytes; ${what} takes at most ${limit}. Declare it with a larger ${option} (a message may have up to ${BODY_BYTES_MAX}), or send a reference to the content.`,
+      { sizeBytes, bytesMax: limit },
     );
   }
   return sizeBytes;

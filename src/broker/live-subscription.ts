@@ -1,8 +1,9 @@
 // Seeing messages as they are committed, without a cursor that is kept: for looking on, not for work.
 
-import { BrokerError } from "../broker-error.js";
+import { BrokerError, isBrokerError } from "../broker-error.js";
 import { PatternTrie } from "../collections/pattern-trie.js";
 import { Ring } from "../collections/ring.js";
+import type { Log } from "../log/log.js";
 import type { StoredRecord } from "../log/record.js";
 import { SUBJECT_HEADER } from "./message.js";
 import { RecordCursor } from "./record-cursor.js";
@@ -33,7 +34,8 @@ export class LiveSubscription {
   dropped = 0;
   readonly #buffer = new Ring<LiveMessage>();
   readonly #onClose: (subscription: LiveSubscription) => void;
-  #wakeTaker: (() => void) | undefined = undefined;
+  /** Of those who wait in {@link take}. */
+  readonly #wakeTakers = new Set<() => void>();
   #isClosed = false;
   #error: BrokerError | undefined = undefined;
 
@@ -58,14 +60,14 @@ export class LiveSubscription {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onClose(this);
-    this.#wakeTaker?.();
+    this.#wakeAll();
   }
 
   /** Called by the feed for each message that matches. */
   offer(message: LiveMessage): void {
     if (this.#buffer.size >= this.options.bufferMax && !this.#makeRoom()) return;
     this.#buffer.push(message);
-    this.#wakeTaker?.();
+    if (this.#wakeTakers.size > 0) this.#wakeAll();
   }
 
   #makeRoom(): boolean {
@@ -84,14 +86,18 @@ export class LiveSubscription {
     return false;
   }
 
+  #wakeAll(): void {
+    for (const wake of [...this.#wakeTakers]) wake();
+  }
+
   #arrival(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         signal?.removeEventListener("abort", wake);
-        this.#wakeTaker = undefined;
+        this.#wakeTakers.delete(wake);
         resolve();
       };
-      this.#wakeTaker = wake;
+      this.#wakeTakers.add(wake);
       signal?.addEventListener("abort", wake, { once: true });
     });
   }
@@ -100,63 +106,114 @@ export class LiveSubscription {
 /** Follows the ends of the topics' logs and hands what is new to the live subscriptions that it matches. */
 export class LiveFeed {
   readonly #subscriptions = new PatternTrie<LiveSubscription>();
-  readonly #positions = new Map<string, { next: number; cursor: RecordCursor }>();
+  readonly #open = new Set<LiveSubscription>();
+  readonly #positions = new Map<Log, Position>();
   readonly #onError: (error: unknown, where: string) => void;
+  #isClosed = false;
 
   constructor(onError: (error: unknown, where: string) => void) {
     this.#onError = onError;
   }
 
-  /** Sees what is committed from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */
+  /** Sees what is committed from now on. Errors: INVALID_SUBJECT, INVALID_OPTION, CLOSED. */
   subscribe(options: LiveSubscriptionOptions, topics: Iterable<Topic>): LiveSubscription {
-    if (!(options.bufferMax >= 1)) {
-      throw new BrokerError(
-        "INVALID_OPTION",
-        `The option buffer of a live subscription is ${options.bufferMax}; give a whole number of at least 1.`,
-      );
-    }
+    assertOptions(options);
     const pattern = parsePattern(options.pattern);
-    if (this.#subscriptions.size === 0) for (const topic of topics) this.#startAtEnd(topic);
-    const subscription = new LiveSubscription(options, (closed) =>
-      this.#subscriptions.remove(pattern, closed),
-    );
+    if (this.#isClosed)
+      throw new BrokerError("CLOSED", "The broker is closed; there is nothing to look on at.");
+    if (this.#open.size === 0) for (const topic of topics) this.#startAtEnd(topic);
+    const subscription = new LiveSubscription(options, (closed) => {
+      this.#subscriptions.remove(pattern, closed);
+      this.#open.delete(closed);
+      if (this.#open.size === 0) this.#positions.clear();
+    });
     this.#subscriptions.add(pattern, subscription);
+    this.#open.add(subscription);
     return subscription;
   }
 
   /** Called for each topic when the broker opens or declares it, while somebody may be subscribed. */
   add(topic: Topic): void {
-    topic.onCommit = (_topic, partition) => this.#committed(topic, partition);
-    if (this.#subscriptions.size > 0) this.#startAtEnd(topic);
+    topic.onCommit = (_topic, partition) => this.#follow(topic, partition);
+    if (this.#open.size > 0) this.#startAtEnd(topic);
   }
 
-  /** Hot: called after each commit; returns at once while nobody looks on. */
-  #committed(topic: Topic, partition: number): void {
-    if (this.#subscriptions.size === 0) return;
+  /** Ends all subscriptions: what they have may still be taken. */
+  close(): void {
+    this.#isClosed = true;
+    for (const subscription of [...this.#open]) subscription.close();
+  }
+
+  /** Hot: called after each commit; returns at once while nobody looks on. It must not throw. */
+  #follow(topic: Topic, partition: number): void {
     const log = topic.partitions[partition]!;
-    const position = this.#positions.get(log.name);
+    const position = this.#positions.get(log);
     if (position === undefined) return;
     position.next = Math.max(position.next, log.logStartOffset);
-    while (position.next < log.highWatermark) {
-      const record = position.cursor.at(position.next);
-      if (record === undefined) return;
-      position.next = record.offset + 1;
-      this.#offer({ source: topic.name, partition, record });
+    try {
+      while (position.next < log.highWatermark) {
+        const record = position.cursor.at(position.next);
+        if (record === undefined) return;
+        position.next = record.offset + 1;
+        this.#offer({ source: topic.name, partition, record });
+      }
+    } catch (error) {
+      this.#onError(error, `following ${topic.name}`);
+      position.next = log.highWatermark;
     }
   }
 
   #offer(message: LiveMessage): void {
     const subject = message.record.header(SUBJECT_HEADER)?.toString("utf8") ?? message.source;
-    for (const subscription of this.#subscriptions.match(parseSubject(subject))) subscription.offer(message);
+    const levels = levelsOf(subject);
+    if (levels === undefined) return;
+    for (const subscription of this.#subscriptions.match(levels)) subscription.offer(message);
   }
 
   #startAtEnd(topic: Topic): void {
     for (const [partition, log] of topic.partitions.entries()) {
       const fetched = (error: unknown): void => {
-        if (error === undefined) this.#committed(topic, partition);
-        else this.#onError(error, `following ${topic.name}`);
+        const isExpected = isBrokerError(error, "OFFSET_OUT_OF_RANGE") || isBrokerError(error, "CLOSED");
+        if (error === undefined || isBrokerError(error, "OFFSET_OUT_OF_RANGE"))
+          this.#follow(topic, partition);
+        if (error !== undefined && !isExpected) this.#onError(error, `following ${topic.name}`);
       };
-      this.#positions.set(log.name, { next: log.highWatermark, cursor: new RecordCursor(log, fetched) });
+      this.#positions.set(log, { next: log.highWatermark, cursor: new RecordCursor(log, fetched) });
     }
+  }
+}
+
+/** How far a partition was followed. */
+interface Position {
+  next: number;
+  readonly cursor: RecordCursor;
+}
+
+const FULL_POLICIES: readonly string[] = ["drop-newest", "drop-oldest", "disconnect"] satisfies FullPolicy[];
+
+function assertOptions({ bufferMax, whenFull }: LiveSubscriptionOptions): void {
+  if (!(Number.isInteger(bufferMax) && bufferMax >= 1)) {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The option buffer of a live subscription is ${bufferMax}; give a whole number of at least 1.`,
+      { option: "buffer", value: String(bufferMax) },
+    );
+  }
+  if (!FULL_POLICIES.includes(whenFull)) {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The option whenFull of a live subscription is ${String(whenFull)}; give one of ${FULL_POLICIES.join(", ")}.`,
+      { option: "whenFull", value: String(whenFull) },
+    );
+  }
+}
+
+/** Undefined for what was stored under a subject that is none: no pattern matches it. */
+function levelsOf(subject: string): string[] | undefined {
+  try {
+    return parseSubject(subject);
+  } catch (error) {
+    if (isBrokerError(error, "INVALID_SUBJECT")) return undefined;
+    throw error;
   }
 }

@@ -1,29 +1,24 @@
 // A queue: each message goes to one consumer until it is settled. A log, a delivery state, and limits.
 
 import { BrokerError } from "../broker-error.js";
+import type { Clock } from "../io/io.js";
 import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import { Appended } from "./appended.js";
+import type { QueueDefinition } from "./catalog.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { readRecords } from "./read-records.js";
+import { RoomWaiters } from "./room-waiters.js";
 
 /** Messages that were taken and are not committed yet: one entry per batch. */
 interface Uncommitted {
   readonly pending: PendingAppend;
   bodyBytes: number;
 }
-
-interface RoomWaiter {
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** How many publishers may wait for room in one queue. */
-const ROOM_WAITERS_MAX = 10_000;
 
 export class Queue {
   readonly kind = "queue";
@@ -36,21 +31,16 @@ export class Queue {
   readonly dispatcher: Dispatcher;
   /** The queue or `topic/group` whose dead letters this queue holds. */
   readonly deadLettersOf: string | undefined;
-  /** Messages committed since the broker was opened. */
+  /** Messages committed since the broker was opened, replayed dead letters included. */
   published = 0;
-  readonly #uncommitted: Uncommitted[] = [];
-  readonly #waiters: RoomWaiter[] = [];
+  #uncommitted: Uncommitted[] = [];
+  readonly #waiters: RoomWaiters;
   readonly #isLimited: boolean;
-  #committedBodyBytes: number;
+  /** Whether publishers are told or held up when the queue is full; else its oldest messages go. */
+  readonly #refuses: boolean;
 
-  constructor(
-    name: string,
-    id: number,
-    options: QueueOptions,
-    state: DeliveryState,
-    dispatcher: Dispatcher,
-    deadLettersOf?: string,
-  ) {
+  constructor(definition: QueueDefinition, state: DeliveryState, dispatcher: Dispatcher, clock: Clock) {
+    const { name, id, options, deadLettersOf } = definition;
     this.name = name;
     this.id = id;
     this.options = options;
@@ -58,11 +48,13 @@ export class Queue {
     this.state = state;
     this.dispatcher = dispatcher;
     this.deadLettersOf = deadLettersOf;
+    this.#waiters = new RoomWaiters(name, clock, (besides) => this.#hasRoom(besides));
     this.#isLimited = options.countMax !== UNLIMITED || options.bytesMax !== UNLIMITED;
-    this.#committedBodyBytes = estimateBodyBytes(state);
+    this.#refuses = options.overflow === "reject" || options.overflow === "wait";
     this.log.onCommit = () => this.#committed();
-    dispatcher.onSettled = () => this.#admitWaiters();
-    dispatcher.states.push(state);
+    dispatcher.onEnded = (isSettled) => this.#ended(isSettled);
+    dispatcher.onFetched = () => this.#dropExcess();
+    dispatcher.addState(state);
   }
 
   /** Messages that are not settled, those on their way to disk included. */
@@ -73,22 +65,21 @@ export class Queue {
     return count;
   }
 
-  /** Body bytes of messages that are not settled. After a restart an estimate until the queue was empty once. */
+  /** Body bytes of the messages that are not settled, those on their way to disk included. */
   get bodyBytes(): number {
-    let bytes = this.#committedBodyBytes - this.state.settledBodyBytes;
+    let bytes = this.state.bodyBytes.unsettled;
     for (const entry of this.#uncommitted) if (entry.pending.state === "pending") bytes += entry.bodyBytes;
     return Math.max(0, bytes);
   }
 
   /** Whether the next message would be refused, or its publisher should wait. */
   get isFull(): boolean {
-    if (!this.#isLimited) return false;
-    return this.count >= this.options.countMax || this.bodyBytes >= this.options.bytesMax;
+    return !this.#hasRoom(0);
   }
 
   /** Whether publishers should {@link waitForRoom} before they append. */
   get mustWait(): boolean {
-    return this.options.overflow === "wait" && (this.#waiters.length > 0 || this.isFull);
+    return this.options.overflow === "wait" && this.#waiters.mustWait;
   }
 
   /**
@@ -96,37 +87,45 @@ export class Queue {
    * Errors: MESSAGE_TOO_LARGE, QUEUE_FULL (overflow `reject`, or `wait` without {@link waitForRoom}), those of the log.
    */
   append(message: OutgoingMessage): Appended {
-    const bodyBytes = this.assertAccepts(message);
-    const pending = this.log.append(message.timestampMs, message.key, message.value, message.headers);
-    const newest = this.#uncommitted.at(-1);
-    if (newest?.pending === pending) newest.bodyBytes += bodyBytes;
-    else this.#uncommitted.push({ pending, bodyBytes });
+    const bodyBytes = this.#assertTakes(message);
+    const { timestampMs, key, value, headers } = message;
+    const pending = this.log.append(timestampMs, key, value, headers);
+    this.#track(pending, bodyBytes);
+    if (this.#waiters.arrive() && this.#waiters.size > 0) this.#waiters.admit();
     return new Appended(this.name, undefined, pending);
   }
 
-  /** Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, when {@link append} would refuse the message. */
-  assertAccepts(message: OutgoingMessage): number {
-    const bodyBytes = assertBodySize(`queue ${this.name}`, message.value, this.options.messageBytesMax);
-    if (this.#isLimited && (this.options.overflow === "reject" || this.options.overflow === "wait"))
-      this.#assertRoom();
-    return bodyBytes;
+  /** Takes a replayed dead letter, however full the queue is. Errors: those of the log. */
+  appendReturned(record: StoredRecord, timestampMs: number): PendingAppend {
+    const pending = this.log.append(timestampMs, record.key, record.value, record.headersEncoded());
+    this.#track(pending, record.valueSizeBytes);
+    return pending;
   }
 
-  /** Resolves when there may be room. Errors: TOO_MANY_PENDING when too many wait, CLOSED, or the signal's reason. */
+  /** Before an atomic step: returns what has to be run when that throws and the log takes the appends back. */
+  undoable(): () => void {
+    this.#forgetFailed();
+    const count = this.#uncommitted.length;
+    const newest = this.#uncommitted.at(-1);
+    const bodyBytes = newest?.bodyBytes ?? 0;
+    return () => {
+      this.#uncommitted.length = count;
+      if (newest !== undefined) newest.bodyBytes = bodyBytes;
+    };
+  }
+
+  /** Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, when {@link append} would refuse a message whose publisher has not waited. */
+  assertAccepts(message: OutgoingMessage): void {
+    if (this.mustWait) throw this.#full();
+    this.#assertTakes(message);
+  }
+
+  /**
+   * Resolves when there is room for one message, which has to be appended at once, before the end of the turn.
+   * Errors: TOO_MANY_PENDING when too many wait, CLOSED, or the signal's reason.
+   */
   waitForRoom(signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    if (this.#waiters.length >= ROOM_WAITERS_MAX) {
-      throw new BrokerError(
-        "TOO_MANY_PENDING",
-        `${ROOM_WAITERS_MAX} publishers wait for room in queue ${this.name} already. Await each publish, or add consumers.`,
-        { queue: this.name },
-      );
-    }
-    return new Promise((resolve, reject) => {
-      const waiter: RoomWaiter = { resolve, reject };
-      this.#waiters.push(waiter);
-      signal?.addEventListener("abort", () => this.#giveUp(waiter, signal.reason), { once: true });
-    });
+    return this.#waiters.wait(signal);
   }
 
   get source(): Dispatcher {
@@ -142,28 +141,65 @@ export class Queue {
   purge(): number {
     const purged = this.state.purge();
     this.dispatcher.counters.dropped += purged;
-    this.#committedBodyBytes = this.state.settledBodyBytes;
-    this.#admitWaiters();
+    this.#waiters.admit();
+    this.dispatcher.wake();
     return purged;
   }
 
-  close(): void {
-    for (const waiter of this.#waiters.splice(0)) {
-      waiter.reject(
-        new BrokerError("CLOSED", `Queue ${this.name} was closed while a publisher waited for room.`, {
-          queue: this.name,
-        }),
-      );
-    }
+  /** Settles a message that is not in flight, counted as dropped or settled; false when it is, or was settled before. */
+  removeWaiting(record: StoredRecord, counter: "dropped" | "settled"): boolean {
+    if (!this.state.settleWaiting(record)) return false;
+    this.dispatcher.counters[counter] += 1;
+    this.#waiters.admit();
+    this.dispatcher.wake();
+    return true;
   }
 
-  #assertRoom(): void {
-    if (!this.isFull) return;
-    throw new BrokerError(
+  close(): void {
+    this.#waiters.close();
+  }
+
+  /** A message of unknown size may exceed `bytesMax` by itself, but those that are expected count as large as allowed. */
+  #hasRoom(besides: number): boolean {
+    if (!this.#isLimited) return true;
+    const { countMax, bytesMax, messageBytesMax } = this.options;
+    return this.count + besides < countMax && this.bodyBytes + besides * messageBytesMax < bytesMax;
+  }
+
+  /** Returns the size of the body. */
+  #assertTakes(message: OutgoingMessage): number {
+    const { countMax, bytesMax, messageBytesMax, overflow } = this.options;
+    const size = assertBodySize(`queue ${this.name}`, message.value, messageBytesMax, bytesMax);
+    if (!this.#isLimited || !this.#refuses) return size;
+    if (this.count >= countMax) throw this.#full();
+    const bytes = this.bodyBytes;
+    if (overflow === "wait" ? bytes >= bytesMax : bytes + size > bytesMax) throw this.#full();
+    return size;
+  }
+
+  #full(): BrokerError {
+    const { countMax, bytesMax } = this.options;
+    return new BrokerError(
       "QUEUE_FULL",
-      `Queue ${this.name} is full: ${this.count} messages (limit ${shown(this.options.countMax)}) with ${this.bodyBytes} bytes (limit ${shown(this.options.bytesMax)}). Add consumers, raise its limits, or choose another overflow policy.`,
+      `Queue ${this.name} is full: ${this.count} messages (limit ${shown(countMax)}) with ${this.bodyBytes} bytes (limit ${shown(bytesMax)}). Add consumers, raise its limits, or choose another overflow policy.`,
       { queue: this.name, count: this.count, bytes: this.bodyBytes },
     );
+  }
+
+  #track(pending: PendingAppend, bodyBytes: number): void {
+    const newest = this.#uncommitted.at(-1);
+    if (newest?.pending === pending) {
+      newest.bodyBytes += bodyBytes;
+      return;
+    }
+    if (newest?.pending.state === "failed") this.#forgetFailed();
+    this.#uncommitted.push({ pending, bodyBytes });
+    // A commit that fails makes room and tells nobody else.
+    if (this.options.overflow === "wait") pending.committed.catch(() => this.#waiters.admit());
+  }
+
+  #forgetFailed(): void {
+    this.#uncommitted = this.#uncommitted.filter(({ pending }) => pending.state !== "failed");
   }
 
   #committed(): void {
@@ -171,41 +207,36 @@ export class Queue {
       const { pending, bodyBytes } = this.#uncommitted.shift()!;
       if (pending.state !== "committed") continue;
       this.published += pending.recordCount;
-      this.#committedBodyBytes += bodyBytes;
+      this.state.addBodyBytes(bodyBytes);
     }
-    if (this.#isLimited) this.#dropExcess();
+    this.#dropExcess();
     this.dispatcher.wake();
+  }
+
+  #ended(isSettled: boolean): void {
+    if (!isSettled) return;
+    if (this.#waiters.size > 0) this.#waiters.admit();
+    // Dead-lettering the oldest goes on where it stopped because many were under way.
+    if (this.options.overflow === "dead-letter-oldest") this.#dropExcess();
   }
 
   /** Those policies that remove messages do so once the new ones are safe. */
   #dropExcess(): void {
-    const { overflow, countMax, bytesMax } = this.options;
-    if (overflow !== "drop-oldest" && overflow !== "dead-letter-oldest") return;
-    while (this.state.unsettledCount - this.dispatcher.burying > countMax || this.bodyBytes > bytesMax) {
-      if (!this.dispatcher.dropOldest(overflow === "dead-letter-oldest")) return;
-    }
+    if (!this.#isLimited || this.#refuses) return;
+    const toDeadLetters = this.options.overflow === "dead-letter-oldest";
+    while (this.#isExceeded()) if (!this.dispatcher.dropOldest(toDeadLetters)) return;
   }
 
-  #admitWaiters(): void {
-    if (this.state.unsettledCount === 0) this.#committedBodyBytes = this.state.settledBodyBytes;
-    if (this.#waiters.length === 0 || this.isFull) return;
-    const room = Math.max(1, this.options.countMax - this.count);
-    for (const waiter of this.#waiters.splice(0, room)) waiter.resolve();
-  }
-
-  #giveUp(waiter: RoomWaiter, reason: unknown): void {
-    const index = this.#waiters.indexOf(waiter);
-    if (index < 0) return;
-    this.#waiters.splice(index, 1);
-    waiter.reject(reason);
+  #isExceeded(): boolean {
+    const { countMax, bytesMax } = this.options;
+    const { burials } = this.dispatcher;
+    return (
+      this.state.unsettledCount - burials.count > countMax ||
+      this.state.bodyBytes.unsettled - burials.bytes > bytesMax
+    );
   }
 }
 
 function shown(limit: number): string {
   return limit === UNLIMITED ? "none" : String(limit);
-}
-
-function estimateBodyBytes(state: DeliveryState): number {
-  const { log } = state;
-  return log.recordCount === 0 ? 0 : Math.round((log.sizeBytes * state.unsettledCount) / log.recordCount);
 }

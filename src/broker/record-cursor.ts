@@ -5,12 +5,14 @@ import type { StoredRecord } from "../log/record.js";
 import { RecordReader } from "../log/record-reader.js";
 import type { StoredBatch } from "../log/stored-batch.js";
 
-/** How much one fetch from disk brings into memory at most, apart from a single larger batch. */
-const FETCH_BYTES = 1024 * 1024;
+/** What the first fetch at some place brings into memory, apart from a single larger batch: one record may be all that is wanted. */
+const FIRST_FETCH_BYTES = 64 * 1024;
+/** Each fetch that goes on where the last one ended brings twice as much, up to this. */
+const FETCH_BYTES_MAX = 1024 * 1024;
 
 /**
  * A place in a log, moving forward cheaply and elsewhere at the cost of one batch.
- * Holds at most one fetch worth of batches in memory.
+ * Holds at most one fetch worth of batches in memory, and none that it has read to its end.
  */
 export class RecordCursor {
   readonly #log: Log;
@@ -19,8 +21,15 @@ export class RecordCursor {
   #reader: RecordReader | undefined = undefined;
   /** The lowest offset that the reader has not passed. */
   #position = 0;
+  /** What was found last, and for which offset: to be asked again costs nothing. */
+  #last: StoredRecord | undefined = undefined;
+  #lastWanted = 0;
+  /** Every record from `#fetchedFrom` up to the end of the last of these is in them. */
   #fetched: StoredBatch[] = [];
-  #isFetching = false;
+  #fetchedFrom = 0;
+  #fetchBytes = FIRST_FETCH_BYTES;
+  #nextFetchFrom = -1;
+  #fetching: Promise<void> | undefined = undefined;
   /** From here up to this high watermark a fetch found nothing: compaction emptied it. */
   #emptyFrom = -1;
   #emptyBelow = -1;
@@ -32,7 +41,12 @@ export class RecordCursor {
   }
 
   get isFetching(): boolean {
-    return this.#isFetching;
+    return this.#fetching !== undefined;
+  }
+
+  /** Resolves when the fetch under way has ended, well or not; at once when there is none. */
+  async fetched(): Promise<void> {
+    await this.#fetching;
   }
 
   /**
@@ -40,13 +54,15 @@ export class RecordCursor {
    * must be fetched from disk, and when the log ends in offsets that compaction emptied.
    */
   at(offset: number): StoredRecord | undefined {
+    const last = this.#last;
+    if (last !== undefined && offset <= last.offset && offset >= this.#lastWanted) return last;
     let wanted = offset;
     for (;;) {
       if (!this.#isOn(wanted) && !this.#moveTo(wanted)) return undefined;
       if (wanted > this.#position) this.#reader!.skipTo(wanted);
       const record = this.#reader!.next();
       if (record !== undefined) {
-        this.#position = record.offset + 1;
+        this.#passed(record, offset);
         return record;
       }
       wanted = this.#batch!.lastOffset + 1;
@@ -55,11 +71,18 @@ export class RecordCursor {
     }
   }
 
-  /** Forgets what it holds in memory. */
-  reset(): void {
-    this.#batch = undefined;
-    this.#reader = undefined;
-    this.#fetched = [];
+  /** Hot. A batch that was read to its end is let go: whoever got a record of it keeps it as long as needed. */
+  #passed(record: StoredRecord, wanted: number): void {
+    const { offset } = record;
+    this.#position = offset + 1;
+    if (offset < this.#batch!.lastOffset) {
+      this.#last = record;
+      this.#lastWanted = wanted;
+    } else {
+      this.#last = undefined;
+      this.#batch = undefined;
+      this.#reader = undefined;
+    }
   }
 
   #isOn(offset: number): boolean {
@@ -68,7 +91,8 @@ export class RecordCursor {
 
   #moveTo(offset: number): boolean {
     const cached = this.#log.cachedBatch(offset);
-    const batch = cached !== undefined && cached.codec === "none" ? cached : this.#fetchedBatch(offset);
+    if (cached !== undefined) this.#fetched = [];
+    const batch = cached ?? this.#fetchedBatch(offset);
     if (batch === undefined) {
       const isEmpty = offset >= this.#emptyFrom && this.#emptyBelow === this.#log.highWatermark;
       if (!isEmpty) this.#fetch(offset);
@@ -80,29 +104,42 @@ export class RecordCursor {
     return true;
   }
 
-  /** Batches of a compacted log may leave gaps: the first batch that ends at or after `offset` is the one. */
+  /** Compaction leaves gaps between batches: the first batch that ends at or after `offset` is the one. */
   #fetchedBatch(offset: number): StoredBatch | undefined {
-    const first = this.#fetched[0];
-    if (first === undefined || offset < first.baseOffset) return undefined;
-    return this.#fetched.find((batch) => batch.lastOffset >= offset);
+    if (offset < this.#fetchedFrom) return undefined;
+    let low = 0;
+    let high = this.#fetched.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#fetched[middle]!.lastOffset < offset) low = middle + 1;
+      else high = middle;
+    }
+    return this.#fetched[low];
   }
 
   #fetch(offset: number): void {
-    if (this.#isFetching) return;
-    this.#isFetching = true;
+    if (this.#fetching !== undefined) return;
+    const goesOn = offset === this.#nextFetchFrom;
+    this.#fetchBytes = goesOn ? Math.min(2 * this.#fetchBytes, FETCH_BYTES_MAX) : FIRST_FETCH_BYTES;
+    this.#fetching = this.#read(offset).then((error) => {
+      this.#fetching = undefined;
+      this.#onFetched(error);
+    });
+  }
+
+  /** Returns what went wrong, if anything did. */
+  async #read(offset: number): Promise<unknown> {
     const watermark = this.#log.highWatermark;
-    this.#log.read(offset, FETCH_BYTES).then(
-      (batches) => {
-        this.#isFetching = false;
-        this.#fetched = batches;
-        this.#emptyFrom = batches.length === 0 ? offset : -1;
-        this.#emptyBelow = batches.length === 0 ? watermark : -1;
-        this.#onFetched(undefined);
-      },
-      (error: unknown) => {
-        this.#isFetching = false;
-        this.#onFetched(error);
-      },
-    );
+    try {
+      const batches = await this.#log.read(offset, this.#fetchBytes);
+      this.#fetched = batches;
+      this.#fetchedFrom = offset;
+      this.#nextFetchFrom = batches.length === 0 ? -1 : batches.at(-1)!.lastOffset + 1;
+      this.#emptyFrom = batches.length === 0 ? offset : -1;
+      this.#emptyBelow = batches.length === 0 ? watermark : -1;
+      return undefined;
+    } catch (error) {
+      return error;
+    }
   }
 }

@@ -1,152 +1,236 @@
 // Keeps the delivery states of all queues and subscriptions in one log, written behind: losing its end in a crash
 // causes redeliveries, never a loss. The format is described in docs/formats/settlements.md.
 
-import { BrokerError } from "../broker-error.js";
+import { BrokerError, isBrokerError } from "../broker-error.js";
 import type { Clock, Timer } from "../io/io.js";
 import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import { NO_HEADERS } from "../log/record-headers.js";
-import type { DeliveryState, DeliveryStateChanges } from "./delivery-state.js";
+import type { DeliveryChanges } from "./delivery-changes.js";
+import type { DeliveryState } from "./delivery-state.js";
 import { readRecords } from "./read-records.js";
 
 /** How long changes gather before they are written. */
 const WRITE_BEHIND_MS = 10;
+/** How long to wait before storing is tried again after it failed. */
+const RETRY_MS = 1_000;
 /** Below this size the log is not rewritten. */
 const REWRITE_BYTES_MIN = 8 * 1024 * 1024;
+/** What a rewrite appends before it waits for the commit. */
+const REWRITE_STEP_BYTES = 4 * 1024 * 1024;
 
 export class SettlementLog {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #onError: (error: unknown, where: string) => void;
   readonly #states = new Map<string, DeliveryState>();
-  /** What was stored for states that have not been opened yet. */
-  readonly #stored = new Map<string, DeliveryStateChanges[]>();
+  /** What is stored of states that are not open: what they belong to could not be opened. It is kept for when it can. */
+  readonly #stored = new Map<string, DeliveryChanges[]>();
   readonly #changed = new Set<DeliveryState>();
   #timer: Timer | undefined = undefined;
-  #bytesSinceSnapshot = 0;
-  #snapshotBytes = 0;
-  #isClosed = false;
+  #bytesSinceRewrite = 0;
+  #rewriteBytes = 0;
+  #rewriting: Promise<void> | undefined = undefined;
+  /** Something that was to be stored was not: only whole states make that good. */
+  #mustRewrite = false;
+  /** Nothing more is stored: the broker only looks, has been closed, or the log has failed for good. */
+  #isEnded: boolean;
+  /** Whether `onError` has heard that storing fails, and it has not worked since. */
+  #isReported = false;
+  #isCut = false;
   #pending: PendingAppend | undefined = undefined;
+  readonly #trimming = new Set<Promise<void>>();
 
   constructor(log: Log, clock: Clock, readOnly: boolean, onError: (error: unknown, where: string) => void) {
     this.#log = log;
     this.#clock = clock;
     this.#onError = onError;
-    this.#isClosed = readOnly;
+    this.#isEnded = readOnly;
   }
 
-  /** Reads what is stored. Call once, before {@link add}. */
+  /** Whether states were opened of which more was stored than their logs hold: see {@link DeliveryState.recover}. */
+  get isCut(): boolean {
+    return this.#isCut && !this.#isEnded;
+  }
+
+  /** Reads what is stored. Call once, before {@link restore}. Errors: LOG_CORRUPT. */
   async load(): Promise<void> {
     for await (const record of readRecords(this.#log, 0, this.#log.highWatermark)) {
+      this.#bytesSinceRewrite += record.sizeBytes;
       this.#loadRecord(record.keyText() ?? "", record.valueText());
     }
   }
 
-  /** Gives a new state what is stored of it, and keeps it from then on. */
+  /** Gives a state what is stored of it. It is not kept until {@link add}. */
+  restore(state: DeliveryState): void {
+    for (const changes of this.#stored.get(state.name) ?? []) state.apply(changes);
+    if (state.recover(this.#clock.nowMs()) && isStored(state)) this.#isCut = true;
+  }
+
+  /** Keeps a state from now on. */
   add(state: DeliveryState): void {
-    const stored = this.#stored.get(state.name) ?? [];
     this.#stored.delete(state.name);
     this.#states.set(state.name, state);
-    for (const changes of stored) state.apply(changes);
-    state.recover(this.#clock.nowMs());
-  }
-
-  /** Forgets what is stored of states that nobody added: what they belonged to was deleted. */
-  forgetOthers(): void {
-    this.#stored.clear();
-  }
-
-  /** Forgets a state that was deleted. Names are never used again. */
-  remove(state: DeliveryState): void {
-    this.#states.delete(state.name);
-    this.#changed.delete(state);
+    if (state.isUnsaved) this.changed(state);
   }
 
   /** Hot: called when a state that had nothing to store has something. */
   readonly changed = (state: DeliveryState): void => {
-    if (this.#isClosed) return;
+    if (this.#isEnded || !this.#states.has(state.name)) return;
     this.#changed.add(state);
-    if (this.#timer === undefined) {
-      this.#timer = this.#clock.setTimer(this.#writeChanges, WRITE_BEHIND_MS, true);
-    }
+    this.#timer ??= this.#clock.setTimer(this.#write, WRITE_BEHIND_MS, true);
   };
 
-  /** Stores that one message is settled, in the commit that is being gathered. For atomic steps with other logs. */
-  appendSettled(state: DeliveryState, offset: number): void {
-    this.#append(state.name, { n: 0, s: [[offset, offset + 1]] });
+  /**
+   * Stores that one message is settled, in the commit that is being gathered: for atomic steps with other logs.
+   * Undefined when nothing of the state is stored. Errors: those of the log.
+   */
+  appendSettled(state: DeliveryState, offset: number): PendingAppend | undefined {
+    return isStored(state) ? this.#append(state.name, { n: 0, s: [[offset, offset + 1]] }) : undefined;
   }
 
   /** Hands all changes to the log. They are on disk when the store has been flushed. */
   flush(): void {
-    this.#timer?.cancel();
-    this.#writeChanges();
+    if (!this.#isEnded) this.#write();
   }
 
-  close(): void {
+  /** Stores what there is to store, and no more after that. Resolves when nothing is under way. Never rejects. */
+  async close(): Promise<void> {
     this.flush();
-    this.#isClosed = true;
+    this.#isEnded = true;
+    this.#timer?.cancel();
+    await this.#rewriting;
+    await Promise.all(this.#trimming);
   }
 
-  readonly #writeChanges = (): void => {
+  /** Stores nothing more: the broker could not be opened. */
+  abandon(): void {
+    this.#isEnded = true;
+    this.#timer?.cancel();
+  }
+
+  readonly #write = (): void => {
+    this.#timer?.cancel();
     this.#timer = undefined;
     try {
       for (const state of this.#changed) {
-        this.#append(state.name, state.takeChanges());
-        if (state.ownsLog) state.trimLog(this.#onError);
+        const changes = state.takeChanges();
+        this.#changed.delete(state);
+        if (isStored(state)) this.#append(state.name, changes);
+        if (state.ownsLog) this.#trim(state.name, state.trimLog());
       }
-      this.#changed.clear();
-      this.#rewriteWhenLarge();
     } catch (error) {
-      this.#onError(error, "storing settlements");
+      this.#failed(error);
+      return;
     }
+    const isLarge = this.#bytesSinceRewrite >= Math.max(REWRITE_BYTES_MIN, 4 * this.#rewriteBytes);
+    if (isLarge || this.#mustRewrite) this.#rewriting ??= this.#rewrite();
   };
 
-  #append(name: string, changes: DeliveryStateChanges): void {
+  #trim(name: string, trimming: Promise<void>): void {
+    const ended = trimming
+      .catch((error: unknown) => this.#onError(error, `deleting what is settled of ${name}`))
+      .finally(() => this.#trimming.delete(ended));
+    this.#trimming.add(ended);
+  }
+
+  #append(name: string, changes: DeliveryChanges): PendingAppend {
     const text = JSON.stringify(changes);
-    this.#bytesSinceSnapshot += text.length + name.length;
     const pending = this.#log.append(this.#clock.nowMs(), name, text, NO_HEADERS);
-    if (pending === this.#pending) return;
-    this.#pending = pending;
-    pending.committed.catch((error: unknown) => {
-      // What these changes said is lost; each state's next record says everything.
-      this.#bytesSinceSnapshot = Number.POSITIVE_INFINITY;
-      this.#onError(error, "storing settlements");
-    });
+    this.#bytesSinceRewrite += text.length + name.length;
+    if (pending !== this.#pending) {
+      this.#pending = pending;
+      pending.committed.catch((error: unknown) => this.#failed(error));
+    }
+    return pending;
   }
 
-  /** Stores every state whole once the changes outweigh that by far, and lets go of what came before. */
-  #rewriteWhenLarge(): void {
-    if (this.#bytesSinceSnapshot < Math.max(REWRITE_BYTES_MIN, 4 * this.#snapshotBytes)) return;
-    const before = this.#bytesSinceSnapshot;
+  /** What was to be stored is lost. Whole states are stored instead, when the log takes them again. */
+  #failed(error: unknown): void {
+    this.#mustRewrite = true;
+    if (!this.#isReported) this.#onError(error, "storing settlements");
+    this.#isReported = true;
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    const canRetry = isBrokerError(error, "DISK_FULL") || isBrokerError(error, "TOO_MANY_PENDING");
+    if (!canRetry) this.#isEnded = true;
+    if (!this.#isEnded) this.#timer = this.#clock.setTimer(this.#write, RETRY_MS, true);
+  }
+
+  /** Stores every state whole, and lets go of what came before once that is committed. Never rejects. */
+  async #rewrite(): Promise<void> {
+    this.#mustRewrite = false;
     const firstKept = this.#log.highWatermark;
-    for (const state of this.#states.values()) this.#append(state.name, state.snapshot());
-    this.#snapshotBytes = this.#bytesSinceSnapshot - before;
-    this.#bytesSinceSnapshot = 0;
-    this.#deleteBeforeOnceStored(firstKept);
+    const bytesBefore = this.#bytesSinceRewrite;
+    try {
+      await this.#appendAll();
+      this.#rewriteBytes = this.#bytesSinceRewrite - bytesBefore;
+      this.#bytesSinceRewrite = this.#rewriteBytes;
+      this.#isReported = false;
+      this.#trim("every queue and group", this.#log.deleteBefore(firstKept));
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#rewriting = undefined;
+    }
   }
 
-  #deleteBeforeOnceStored(offset: number): void {
-    const pending = this.#log.append(this.#clock.nowMs(), "", "{}", NO_HEADERS);
-    pending.committed
-      .then(() => this.#log.deleteBefore(offset))
-      .catch((error: unknown) => this.#onError(error, "rewriting settlements"));
+  /** Resolves when all of it is committed. */
+  async #appendAll(): Promise<void> {
+    let pending = new Set<PendingAppend>();
+    let bytesBefore = this.#bytesSinceRewrite;
+    for (const [name, steps] of this.#wholeStates()) {
+      for (const changes of steps) {
+        // Ranges belong together; each failure stands for itself.
+        if (changes.f !== undefined && this.#bytesSinceRewrite - bytesBefore >= REWRITE_STEP_BYTES) {
+          await committed(pending);
+          pending = new Set();
+          bytesBefore = this.#bytesSinceRewrite;
+        }
+        pending.add(this.#append(name, changes));
+      }
+      if (this.#bytesSinceRewrite - bytesBefore < REWRITE_STEP_BYTES) continue;
+      await committed(pending);
+      pending = new Set();
+      bytesBefore = this.#bytesSinceRewrite;
+    }
+    await committed(pending);
+  }
+
+  *#wholeStates(): Generator<[name: string, steps: Iterable<DeliveryChanges>]> {
+    for (const state of [...this.#states.values()]) if (isStored(state)) yield [state.name, state.snapshot()];
+    yield* [...this.#stored];
   }
 
   #loadRecord(name: string, text: string): void {
-    if (name === "") return;
     let changes: unknown;
     try {
       changes = JSON.parse(text);
     } catch (error) {
-      throw new BrokerError(
-        "LOG_CORRUPT",
-        `The log of settlements holds a record of ${name} that is not JSON.`,
-        { source: name },
-        error,
-      );
+      throw unreadable(name, error);
     }
+    if (typeof changes !== "object" || changes === null || !("n" in changes))
+      throw unreadable(name, undefined);
     const stored = this.#stored.get(name);
-    if (stored === undefined) this.#stored.set(name, [changes as DeliveryStateChanges]);
-    else stored.push(changes as DeliveryStateChanges);
+    if (stored === undefined) this.#stored.set(name, [changes as DeliveryChanges]);
+    else stored.push(changes as DeliveryChanges);
   }
+}
+
+/** What is in memory only is gone with the process, and so is what became of it. */
+function isStored(state: DeliveryState): boolean {
+  return state.log.options.durability !== "memory";
+}
+
+async function committed(pending: ReadonlySet<PendingAppend>): Promise<void> {
+  await Promise.all([...pending].map((append) => append.committed));
+}
+
+function unreadable(name: string, cause: unknown): BrokerError {
+  return new BrokerError(
+    "LOG_CORRUPT",
+    `The log of settlements holds a record of ${name} that is not a step of a delivery state.`,
+    { source: name },
+    cause,
+  );
 }

@@ -1,6 +1,6 @@
 // What the broker says about itself: one plain object per queue, topic and group, for people and for programs.
 
-import type { DispatcherCounters } from "./dispatcher.js";
+import type { DispatcherCounters } from "./dispatcher-counters.js";
 import type { Queue } from "./queue.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";

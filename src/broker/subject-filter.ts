@@ -1,5 +1,6 @@
 // Which subjects of its topic a subscription is for.
 
+import { isBrokerError } from "../broker-error.js";
 import { PatternTrie } from "../collections/pattern-trie.js";
 import type { StoredRecord } from "../log/record.js";
 import { SUBJECT_HEADER } from "./message.js";
@@ -38,9 +39,19 @@ export class SubjectFilter {
     const subject = record.header(SUBJECT_HEADER)?.toString("utf8") ?? topic;
     const known = this.#answers.get(subject);
     if (known !== undefined) return known;
-    const passes = this.#trie.match(parseSubject(subject)).size > 0;
+    const passes = this.#matches(subject);
     if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
     this.#answers.set(subject, passes);
     return passes;
+  }
+
+  /** What was stored under a subject that is none is matched by no pattern. */
+  #matches(subject: string): boolean {
+    try {
+      return this.#trie.match(parseSubject(subject)).size > 0;
+    } catch (error) {
+      if (isBrokerError(error, "INVALID_SUBJECT")) return false;
+      throw error;
+    }
   }
 }

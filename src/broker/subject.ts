@@ -6,7 +6,8 @@ import { ONE_LEVEL, ONE_OR_MORE, type PatternNode, ZERO_OR_MORE } from "../colle
 
 /** The longest subject or pattern, in characters of its canonical text. */
 const SUBJECT_LENGTH_MAX = 1024;
-const NOT_A_LEVEL_CHARACTER = /\p{Cc}/u;
+/** Control characters, and halves of characters, which would be stored as something else. */
+const NOT_A_LEVEL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
 /** Levels of a canonical subject. Errors: INVALID_SUBJECT. */
 export function parseSubject(subject: string): string[] {
@@ -59,7 +60,7 @@ function splitLevels(text: string, what: "subject" | "pattern"): string[] {
   if (text.length > SUBJECT_LENGTH_MAX)
     throw invalid(`${text.slice(0, 60)}...`, what, `is longer than ${SUBJECT_LENGTH_MAX} characters`);
   if (NOT_A_LEVEL_CHARACTER.test(text))
-    throw invalid(JSON.stringify(text), what, "holds a control character");
+    throw invalid(JSON.stringify(text), what, "holds a control character, or half of a character");
   return text.includes("\\") ? splitEscaped(text, what) : text.split(".");
 }
 

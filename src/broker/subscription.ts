@@ -1,5 +1,7 @@
 // A durable, named cursor over a topic: its consumers together get each of its messages once.
 
+import type { PendingAppend } from "../log/pending-append.js";
+import type { StoredRecord } from "../log/record.js";
 import type { SubscriptionDefinition } from "./catalog.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
@@ -24,7 +26,7 @@ export class Subscription {
     this.definition = definition;
     this.dispatcher = dispatcher;
     this.filter = filter;
-    dispatcher.states.push(...states);
+    for (const state of states) dispatcher.addState(state);
   }
 
   /** `topic/group`: how it is called in statistics, errors and dead letters. */
@@ -55,8 +57,18 @@ export class Subscription {
 
   addReturns(state: DeliveryState): void {
     this.returns = state;
-    this.dispatcher.states.push(state);
+    this.dispatcher.addState(state);
     state.log.onCommit = () => this.dispatcher.wake();
+  }
+
+  /** Takes a replayed dead letter, for this group alone. Errors: those of the log. */
+  appendReturned(record: StoredRecord, timestampMs: number): PendingAppend {
+    return this.returns!.log.append(timestampMs, record.key, record.value, record.headersEncoded());
+  }
+
+  /** Nothing is counted that the log does not take back itself. */
+  undoable(): () => void {
+    return () => undefined;
   }
 
   /** Messages of the topic, and returned ones, that this group has not settled. */

@@ -79,7 +79,11 @@ export class Topic {
 
   #committed(partition: number): void {
     this.#nextKeyless = (this.#nextKeyless + 1) % this.partitions.length;
-    for (const subscription of this.subscriptions.values()) subscription.dispatcher.wake();
+    const start = this.partitions[partition]!.logStartOffset;
+    for (const { dispatcher } of this.subscriptions.values()) {
+      if (start > 0) dispatcher.states[partition]!.skipRemoved();
+      dispatcher.wake();
+    }
     this.onCommit?.(this, partition);
   }
 }

@@ -1,10 +1,9 @@
-// Everything that exists, by name: declaring, opening and binding it, and what each part is wired to.
+// Everything that exists, by name: declaring, opening and binding it.
 
 import { BrokerError, type BrokerErrorCode } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
-import type { Durability, Log, LogOptions } from "../log/log.js";
+import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
-import type { StoredRecord } from "../log/record.js";
 import type {
   BindingDefinition,
   Catalog,
@@ -13,9 +12,8 @@ import type {
   SubscriptionDefinition,
   TopicDefinition,
 } from "./catalog.js";
-import { DeadLetters, type Origin } from "./dead-letters.js";
-import { DeliveryState } from "./delivery-state.js";
-import { Dispatcher } from "./dispatcher.js";
+import { DeadLetters, type ReturnTarget } from "./dead-letters.js";
+import type { Dispatcher } from "./dispatcher.js";
 import { type Destination, Exchange } from "./exchange.js";
 import {
   assertOptions,
@@ -29,11 +27,13 @@ import {
   UNLIMITED,
 } from "./limits.js";
 import { assertName } from "./names.js";
-import { Queue } from "./queue.js";
+import type { Queue } from "./queue.js";
 import type { SettlementLog } from "./settlement-log.js";
-import { SubjectFilter } from "./subject-filter.js";
-import { Subscription } from "./subscription.js";
-import { Topic } from "./topic.js";
+import { SourceOpener } from "./source-opening.js";
+import { parsePattern } from "./subject.js";
+import type { Subscription } from "./subscription.js";
+import type { Topic } from "./topic.js";
+import { Unopened, unopened } from "./unopened.js";
 
 /** Dead letters of `orders` are in the queue `dead/orders`; a slash is not allowed in names that users give. */
 const DEAD_LETTER_PREFIX = "dead/";
@@ -46,6 +46,7 @@ export interface TopologyParts {
   readonly settlements: SettlementLog;
   /** Of everything that is declared without saying so. */
   readonly durability: Durability;
+  readonly readOnly: boolean;
   readonly onError: (error: unknown, where: string) => void;
   readonly onTopic: (topic: Topic) => void;
 }
@@ -56,11 +57,15 @@ export class Topology {
   readonly exchange = new Exchange();
   readonly deadLetters: DeadLetters;
   readonly #parts: TopologyParts;
+  readonly #opener: SourceOpener;
+  /** What exists and could not be opened, by `queue/name`, `topic/name` and `subscription/topic/group`. */
+  readonly #unopened = new Map<string, unknown>();
   /** Declarations under way, so that two of one name become one. */
   readonly #declaring = new Map<string, Promise<unknown>>();
 
   constructor(parts: TopologyParts) {
     this.#parts = parts;
+    this.#opener = new SourceOpener({ ...parts, deadLetters: () => this.deadLetters });
     this.deadLetters = new DeadLetters({
       store: parts.store,
       clock: parts.clock,
@@ -77,9 +82,7 @@ export class Topology {
     for (const kind of ["queue", "topic", "subscription", "binding"] as const) {
       for (const definition of definitions) {
         if (definition.kind !== kind) continue;
-        await this.#open(definition).catch((error: unknown) =>
-          this.#parts.onError(error, `opening a ${kind}`),
-        );
+        await this.#open(definition).catch((error: unknown) => this.#leaveOut(definition, error));
       }
     }
   }
@@ -97,21 +100,29 @@ export class Topology {
   async declareTopic(name: string, options: Partial<TopicOptions>): Promise<Topic> {
     assertName("topic", name);
     return await this.#once(`topic/${name}`, async () => {
+      const asked = given(options);
+      assertOptions(`topic ${name}`, asked, TOPIC_DEFAULTS);
+      this.#assertOpened(`topic/${name}`, `The topic ${name}`);
       const existing = this.topics.get(name);
       if (existing !== undefined) {
-        assertSame("TOPIC_MISMATCH", `Topic ${name}`, existing.options, options);
+        assertSame("TOPIC_MISMATCH", `Topic ${name}`, existing.options, asked);
         return existing;
       }
-      const complete = { ...TOPIC_DEFAULTS, durability: this.#parts.durability, ...given(options) };
-      assertOptions(`topic ${name}`, complete);
       const definition: TopicDefinition = {
         kind: "topic",
         id: this.#parts.catalog.nextId(),
         name,
-        options: complete,
+        options: {
+          ...TOPIC_DEFAULTS,
+          durability: this.#parts.durability,
+          // The last message of a key is needed however old it is.
+          ...(asked.compact === true ? { retentionMs: UNLIMITED } : {}),
+          ...asked,
+        },
       };
-      const topic = await this.#openTopic(definition);
-      await this.#parts.catalog.put(definition);
+      const topic = await this.#opener.openTopic(definition);
+      await this.#put(definition, topic.partitions);
+      this.#addTopic(topic);
       return topic;
     });
   }
@@ -123,79 +134,70 @@ export class Topology {
   ): Promise<Subscription> {
     assertName("group", group);
     return await this.#once(`subscription/${topicName}/${group}`, async () => {
+      const asked = given(options);
+      assertOptions(`group ${group} of topic ${topicName}`, asked, SUBSCRIPTION_DEFAULTS);
       const topic = this.#topic(topicName);
+      this.#assertOpened(`subscription/${topicName}/${group}`, `Group ${group} of topic ${topicName}`);
       const existing = topic.subscriptions.get(group);
       if (existing !== undefined) {
-        const { from: _, subjects = [], ...comparable } = options;
-        assertSame(
-          "SUBSCRIPTION_MISMATCH",
-          `Group ${group} of topic ${topicName}`,
-          existing.options,
-          comparable,
-        );
+        const { from: _, subjects = [], ...same } = asked;
+        const what = `Group ${group} of topic ${topicName}`;
+        assertSame("SUBSCRIPTION_MISMATCH", what, existing.options, same);
         await this.#widen(existing, subjects);
         return existing;
       }
-      const complete = { ...SUBSCRIPTION_DEFAULTS, ...given(options) };
-      assertOptions(`group ${group} of topic ${topicName}`, complete);
-      const startOffsets = topic.partitions.map((log) =>
-        complete.from === "beginning" ? log.logStartOffset : log.highWatermark,
-      );
-      const id = this.#parts.catalog.nextId();
+      const complete = { ...SUBSCRIPTION_DEFAULTS, ...asked };
       const definition: SubscriptionDefinition = {
         kind: "subscription",
-        id,
+        id: this.#parts.catalog.nextId(),
         topic: topicName,
         group,
         options: complete,
-        startOffsets,
+        startOffsets: topic.partitions.map((log) =>
+          complete.from === "beginning" ? log.logStartOffset : log.highWatermark,
+        ),
       };
-      const subscription = await this.#openSubscription(definition);
-      await this.#parts.catalog.put(definition);
+      const subscription = await this.#opener.openSubscription(definition, topic);
+      await this.#put(definition, []);
+      this.#addSubscription(topic, subscription);
       return subscription;
     });
   }
 
-  /** A subscription for all subjects stays one. */
-  async #widen(subscription: Subscription, subjects: readonly string[]): Promise<void> {
-    if (subscription.filter.patterns.length === 0) return;
-    const added = subjects.filter((subject) => subscription.filter.add(subject));
-    if (added.length === 0) return;
-    const { definition, filter } = subscription;
-    const options = { ...definition.options, subjects: filter.patterns };
-    await this.#parts.catalog.put({ ...definition, options });
-  }
-
   async bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
+    parsePattern(pattern);
     const destination = kind === "queue" ? this.#queue(name) : this.#topic(name);
     const definition = bindingOf(pattern, destination);
-    await this.#once(`binding/${destination.kind}/${destination.name}/${pattern}`, async () => {
-      if (this.exchange.bind(pattern, destination)) await this.#parts.catalog.put(definition);
+    await this.#once(bindingKey(definition), async () => {
+      if (this.#parts.catalog.has(definition)) return;
+      await this.#parts.catalog.put(definition);
+      this.exchange.bind(pattern, destination);
     });
   }
 
   async unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
+    parsePattern(pattern);
     const destination = kind === "queue" ? this.#queue(name) : this.#topic(name);
-    if (this.exchange.unbind(pattern, destination))
-      await this.#parts.catalog.remove(bindingOf(pattern, destination));
+    const definition = bindingOf(pattern, destination);
+    await this.#once(bindingKey(definition), async () => {
+      if (!this.#parts.catalog.has(definition)) return;
+      await this.#parts.catalog.remove(definition);
+      this.exchange.unbind(pattern, destination);
+    });
   }
 
   #queue(name: string): Queue {
     const queue = this.queues.get(name);
-    if (queue === undefined)
-      throw new BrokerError("QUEUE_NOT_FOUND", `There is no queue ${name}. Declare it first.`, {
-        queue: name,
-      });
-    return queue;
+    if (queue !== undefined) return queue;
+    this.#assertOpened(`queue/${name}`, `The queue ${name}`);
+    throw new BrokerError("QUEUE_NOT_FOUND", `There is no queue ${name}. Declare it first.`, { queue: name });
   }
 
   #topic(name: string): Topic {
     const topic = this.topics.get(name);
-    if (topic === undefined)
-      throw new BrokerError("TOPIC_NOT_FOUND", `There is no topic ${name}. Declare it first.`, {
-        topic: name,
-      });
-    return topic;
+    if (topic !== undefined) return topic;
+    this.#assertOpened(`topic/${name}`, `The topic ${name}`);
+    throw new BrokerError("TOPIC_NOT_FOUND", `There is no topic ${name}. Declare it first.`, { topic: name });
   }
 
   async #declareQueue(
@@ -204,22 +206,24 @@ export class Topology {
     deadLettersOf: string | undefined,
   ): Promise<Queue> {
     return await this.#once(`queue/${name}`, async () => {
+      const asked = given(options);
+      assertOptions(`queue ${name}`, asked, QUEUE_DEFAULTS);
+      this.#assertOpened(`queue/${name}`, `The queue ${name}`);
       const existing = this.queues.get(name);
       if (existing !== undefined) {
-        assertSame("QUEUE_MISMATCH", `Queue ${name}`, existing.options, options);
+        assertSame("QUEUE_MISMATCH", `Queue ${name}`, existing.options, asked);
         return existing;
       }
-      const complete = { ...QUEUE_DEFAULTS, durability: this.#parts.durability, ...given(options) };
-      assertOptions(`queue ${name}`, complete);
       const definition: QueueDefinition = {
         kind: "queue",
         id: this.#parts.catalog.nextId(),
         name,
-        options: complete,
+        options: { ...QUEUE_DEFAULTS, durability: this.#parts.durability, ...asked },
         ...(deadLettersOf === undefined ? {} : { deadLettersOf }),
       };
-      const queue = await this.#openQueue(definition);
-      await this.#parts.catalog.put(definition);
+      const queue = await this.#opener.openQueue(definition);
+      await this.#put(definition, [queue.log]);
+      this.#addQueue(queue);
       return queue;
     });
   }
@@ -228,140 +232,129 @@ export class Topology {
     return [...this.queues.values()].filter(({ deadLettersOf }) => deadLettersOf !== undefined);
   }
 
-  #deadLetterQueue(source: string): Promise<Queue> {
-    return this.#declareQueue(
-      DEAD_LETTER_PREFIX + source,
-      { messageBytesMax: BODY_BYTES_MAX, deadLetter: false },
-      source,
+  async #deadLetterQueue(source: string): Promise<Queue> {
+    const options = { messageBytesMax: BODY_BYTES_MAX, deadLetter: false };
+    return (
+      this.deadLettersOf(source) ?? (await this.#declareQueue(DEAD_LETTER_PREFIX + source, options, source))
     );
   }
 
-  /** The log to which a source's replayed dead letters go: the queue's own, or one that the group alone reads. */
-  async #returnsTo(source: string): Promise<Log> {
-    const queue = this.queues.get(source);
-    if (queue !== undefined) return queue.log;
-    const slash = source.lastIndexOf("/");
-    const subscription = this.topics.get(source.slice(0, slash))?.subscriptions.get(source.slice(slash + 1));
+  /** Where a source's replayed dead letters go: into the queue itself, or where the group alone reads. */
+  async #returnsTo(source: string): Promise<ReturnTarget> {
+    const [topicName, group] = source.split("/");
+    if (group === undefined) return this.#queue(source);
+    const topic = this.#topic(topicName!);
+    const subscription = topic.subscriptions.get(group);
     if (subscription === undefined) {
+      this.#assertOpened(`subscription/${source}`, `Group ${group} of topic ${topicName}`);
       throw new BrokerError(
         "SUBSCRIPTION_NOT_FOUND",
         `The dead letters came from ${source}, which is no longer there. Declare it again before replaying them.`,
         { source },
       );
     }
-    await this.#once(`returns/${source}`, () => this.#openReturns(subscription));
-    return subscription.returns!.log;
+    await this.#once(`returns/${source}`, async () => {
+      if (subscription.returns !== undefined) return;
+      await this.#opener.openReturns(subscription, topic);
+      this.#parts.settlements.add(subscription.returns!);
+    });
+    return subscription;
+  }
+
+  /** A subscription for all subjects stays one. */
+  async #widen(subscription: Subscription, subjects: readonly string[]): Promise<void> {
+    const { definition, filter } = subscription;
+    const known = filter.patterns;
+    const added = subjects.filter((subject) => !known.includes(subject));
+    if (known.length === 0 || added.length === 0) return;
+    const options = { ...definition.options, subjects: [...known, ...added] };
+    await this.#parts.catalog.put({ ...definition, options });
+    for (const subject of added) filter.add(subject);
+  }
+
+  /** Stores a definition. When that fails, what was made for it goes again, for nobody has seen it. */
+  async #put(definition: Definition, logs: readonly Log[]): Promise<void> {
+    try {
+      await this.#parts.catalog.put(definition);
+    } catch (error) {
+      for (const { name } of logs) await this.#parts.store.deleteLog(name).catch(() => undefined);
+      throw error;
+    }
   }
 
   async #open(definition: Definition): Promise<void> {
     switch (definition.kind) {
       case "queue":
-        await this.#openQueue(definition);
+        this.#addQueue(await this.#opener.openQueue(definition));
         return;
       case "topic":
-        await this.#openTopic(definition);
+        this.#addTopic(await this.#opener.openTopic(definition));
         return;
-      case "subscription":
-        await this.#openSubscription(definition);
+      case "subscription": {
+        const topic = this.#topic(definition.topic);
+        const kept = await this.#keepStart(definition, topic);
+        this.#addSubscription(topic, await this.#opener.openSubscription(kept, topic));
         return;
+      }
       case "binding": {
-        const of = definition.destinationKind === "queue" ? this.queues : this.topics;
-        const destination = of.get(definition.destination);
-        if (destination !== undefined) this.exchange.bind(definition.pattern, destination);
+        const { pattern, destination: name, destinationKind: kind } = definition;
+        const destination = (kind === "queue" ? this.queues : this.topics).get(name);
+        const cause = this.#unopened.get(`${kind}/${name}`);
+        if (destination !== undefined) this.exchange.bind(pattern, destination);
+        else if (cause !== undefined) this.exchange.bind(pattern, new Unopened(kind, name, cause));
       }
     }
   }
 
-  async #openQueue(definition: QueueDefinition): Promise<Queue> {
-    const { name, id, options } = definition;
-    const log = await this.#openLog(`queue.${id}.${name}`, { durability: options.durability });
-    const origin: Origin = { name, partition: undefined };
-    const dispatcher = this.#dispatcher(name, options, options.ageMaxMs, () => origin);
-    const state = this.#state(log, undefined, true, dispatcher);
-    const queue = new Queue(name, id, options, state, dispatcher, definition.deadLettersOf);
-    this.queues.set(name, queue);
-    return queue;
-  }
-
-  async #openTopic(definition: TopicDefinition): Promise<Topic> {
-    const { name, id, options } = definition;
-    const partitions: Log[] = [];
-    for (let partition = 0; partition < options.partitions; partition += 1) {
-      partitions.push(await this.#openLog(`topic.${id}.${name}.${partition}`, topicLogOptions(options)));
-    }
-    const topic = new Topic(name, id, options, partitions);
-    this.topics.set(name, topic);
-    this.#parts.onTopic(topic);
-    return topic;
-  }
-
-  async #openSubscription(definition: SubscriptionDefinition): Promise<Subscription> {
-    const topic = this.#topic(definition.topic);
-    const { group, id, options } = definition;
-    const filter = new SubjectFilter(options.subjects);
-    const dispatcher = this.#dispatcher(
-      `${topic.name}/${group}`,
-      options,
-      undefined,
-      (partition) => ({ name: topic.name, partition }),
-      (record) => filter.passes(record, topic.name),
+  /**
+   * A topic that lost its end, in a power failure or because it is in memory, gives offsets a second time: a group
+   * that began behind that end must not miss them.
+   */
+  async #keepStart(definition: SubscriptionDefinition, topic: Topic): Promise<SubscriptionDefinition> {
+    const startOffsets = topic.partitions.map(({ highWatermark }, partition) =>
+      Math.min(definition.startOffsets[partition] ?? 0, highWatermark),
     );
-    const states = topic.partitions.map((log, partition) => {
-      const state = this.#state(log, partition, false, dispatcher, `subscription.${id}.${partition}`);
-      state.startAt(Math.min(definition.startOffsets[partition] ?? 0, log.highWatermark));
-      return state;
-    });
-    const subscription = new Subscription(definition, dispatcher, filter, states);
-    topic.subscriptions.set(group, subscription);
-    if (this.#parts.store.hasLog(returnsName(subscription))) await this.#openReturns(subscription);
-    return subscription;
+    const kept = { ...definition, startOffsets };
+    const isSame = startOffsets.every((offset, partition) => offset === definition.startOffsets[partition]);
+    if (!isSame && !this.#parts.readOnly) await this.#parts.catalog.put(kept);
+    return kept;
   }
 
-  async #openReturns(subscription: Subscription): Promise<void> {
-    if (subscription.returns !== undefined) return;
-    const log = await this.#openLog(returnsName(subscription), {
-      durability: this.#topic(subscription.topic).options.durability,
-    });
-    subscription.addReturns(this.#state(log, undefined, true, subscription.dispatcher));
+  /** Others open; whoever asks for this one is told why it is not there. */
+  #leaveOut(definition: Definition, error: unknown): void {
+    const { kind } = definition;
+    if (kind === "subscription") {
+      this.#unopened.set(`subscription/${definition.topic}/${definition.group}`, error);
+      // The topic itself has been reported.
+      if (this.#unopened.has(`topic/${definition.topic}`)) return;
+    } else if (kind !== "binding") {
+      this.#unopened.set(`${kind}/${definition.name}`, error);
+    }
+    this.#parts.onError(error, `opening a ${kind}`);
   }
 
-  #openLog(name: string, options: LogOptions): Promise<Log> {
-    return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
+  #assertOpened(key: string, what: string): void {
+    const cause = this.#unopened.get(key);
+    if (cause !== undefined) throw unopened(what, cause);
   }
 
-  #state(
-    log: Log,
-    partition: number | undefined,
-    ownsLog: boolean,
-    dispatcher: Dispatcher,
-    name = log.name,
-  ): DeliveryState {
-    const { settlements } = this.#parts;
-    const state = new DeliveryState(name, partition, log, ownsLog, dispatcher.fetched, settlements.changed);
-    settlements.add(state);
-    return state;
+  #addQueue(queue: Queue): void {
+    this.queues.set(queue.name, queue);
+    this.#keepSettlements(queue.dispatcher);
   }
 
-  #dispatcher(
-    name: string,
-    options: { inFlightMax: number; attemptsMax: number; deadLetter: boolean },
-    ageMaxMs: number | undefined,
-    originOf: (partition: number | undefined) => Origin,
-    isWanted?: (record: StoredRecord) => boolean,
-  ): Dispatcher {
-    const { clock, onError } = this.#parts;
-    return new Dispatcher({
-      name,
-      clock,
-      inFlightMax: options.inFlightMax,
-      attemptsMax: options.attemptsMax,
-      isWanted,
-      ageMaxMs: ageMaxMs === UNLIMITED ? undefined : ageMaxMs,
-      moveToDeadLetters: options.deadLetter
-        ? (record, state, entry) => this.deadLetters.bury(record, state, entry, originOf(state.partition))
-        : undefined,
-      onError,
-    });
+  #addTopic(topic: Topic): void {
+    this.topics.set(topic.name, topic);
+    this.#parts.onTopic(topic);
+  }
+
+  #addSubscription(topic: Topic, subscription: Subscription): void {
+    topic.subscriptions.set(subscription.group, subscription);
+    this.#keepSettlements(subscription.dispatcher);
+  }
+
+  #keepSettlements({ states }: Dispatcher): void {
+    for (const state of states) this.#parts.settlements.add(state);
   }
 
   async #once<T>(key: string, declare: () => Promise<T>): Promise<T> {
@@ -376,27 +369,12 @@ export class Topology {
   }
 }
 
-/** The longest name that a log store takes. */
-const LOG_NAME_MAX = 200;
-
-function returnsName(subscription: Subscription): string {
-  return `returns.${subscription.id}`;
-}
-
-function topicLogOptions(options: TopicOptions): LogOptions {
-  return {
-    durability: options.durability,
-    compact: options.compact,
-    retention: {
-      ...(options.retentionMs === UNLIMITED ? {} : { ageMs: options.retentionMs }),
-      ...(options.retentionBytes === UNLIMITED ? {} : { bytes: options.retentionBytes }),
-      ...(options.retentionCount === UNLIMITED ? {} : { count: options.retentionCount }),
-    },
-  };
-}
-
 function bindingOf(pattern: string, destination: Destination): BindingDefinition {
   return { kind: "binding", pattern, destinationKind: destination.kind, destination: destination.name };
+}
+
+function bindingKey({ destinationKind, destination, pattern }: BindingDefinition): string {
+  return `binding/${destinationKind}/${destination} ${pattern}`;
 }
 
 /** The options that were given: one that is undefined was not. */
@@ -404,19 +382,20 @@ function given<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
+/** Errors: `code`, naming every option that differs. */
 function assertSame<T extends object>(
   code: BrokerErrorCode,
   what: string,
   existing: T,
   wanted: Partial<T>,
 ): void {
-  for (const [option, value] of Object.entries(given(wanted))) {
-    const was = existing[option as keyof T];
-    if (was === value) continue;
-    throw new BrokerError(
-      code,
-      `${what} was declared with ${option} ${JSON.stringify(was)} and is now asked for with ${JSON.stringify(value)}. Use the same value, leave the option out, or choose another name.`,
-      { option, existing: String(was), wanted: String(value) },
-    );
-  }
+  const different = Object.entries(wanted).filter(([option, value]) => existing[option as keyof T] !== value);
+  if (different.length === 0) return;
+  const was = different.map(([option]) => `${option} ${JSON.stringify(existing[option as keyof T])}`);
+  const is = different.map(([option, value]) => `${option} ${JSON.stringify(value)}`);
+  throw new BrokerError(
+    code,
+    `${what} was declared with ${was.join(", ")} and is now asked for with ${is.join(", ")}. Use the same, leave the option out, or choose another name.`,
+    Object.fromEntries(different.map(([option, value]) => [option, String(value)])),
+  );
 }

@@ -107,6 +107,18 @@ export class RangeSet {
     return index < this.#starts.length && this.#starts[index]! <= value ? this.#ends[index]! : value;
   }
 
+  /** The ranges from 0 up to `end` that are not in the set. */
+  gapsBelow(end: number): [start: number, end: number][] {
+    const gaps: [number, number][] = [];
+    let start = 0;
+    for (let index = 0; index < this.#starts.length && this.#starts[index]! < end; index += 1) {
+      if (this.#starts[index]! > start) gaps.push([start, this.#starts[index]!]);
+      start = this.#ends[index]!;
+    }
+    if (start < end) gaps.push([start, end]);
+    return gaps;
+  }
+
   /** The ranges as pairs, for storing. */
   toPairs(): [start: number, end: number][] {
     return this.#starts.map((start, index) => [start, this.#ends[index]!]);

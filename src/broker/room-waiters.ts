@@ -1,0 +1,110 @@
+// Publishers that wait for room in a queue, in the order in which they came.
+
+import { BrokerError } from "../broker-error.js";
+import type { Clock } from "../io/io.js";
+
+/** How many publishers may wait for room in one queue. */
+const WAITERS_MAX = 10_000;
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Whoever is let in has its place for the rest of the turn: it appends at once when its wait is over. What it does
+ * not use by then goes to the next.
+ */
+export class RoomWaiters {
+  readonly #queue: string;
+  readonly #clock: Clock;
+  readonly #hasRoom: (besides: number) => boolean;
+  readonly #waiters = new Set<Waiter>();
+  /** Let in during this turn, and not come yet. */
+  #expected = 0;
+  #isTurnEnding = false;
+  #isClosed = false;
+
+  /** `hasRoom` says whether there is room for one more message besides so many that are expected. */
+  constructor(queue: string, clock: Clock, hasRoom: (besides: number) => boolean) {
+    this.#queue = queue;
+    this.#clock = clock;
+    this.#hasRoom = hasRoom;
+  }
+
+  get size(): number {
+    return this.#waiters.size;
+  }
+
+  /** Whether another publisher has to stand in line. */
+  get mustWait(): boolean {
+    return this.#waiters.size > 0 || !this.#hasRoom(this.#expected);
+  }
+
+  /** Errors: TOO_MANY_PENDING when too many wait, CLOSED, or the signal's reason. */
+  async wait(signal: AbortSignal | undefined): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw this.#closed();
+    if (this.#waiters.size >= WAITERS_MAX) {
+      throw new BrokerError(
+        "TOO_MANY_PENDING",
+        `${WAITERS_MAX} publishers wait for room in queue ${this.#queue} already. Await each publish, or add consumers.`,
+        { queue: this.#queue },
+      );
+    }
+    let onAbort: (() => void) | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const waiter: Waiter = { resolve, reject };
+        this.#waiters.add(waiter);
+        onAbort = () => {
+          if (this.#waiters.delete(waiter)) reject(signal!.reason);
+        };
+        signal?.addEventListener("abort", onAbort, { once: true });
+        this.admit();
+      });
+    } finally {
+      if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Whether the publisher that appends now was let in. */
+  arrive(): boolean {
+    if (this.#expected === 0) return false;
+    this.#expected -= 1;
+    return true;
+  }
+
+  /** Lets in as many as there is room for. */
+  admit(): void {
+    for (const waiter of this.#waiters) {
+      if (!this.#hasRoom(this.#expected)) return;
+      this.#waiters.delete(waiter);
+      this.#expected += 1;
+      this.#endTurnLater();
+      waiter.resolve();
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const waiter of this.#waiters) waiter.reject(this.#closed());
+    this.#waiters.clear();
+  }
+
+  #endTurnLater(): void {
+    if (this.#isTurnEnding) return;
+    this.#isTurnEnding = true;
+    this.#clock.defer(() => {
+      this.#isTurnEnding = false;
+      this.#expected = 0;
+      this.admit();
+    });
+  }
+
+  #closed(): BrokerError {
+    return new BrokerError("CLOSED", `Queue ${this.#queue} was closed while a publisher waited for room.`, {
+      queue: this.#queue,
+    });
+  }
+}

@@ -1,0 +1,188 @@
+// Opens what the catalog defines: the logs and delivery states of queues, topics and subscriptions, and what each is
+// wired to. Nothing here is visible to others before it is registered.
+
+import type { Clock } from "../io/io.js";
+import type { Log, LogOptions } from "../log/log.js";
+import type { LogStore } from "../log/log-store.js";
+import type { StoredRecord } from "../log/record.js";
+import type { QueueDefinition, SubscriptionDefinition, TopicDefinition } from "./catalog.js";
+import { countBodyBytes } from "./count-body-bytes.js";
+import type { DeadLetters, Origin } from "./dead-letters.js";
+import { DeliveryState } from "./delivery-state.js";
+import { Dispatcher } from "./dispatcher.js";
+import {
+  QUEUE_DEFAULTS,
+  SUBSCRIPTION_DEFAULTS,
+  TOPIC_DEFAULTS,
+  type TopicOptions,
+  UNLIMITED,
+} from "./limits.js";
+import { Queue } from "./queue.js";
+import type { SettlementLog } from "./settlement-log.js";
+import { SubjectFilter } from "./subject-filter.js";
+import { Subscription } from "./subscription.js";
+import { Topic } from "./topic.js";
+
+/** The longest name that a log store takes. */
+const LOG_NAME_MAX = 200;
+/** A topic that keeps few bytes has segments that are small parts of that, because whole segments are deleted. */
+const SEGMENTS_KEPT = 8;
+const SEGMENT_BYTES_MIN = 64 * 1024;
+const SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What everything that is opened is built on. */
+export interface SourceParts {
+  readonly clock: Clock;
+  readonly store: LogStore;
+  readonly settlements: SettlementLog;
+  readonly deadLetters: () => DeadLetters;
+  readonly onError: (error: unknown, where: string) => void;
+}
+
+/** What a dispatcher is made for. */
+interface DispatcherPurpose {
+  readonly name: string;
+  readonly options: {
+    readonly inFlightMax: number;
+    readonly attemptsMax: number;
+    readonly deadLetter: boolean;
+  };
+  readonly ageMaxMs: number | undefined;
+  readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
+  readonly originOf: (partition: number | undefined) => Origin;
+}
+
+export class SourceOpener {
+  readonly #parts: SourceParts;
+
+  constructor(parts: SourceParts) {
+    this.#parts = parts;
+  }
+
+  /** Options that the definition does not know, because it is older, are the defaults. Errors: those of opening a log. */
+  async openQueue(stored: QueueDefinition): Promise<Queue> {
+    const definition = { ...stored, options: { ...QUEUE_DEFAULTS, ...stored.options } };
+    const { name, id, options } = definition;
+    const log = await this.#openLog(`queue.${id}.${name}`, { durability: options.durability });
+    const origin: Origin = { name, partition: undefined };
+    const dispatcher = this.#dispatcher({
+      name,
+      options,
+      ageMaxMs: options.ageMaxMs === UNLIMITED ? undefined : options.ageMaxMs,
+      isWanted: undefined,
+      originOf: () => origin,
+    });
+    const state = this.#ownState(log, dispatcher);
+    await countBodyBytes(state);
+    return new Queue(definition, state, dispatcher, this.#parts.clock);
+  }
+
+  async openTopic(definition: TopicDefinition): Promise<Topic> {
+    const { name, id } = definition;
+    const options = { ...TOPIC_DEFAULTS, ...definition.options };
+    const logOptions = topicLogOptions(options);
+    const partitions: Log[] = [];
+    for (let partition = 0; partition < options.partitions; partition += 1)
+      partitions.push(await this.#openLog(`topic.${id}.${partition}.${name}`, logOptions));
+    return new Topic(name, id, options, partitions);
+  }
+
+  async openSubscription(stored: SubscriptionDefinition, topic: Topic): Promise<Subscription> {
+    const definition = { ...stored, options: { ...SUBSCRIPTION_DEFAULTS, ...stored.options } };
+    const { group, id, options, startOffsets } = definition;
+    const filter = new SubjectFilter(options.subjects);
+    const dispatcher = this.#dispatcher({
+      name: `${topic.name}/${group}`,
+      options,
+      ageMaxMs: undefined,
+      isWanted: (record) => filter.passes(record, topic.name),
+      originOf: (partition) => ({ name: topic.name, partition }),
+    });
+    const states = topic.partitions.map((log, partition) =>
+      this.#state(
+        new DeliveryState({
+          name: `subscription.${id}.${partition}`,
+          partition,
+          log,
+          ownsLog: false,
+          startOffset: startOffsets[partition] ?? 0,
+          onFetched: dispatcher.fetched,
+          onChanged: this.#parts.settlements.changed,
+        }),
+      ),
+    );
+    const subscription = new Subscription(definition, dispatcher, filter, states);
+    if (this.#parts.store.hasLog(returnsName(subscription))) await this.openReturns(subscription, topic);
+    return subscription;
+  }
+
+  /** The log of messages that come back to one group alone. */
+  async openReturns(subscription: Subscription, topic: Topic): Promise<void> {
+    if (subscription.returns !== undefined) return;
+    const { durability } = topic.options;
+    const log = await this.#openLog(returnsName(subscription), { durability });
+    subscription.addReturns(this.#ownState(log, subscription.dispatcher));
+  }
+
+  /** A state for which the log is there alone. */
+  #ownState(log: Log, dispatcher: Dispatcher): DeliveryState {
+    return this.#state(
+      new DeliveryState({
+        name: log.name,
+        partition: undefined,
+        log,
+        ownsLog: true,
+        startOffset: 0,
+        onFetched: dispatcher.fetched,
+        onChanged: this.#parts.settlements.changed,
+      }),
+    );
+  }
+
+  #state(state: DeliveryState): DeliveryState {
+    this.#parts.settlements.restore(state);
+    return state;
+  }
+
+  #openLog(name: string, options: LogOptions): Promise<Log> {
+    return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
+  }
+
+  #dispatcher({ name, options, ageMaxMs, isWanted, originOf }: DispatcherPurpose): Dispatcher {
+    const { clock, onError, deadLetters } = this.#parts;
+    return new Dispatcher({
+      name,
+      clock,
+      inFlightMax: options.inFlightMax,
+      attemptsMax: options.attemptsMax,
+      isWanted,
+      ageMaxMs,
+      moveToDeadLetters: options.deadLetter
+        ? (record, state, entry) => deadLetters().bury(record, state, entry, originOf(state.partition))
+        : undefined,
+      onError,
+    });
+  }
+}
+
+function returnsName(subscription: Subscription): string {
+  return `returns.${subscription.id}`;
+}
+
+function topicLogOptions(options: TopicOptions): LogOptions {
+  const { durability, compact, retentionMs, retentionBytes, retentionCount } = options;
+  const segmentBytes = Math.min(
+    SEGMENT_BYTES_MAX,
+    Math.max(SEGMENT_BYTES_MIN, Math.floor(retentionBytes / SEGMENTS_KEPT)),
+  );
+  return {
+    durability,
+    compact,
+    segmentBytes,
+    retention: {
+      ...(retentionMs === UNLIMITED ? {} : { ageMs: retentionMs }),
+      ...(retentionBytes === UNLIMITED ? {} : { bytes: retentionBytes }),
+      ...(retentionCount === UNLIMITED ? {} : { count: retentionCount }),
+    },
+  };
+}
