@@ -234,11 +234,13 @@ export class Dispatcher implements ConsumerOwner {
     this.#isAwake = false;
     if (this.failure !== undefined) return;
     this.#left = TURN_MAX;
+    const share = this.#share();
     while (this.#left > 0) {
       const consumer = this.#consumerWithCredit();
       if (consumer === undefined) return;
       const before = this.#left;
-      const deliveries = this.#collect(consumer, this.#share(consumer));
+      const room = Math.min(consumer.credit, this.#options.inFlightMax - this.#inFlight);
+      const deliveries = this.#collect(consumer, Math.min(room, share));
       if (deliveries.length > 0) consumer.onDeliveries(deliveries);
       if (this.#left < before) continue;
       this.#armForDelayed();
@@ -365,13 +367,12 @@ export class Dispatcher implements ConsumerOwner {
     return undefined;
   }
 
-  /** An equal part of what is waiting for each consumer that has credit, so that one does not take it all. */
-  #share(consumer: Consumer): number {
-    const room = Math.min(consumer.credit, this.#options.inFlightMax - this.#inFlight);
-    if (this.#consumers.length === 1) return room;
-    const withCredit = this.#consumers.filter((other) => other.credit > 0).length;
+  /** An equal part of what waits for each consumer that has credit, so that one does not take it all. */
+  #share(): number {
+    if (this.#consumers.length === 1) return Number.POSITIVE_INFINITY;
+    const withCredit = this.#consumers.filter(({ credit }) => credit > 0).length;
     const waiting = this.states.reduce((sum, state) => sum + state.unsettledCount, 0) - this.#inFlight;
-    return Math.max(1, Math.min(room, Math.ceil(waiting / withCredit)));
+    return Math.max(1, Math.ceil(waiting / Math.max(1, withCredit)));
   }
 
   #armForDelayed(): void {

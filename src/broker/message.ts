@@ -43,17 +43,27 @@ export interface MessageProperties {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Errors: INVALID_OPTION for a reserved header name, an empty one, or a value that is no string. */
+/** Errors: INVALID_OPTION for a reserved header name, an empty one, a value that is no string, a time that is none. */
 export function withProperties(base: EncodedHeaders, properties: MessageProperties): EncodedHeaders {
   const more: Header[] = [];
   if (properties.id !== undefined) more.push([ID_HEADER, properties.id]);
-  if (properties.readyAtMs !== undefined) more.push([READY_AT_HEADER, String(properties.readyAtMs)]);
-  if (properties.expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, String(properties.expiresAtMs)]);
+  const { readyAtMs, expiresAtMs } = properties;
+  if (readyAtMs !== undefined) more.push([READY_AT_HEADER, timeText("delay", readyAtMs)]);
+  if (expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, timeText("expiry", expiresAtMs)]);
   for (const [name, value] of Object.entries(properties.headers ?? {})) {
     assertHeader(name, value);
     more.push([name, value]);
   }
   return more.length === 0 ? base : appendHeaders(base, more);
+}
+
+function timeText(option: string, timeMs: number): string {
+  if (Number.isSafeInteger(timeMs)) return String(timeMs);
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `The ${option} of a message ends at ${timeMs}, which is no time in milliseconds since 1970.`,
+    { option, value: String(timeMs) },
+  );
 }
 
 function assertHeader(name: string, value: unknown): void {

@@ -4,7 +4,7 @@ import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 
 /** How many publishers may wait for room in one queue. */
-const WAITERS_MAX = 10_000;
+const ROOM_WAITERS_MAX = 10_000;
 
 interface Waiter {
   readonly resolve: () => void;
@@ -45,10 +45,10 @@ export class RoomWaiters {
   async wait(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
     if (this.#isClosed) throw this.#closed();
-    if (this.#waiters.size >= WAITERS_MAX) {
+    if (this.#waiters.size >= ROOM_WAITERS_MAX) {
       throw new BrokerError(
         "TOO_MANY_PENDING",
-        `${WAITERS_MAX} publishers wait for room in queue ${this.#queue} already. Await each publish, or add consumers.`,
+        `${ROOM_WAITERS_MAX} publishers wait for room in queue ${this.#queue} already. Await each publish, or add consumers.`,
         { queue: this.#queue },
       );
     }
