@@ -371,9 +371,9 @@ export class DeliveryState {
     return undefined;
   }
 
-  /** Hot: messages may have been settled before they were looked at, but seldom are. */
+  /** Hot: messages may have been settled before they were looked at: a dead letter that was replayed, for one. */
   #skipSettled(): void {
-    if (this.#settled.rangeCount > 1) this.#cursor = this.#settled.endOfRangeAt(this.#cursor);
+    this.#cursor = this.#settled.endOfRangeAt(this.#cursor);
   }
 
   /** Hot: whether `record` may be handed out; when not, it is held until its time or its key's turn. Sets the verdict. */
