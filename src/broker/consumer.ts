@@ -14,6 +14,11 @@ export interface ConsumerOptions {
   readonly leaseMs: number;
   /** A message handed out this often without being acknowledged goes to the dead letters instead of out again. */
   readonly attemptsMax: number;
+  /**
+   * Whether it says with {@link Delivery.begin} when it starts on a message, which it may keep a while before that. Until
+   * then a crash is no try of the message. @default false: it starts at once on all that it gets
+   */
+  readonly startsExplicitly?: boolean;
   /** Gets what was handed over. Must not throw; an error counts as a bug of the caller. */
   readonly onDeliveries: (deliveries: Delivery[]) => void;
 }
@@ -35,6 +40,7 @@ export class Consumer implements DeliveryHolder {
   readonly dispatcher: ConsumerOwner;
   readonly leaseMs: number;
   readonly attemptsMax: number;
+  readonly startsExplicitly: boolean;
   readonly onDeliveries: (deliveries: Delivery[]) => void;
   readonly #clock: Clock;
   readonly #leases = new LeaseList();
@@ -48,6 +54,7 @@ export class Consumer implements DeliveryHolder {
     this.name = options.name;
     this.leaseMs = options.leaseMs;
     this.attemptsMax = options.attemptsMax;
+    this.startsExplicitly = options.startsExplicitly ?? false;
     this.onDeliveries = options.onDeliveries;
     this.#prefetch = options.prefetch;
     this.#clock = clock;

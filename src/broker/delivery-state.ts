@@ -50,6 +50,8 @@ export class DeliveryState {
   #cursor = 0;
   /** Below the cursor, and neither settled nor in flight. Ready are: nacked, lease lost, recovered, delay over, turn come. */
   readonly #held = new HeldMessages();
+  /** In flight, and waiting at their consumers: stored as held, because a crash is no try of theirs. */
+  readonly #unbegun = new RangeSet();
   readonly #failures = new Failures();
   readonly #turns = new KeyTurns((offset) => this.#gotTurn(offset));
   readonly #ahead: RecordCursor;
@@ -134,12 +136,27 @@ export class DeliveryState {
     return this.#failures.get(offset);
   }
 
+  /** The message is in flight, but its consumer has not started on it. */
+  keepUnbegun(offset: number): void {
+    this.#unbegun.add(offset);
+    this.#unsaved.hold(offset);
+    this.#changed();
+  }
+
+  /** Hot: its consumer starts on the message, which is in flight. */
+  begin(offset: number): void {
+    if (this.#unbegun.size === 0 || this.#unbegun.removeRange(offset, offset + 1) === 0) return;
+    this.#unsaved.take(offset);
+    this.#changed();
+  }
+
   /** Hot: the message, which was in flight, is done. */
   settle(record: StoredRecord): void {
     const offset = record.offset;
     this.#settled.add(offset);
     this.#unsaved.settled.add(offset);
     this.bodyBytes.settled(record.valueSizeBytes);
+    if (this.#unbegun.size > 0) this.#unbegun.removeRange(offset, offset + 1);
     this.#failures.delete(offset);
     this.#turns.pass(offset);
     this.#changed();
@@ -273,7 +290,8 @@ export class DeliveryState {
 
   /** Everything, so that what was stored before is no longer needed. */
   snapshot(): Generator<DeliveryChanges> {
-    return wholeState(this.#position(), this.#settled.toPairs(), this.#held.toPairs(), this.#failures);
+    const held = [...this.#held.toPairs(), ...this.#unbegun.toPairs()];
+    return wholeState(this.#position(), this.#settled.toPairs(), held, this.#failures);
   }
 
   /** Applies stored changes, in the order in which they were stored. Call {@link recover} after the last. */
@@ -454,6 +472,7 @@ export class DeliveryState {
   /** A message in flight is in flight no more. */
   #putBack(record: StoredRecord): void {
     this.bodyBytes.putBack(record.valueSizeBytes);
+    this.#unbegun.removeRange(record.offset, record.offset + 1);
     this.#hold(record.offset);
   }
 

@@ -54,6 +54,8 @@ export class Delivery {
   leaseExpiresAtMs: number;
   /** Runs when the lease is lost while the consumer still works on the message. */
   onLeaseLost: (() => void) | undefined;
+  /** Whether its consumer works on it, as far as that is known: a crash is then a try that did not come back. */
+  isBegun: boolean;
   previous: Delivery | undefined;
   following: Delivery | undefined;
   #status: typeof LEASED | typeof SETTLED | typeof LOST;
@@ -71,6 +73,7 @@ export class Delivery {
     this.consumer = consumer;
     this.leaseExpiresAtMs = leaseExpiresAtMs;
     this.onLeaseLost = undefined;
+    this.isBegun = false;
     this.previous = undefined;
     this.following = undefined;
     this.#status = LEASED;
@@ -83,6 +86,13 @@ export class Delivery {
 
   get isLeased(): boolean {
     return this.#status === LEASED;
+  }
+
+  /** Hot: its consumer starts on the message. Needed of consumers that start explicitly. */
+  begin(): void {
+    if (this.isBegun) return;
+    this.isBegun = true;
+    this.state.begin(this.record.offset);
   }
 
   /** Hot: the message is done. */

@@ -242,6 +242,7 @@ export class Dispatcher implements ConsumerOwner {
       const room = Math.min(consumer.credit, this.#options.inFlightMax - this.#inFlight);
       const deliveries = this.#collect(consumer, Math.min(room, share));
       if (deliveries.length > 0) consumer.onDeliveries(deliveries);
+      if (consumer.startsExplicitly) keepUnbegun(deliveries);
       if (this.#left < before) continue;
       this.#armForDelayed();
       return;
@@ -382,5 +383,12 @@ export class Dispatcher implements ConsumerOwner {
       const delayMs = Math.max(0, state.nextDueMs - clock.nowMs());
       this.#due.armAt(clock.monotonicMs() + Math.min(delayMs, CLOCK_CHECK_MS));
     }
+  }
+}
+
+/** Hot: what waits at its consumer is not being tried. What was begun in this turn, and mostly settled, costs nothing more. */
+function keepUnbegun(deliveries: readonly Delivery[]): void {
+  for (const delivery of deliveries) {
+    if (!delivery.isBegun && delivery.isLeased) delivery.state.keepUnbegun(delivery.record.offset);
   }
 }

@@ -143,6 +143,39 @@ test("attempts are counted over nacks, lost leases and restarts", async () => {
   await third.close();
 });
 
+test("a crash is a try of what its consumer had begun, and of nothing that waited there", async () => {
+  const world = new BrokerWorld();
+  const first = await queueWith(world, ["a", "b", "c"]);
+  const one = new TestConsumer(first.queue.dispatcher, { startsExplicitly: true });
+  await world.quiet();
+  one.take("a").begin();
+  one.take("b").begin();
+  await first.broker.flush();
+  world.crash();
+
+  const second = await world.open();
+  const two = new TestConsumer(second.queue("work")!.dispatcher, { startsExplicitly: true }, (delivery) => {
+    if (delivery.attempt === 1) delivery.begin();
+  });
+  await world.quiet();
+  assert.deepEqual(
+    two.all.map(({ attempt }) => attempt),
+    [2, 2, 1],
+  );
+  await second.flush();
+  world.crash();
+
+  const third = await world.open();
+  const three = new TestConsumer(third.queue("work")!.dispatcher);
+  await world.quiet();
+  assert.deepEqual(
+    three.all.map(({ attempt }) => attempt),
+    [2, 2, 2],
+  );
+  three.ackAll();
+  await third.close();
+});
+
 test("a message that failed as often as its consumer allows is dead-lettered, and others go on", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await queueWith(world, ["poison", "b"]);
