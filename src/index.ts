@@ -1,21 +1,21 @@
 // What applications import.
 
 export { BrokerError, type BrokerErrorCode, type ErrorContext, isBrokerError } from "./broker-error.js";
-export { Bus, type BusOptions, type GroupHandlerOptions, type Handling } from "./bus/bus.js";
+export type { Batch, BatchItem, BatchResult } from "./bus/batch.js";
+export { Bus, type BusOptions, type GroupHandlerOptions } from "./bus/bus.js";
 export { bytes, type Codec, json } from "./bus/codec.js";
 export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";
 export type { Delivery } from "./bus/delivery.js";
 export type { Duration } from "./bus/duration.js";
+export type { Group } from "./bus/group.js";
 export type {
-  Batch,
   BatchContext,
   BatchHandler,
-  BatchItem,
   BatchOptions,
-  BatchResult,
   Handler,
   HandlerContext,
   HandlerOptions,
+  Handling,
 } from "./bus/handler.js";
 export type { LiveOptions, LiveSubscription } from "./bus/live-subscription.js";
 export {
@@ -43,6 +43,6 @@ export type {
   TopicStatistics,
 } from "./bus/statistics.js";
 export type { StoredMessage } from "./bus/stored-message.js";
-export type { Group, GroupOptions, ReadOptions, Topic, TopicOptions } from "./bus/topic.js";
+export type { GroupOptions, ReadOptions, Topic, TopicOptions } from "./bus/topic.js";
 export { type EmbeddedCapabilities, type EmbeddedOptions, embedded, memory } from "./engines/embedded.js";
 export type { Capabilities, Engine, EngineFactory } from "./engines/engine.js";

@@ -185,6 +185,11 @@ export class Broker {
     return appended;
   }
 
+  /** Everything that `action` hands over before it returns is taken as one: all of it, or nothing when it throws. */
+  atomically(action: () => void): void {
+    this.#store.atomically(action);
+  }
+
   /** Looks on at what is committed to topics from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */
   subscribeLive(options: LiveSubscriptionOptions): LiveSubscription {
     return this.#live.subscribe(options, this.topics);

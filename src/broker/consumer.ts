@@ -39,7 +39,7 @@ export class Consumer implements DeliveryHolder {
   readonly name: string;
   readonly dispatcher: ConsumerOwner;
   readonly leaseMs: number;
-  readonly attemptsMax: number;
+  attemptsMax: number;
   readonly startsExplicitly: boolean;
   readonly onDeliveries: (deliveries: Delivery[]) => void;
   readonly #clock: Clock;
@@ -76,6 +76,10 @@ export class Consumer implements DeliveryHolder {
     const hadCredit = this.credit > 0;
     this.#prefetch = prefetch;
     if (!hadCredit && this.credit > 0) this.dispatcher.wake();
+  }
+
+  setAttemptsMax(attemptsMax: number): void {
+    this.attemptsMax = attemptsMax;
   }
 
   /** Hot: called by the dispatcher for each message handed over. */

@@ -77,9 +77,14 @@ export class Queue {
     return !this.#hasRoom(0);
   }
 
+  /** Whether publishers wait when it is full. */
+  get makesWait(): boolean {
+    return this.options.overflow === "wait";
+  }
+
   /** Whether publishers should {@link waitForRoom} before they append. */
   get mustWait(): boolean {
-    return this.options.overflow === "wait" && this.#waiters.mustWait;
+    return this.makesWait && this.#waiters.mustWait;
   }
 
   /**

@@ -1,37 +1,97 @@
-// What the parts of one bus share: its engine, whether it is open, and where errors go that nobody waits for.
+// What the parts of one bus share: its engine, its handlers, how far its life has gone, and where errors go that
+// nobody waits for.
 
 import { BrokerError } from "../broker-error.js";
-import type { Engine } from "../engines/engine.js";
+import type { Capabilities, Engine } from "../engines/engine.js";
+import type { Timer } from "../io/io.js";
+import { Handlers } from "./handlers.js";
+import { notSupported } from "./option-checks.js";
+import type { Reporter } from "./reporter.js";
+
+/** A timer this long does nothing but keep the process alive; it is set again when it has run. */
+const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 export class BusCore {
   readonly engine: Engine;
-  readonly onError: (error: unknown, where: string) => void;
+  readonly onError: Reporter;
+  readonly handlers: Handlers;
   readonly #closers = new Set<() => void>();
-  #isClosed = false;
+  #life: "open" | "closing" | "closed" = "open";
+  #waiting = 0;
+  #keepAlive: Timer | undefined = undefined;
 
-  constructor(engine: Engine, onError: (error: unknown, where: string) => void) {
+  constructor(engine: Engine, onError: Reporter) {
     this.engine = engine;
     this.onError = onError;
+    this.handlers = new Handlers(this);
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
-  }
-
-  /** Errors: CLOSED. */
+  /** For what hands something over: handlers that still run may do so until they have ended. Errors: CLOSED. */
   assertOpen(): void {
-    if (this.#isClosed) throw new BrokerError("CLOSED", "This bus is closed. Open another with openBus().");
+    if (this.#life === "closed") throw closed();
   }
 
-  /** `close` runs once, when the bus begins to close, unless what is returned was called before. */
+  /** For what begins to receive. Errors: CLOSED as soon as the bus closes, READ_ONLY. */
+  assertReceiving(): void {
+    if (this.#life !== "open") throw closed();
+    this.assertWritable();
+  }
+
+  /** Errors: READ_ONLY. */
+  assertWritable(): void {
+    if (this.engine.isReadOnly)
+      throw new BrokerError(
+        "READ_ONLY",
+        "This bus was opened for looking only: nothing can be sent, received or removed on it. Do so in the process that has the data directory open, or open it without readOnly.",
+      );
+  }
+
+  /** Errors: NOT_SUPPORTED, naming `what` was asked for. */
+  assertSupports(capability: keyof Capabilities, what: string): void {
+    if (!this.engine.capabilities[capability]) throw notSupported(this.engine.name, what);
+  }
+
+  /** `close` runs once, when the bus begins to close or at once if it has, unless what is returned was called before. */
   onClose(close: () => void): () => void {
-    this.#closers.add(close);
-    return () => this.#closers.delete(close);
+    if (this.#life !== "open") {
+      close();
+      return () => undefined;
+    }
+    const own = () => close();
+    this.#closers.add(own);
+    return () => {
+      this.#closers.delete(own);
+    };
   }
 
+  /** Nothing begins to receive any more. */
   beginClose(): void {
-    this.#isClosed = true;
+    this.#life = "closing";
     for (const close of this.#closers) close();
     this.#closers.clear();
   }
+
+  endClose(): void {
+    this.#life = "closed";
+  }
+
+  /** Somebody waits for messages: the process stays alive until what is returned is called, once. */
+  keepAlive(): () => void {
+    this.#waiting += 1;
+    if (this.#keepAlive === undefined) this.#stayAlive();
+    return () => {
+      this.#waiting -= 1;
+      if (this.#waiting > 0) return;
+      this.#keepAlive?.cancel();
+      this.#keepAlive = undefined;
+    };
+  }
+
+  #stayAlive(): void {
+    this.#keepAlive = this.engine.clock.setTimer(() => this.#stayAlive(), KEEP_ALIVE_MS);
+  }
+}
+
+function closed(): BrokerError {
+  return new BrokerError("CLOSED", "This bus is closed. Open another with openBus().");
 }

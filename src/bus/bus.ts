@@ -1,28 +1,30 @@
 // The bus: what applications publish to and handle messages with.
 
 import { BrokerError } from "../broker-error.js";
-import type { Capabilities, Engine, EngineSource } from "../engines/engine.js";
+import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
 import { abortable } from "./abortable.js";
 import { BusCore } from "./bus-core.js";
-import { Consumption } from "./consumption.js";
 import { DeadLetters } from "./dead-letters.js";
-import type { AnyHandlerOptions, BatchHandler, BatchOptions, Handler, HandlerOptions } from "./handler.js";
-import { HandlerSettings } from "./handler-settings.js";
+import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
+import { HANDLER_OPTIONS } from "./handler-settings.js";
+import type { AnyRegisterOptions } from "./handlers.js";
 import { type LiveOptions, LiveSubscription } from "./live-subscription.js";
-import { assertKind, type CommandType, type EventType, type MessageType } from "./message-type.js";
+import { assertKind, type CommandType, type EventType } from "./message-type.js";
+import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
 import { EventOutlet } from "./outlet.js";
 import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import { Queue, type QueueOptions } from "./queue.js";
+import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
-import { BatchRegistration, type Registration, SingleRegistration } from "./registration.js";
+import type { Reporter } from "./reporter.js";
 import { Sender } from "./sender.js";
 import type { BusStatistics } from "./statistics.js";
 import { Topic, type TopicOptions } from "./topic.js";
 
 export interface BusOptions {
   /** Hears of errors that no caller waits for, and where they happened. @default one line on standard error */
-  readonly onError?: (error: unknown, where: string) => void;
+  readonly onError?: Reporter;
 }
 
 export interface GroupHandlerOptions {
@@ -35,22 +37,8 @@ export interface GroupHandlerOptions {
   readonly from?: "new" | "beginning";
 }
 
-/** A handler that was registered. */
-export interface Handling {
-  /** Resolves when it receives messages. Errors: those of declaring its queue, topic or group; they are reported to `onError` too. */
-  readonly ready: Promise<void>;
-  /** Calls that have not answered yet. */
-  readonly running: number;
-  /** Takes no more messages and waits for the calls that run. */
-  close(): Promise<void>;
-}
-
-type AnyRegisterOptions = AnyHandlerOptions & { readonly batch?: BatchOptions };
-
 /** How long {@link Bus.close} waits for handlers that run. */
 const CLOSE_WAIT_MS = 10_000;
-/** A timer this long does nothing but keep the process alive while somebody handles messages. */
-const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 /**
  * Publishes events to every group, sends commands to one receiver, and handles both. Made by `openBus`.
@@ -68,15 +56,12 @@ export class Bus<C extends Capabilities = Capabilities> {
   /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
   readonly #core: BusCore;
-  readonly #senders = new Map<MessageType<unknown, unknown>, Promise<Sender<unknown>> | Sender<unknown>>();
-  readonly #consumptions = new Map<string, Consumption>();
-  /** Ends when all handlers registered so far are declared: publishing waits for it, so that a group misses nothing published after `on`. */
-  #starting: Promise<unknown> | undefined = undefined;
-  #keepAlive: Timer | undefined = undefined;
+  /** Weak: an application may make types as it goes. */
+  readonly #senders = new WeakMap<object, unknown>();
   #closing: Promise<void> | undefined = undefined;
 
   /** Made by `openBus`. */
-  constructor(engine: Engine<C>, onError: (error: unknown, where: string) => void) {
+  constructor(engine: Engine<C>, onError: Reporter) {
     this.#core = new BusCore(engine, onError);
     this.deadLetters = new DeadLetters(this.#core);
   }
@@ -85,36 +70,27 @@ export class Bus<C extends Capabilities = Capabilities> {
     return this.#core.engine as Engine<C>;
   }
 
-  /**
-   * Resolves when every group that is subscribed is sure to get the event: when it is stored at the level of its
-   * topic, on disk by default. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL when a queue
-   * that is bound to it is full, those of storage, the reason of the signal.
-   *
-   * @example
-   * const receipt = await bus.publish(OrderPlaced, { id: "o-1", total: 42 }, { delay: "10s" });
-   */
+  /** Whether handlers are being declared. */
+  protected get isStarting(): boolean {
+    return this.#core.handlers.starting !== undefined;
+  }
+
+  /** Resolves when every group that is subscribed is sure to get the event: when it is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL when a queue that is bound to it is full, those of storage. */
   async publish<In, Out>(
     event: EventType<In, Out>,
     value: NoInfer<In>,
     options?: PublishOptions<C>,
   ): Promise<Receipt> {
-    const sender = this.#eventSender(event);
-    return await (sender instanceof Promise ? await sender : sender).send(
-      value,
-      options as AnyPublishOptions | undefined,
-    );
+    return await this.#eventSender(event).send(value, options as AnyPublishOptions | undefined);
   }
 
-  /**
-   * Publishes all in one go, so that they share a commit. All are checked by the schema first. When it rejects, some
-   * may be stored. Errors: those of {@link Bus.publish}.
-   */
+  /** Publishes all in one go, so that they share a commit: all are taken or none. */
   async publishMany<In, Out>(
     event: EventType<In, Out>,
     values: readonly NoInfer<In>[],
     options?: PublishOptions<C>,
   ): Promise<Receipt[]> {
-    return await (await this.#eventSender(event)).sendMany(values, options as AnyPublishOptions | undefined);
+    return await this.#eventSender(event).sendMany(values, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -130,26 +106,16 @@ export class Bus<C extends Capabilities = Capabilities> {
     value: NoInfer<In>,
     options?: PublishOptions<C>,
   ): Promise<Receipt> {
-    const sender = this.#commandSender(command);
-    return await (sender instanceof Promise ? await sender : sender).send(
-      value,
-      options as AnyPublishOptions | undefined,
-    );
+    return await this.#commandSender(command).send(value, options as AnyPublishOptions | undefined);
   }
 
-  /**
-   * Sends all in one go, so that they share a commit. All are checked by the schema first. When it rejects, some may
-   * be stored. Errors: those of {@link Bus.send}.
-   */
+  /** Sends all in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers wait. */
   async sendMany<In, Out>(
     command: CommandType<In, Out>,
     values: readonly NoInfer<In>[],
     options?: PublishOptions<C>,
   ): Promise<Receipt[]> {
-    return await (await this.#commandSender(command)).sendMany(
-      values,
-      options as AnyPublishOptions | undefined,
-    );
+    return await this.#commandSender(command).sendMany(values, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -163,7 +129,7 @@ export class Bus<C extends Capabilities = Capabilities> {
    */
   on<In, Out>(
     event: EventType<In, Out>,
-    options: GroupHandlerOptions & HandlerOptions<C>,
+    options: GroupHandlerOptions & HandlerOptions<C> & { readonly batch?: never },
     handler: Handler<Out>,
   ): Handling;
   on<In, Out>(
@@ -173,22 +139,23 @@ export class Bus<C extends Capabilities = Capabilities> {
   ): Handling;
   on(event: unknown, given: object, handler: unknown): Handling {
     assertKind("event", event, "on");
-    const options = given as GroupHandlerOptions & AnyRegisterOptions;
-    const { group, from } = options;
-    if (typeof group !== "string" || group === "") {
-      throw new BrokerError(
-        "INVALID_OPTION",
-        "on needs the name of a group: handlers of one group share the events, each group gets them all.",
-        { option: "group" },
+    const options = knownOptions("on", given, ["group", "from", ...HANDLER_OPTIONS]);
+    const { group, from } = options as Partial<GroupHandlerOptions>;
+    if (typeof group !== "string" || group === "")
+      throw invalidOption(
+        "group",
+        group,
+        "the name of a group: handlers of one group share the events, each group gets them all",
       );
-    }
-    const { topic } = event;
-    const consumption = this.#consumption(`${topic}/${group}`, topic, "hold");
-    return this.#register(consumption, event, topic, options, handler, async () => {
+    if (from !== undefined) oneOf("from", from, ["new", "beginning"]);
+    const { topic, name } = event;
+    const declare = async () => {
       await this.#declareEvent(event);
-      const wanted = { subjects: [event.name], ...(from === undefined ? {} : { from }) };
+      const wanted = { subjects: [name], ...(from === undefined ? {} : { from }) };
       return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
-    });
+    };
+    const target = { kind: "group", name: `${topic}/${group}`, source: topic, declare } as const;
+    return this.#core.handlers.register(target, new TypedReading(event), options, handler);
   }
 
   /**
@@ -202,7 +169,11 @@ export class Bus<C extends Capabilities = Capabilities> {
    * });
    */
   handle<In, Out>(command: CommandType<In, Out>, handler: Handler<Out>): Handling;
-  handle<In, Out>(command: CommandType<In, Out>, options: HandlerOptions<C>, handler: Handler<Out>): Handling;
+  handle<In, Out>(
+    command: CommandType<In, Out>,
+    options: HandlerOptions<C> & { readonly batch?: never },
+    handler: Handler<Out>,
+  ): Handling;
   handle<In, Out>(
     command: CommandType<In, Out>,
     options: HandlerOptions<C> & { readonly batch: BatchOptions },
@@ -210,31 +181,21 @@ export class Bus<C extends Capabilities = Capabilities> {
   ): Handling;
   handle(command: unknown, ...rest: unknown[]): Handling {
     assertKind("command", command, "handle");
-    const [options, handler] = rest.length === 1 ? [{}, rest[0]] : [(rest[0] ?? {}) as object, rest[1]];
+    const [given, handler] = rest.length === 1 ? [{}, rest[0]] : [rest[0], rest[1]];
+    const options = knownOptions("handle", given as AnyRegisterOptions, HANDLER_OPTIONS);
     const { queue } = command;
-    const consumption = this.#consumption(queue, queue, "dead-letter");
-    return this.#register(
-      consumption,
-      command,
-      queue,
-      options,
-      handler,
-      async () => (await this.engine.broker.declareQueue(queue)).source,
-    );
+    const declare = async () => (await this.engine.broker.declareQueue(queue)).source;
+    const target = { kind: "queue", name: queue, source: queue, declare } as const;
+    return this.#core.handlers.register(target, new TypedReading(command), options, handler);
   }
 
-  /**
-   * A queue by its name, for bodies without a message type, and for settling by hand. It is made by its first verb.
-   */
+  /** A queue by its name, for bodies without a message type, and for settling by hand. Errors: INVALID_OPTION. */
   queue(name: string, options: QueueOptions = {}): Queue<C> {
     this.#core.assertOpen();
     return new Queue<C>(this.#core, name, options);
   }
 
-  /**
-   * A topic by its name, for bodies without a message type, reading by offset, and settling by hand. It is made by its
-   * first verb.
-   */
+  /** A topic by its name. Errors: INVALID_OPTION. */
   topic(name: string, options: TopicOptions = {}): Topic<C> {
     this.#core.assertOpen();
     return new Topic<C>(this.#core, name, options);
@@ -252,10 +213,16 @@ export class Bus<C extends Capabilities = Capabilities> {
     options: C["live"] extends true ? LiveOptions : never = {} as never,
   ): LiveSubscription {
     this.#core.assertOpen();
-    const { buffer = 1000, whenFull = "drop-oldest", signal }: LiveOptions = options;
-    const live = this.engine.broker.subscribeLive({ pattern, bufferMax: buffer, whenFull });
-    this.#core.onClose(() => live.close());
-    return new LiveSubscription(live, signal);
+    this.#core.assertSupports("live", "live subscriptions");
+    const known: LiveOptions = knownOptions("subscribe", options, ["buffer", "whenFull", "signal"]);
+    const bufferMax = wholeNumber("buffer", known.buffer ?? 1000);
+    const whenFull = oneOf("whenFull", known.whenFull ?? "drop-oldest", [
+      "drop-newest",
+      "drop-oldest",
+      "disconnect",
+    ]);
+    const live = this.engine.broker.subscribeLive({ pattern, bufferMax, whenFull });
+    return new LiveSubscription(this.#core, live, known.signal);
   }
 
   /**
@@ -268,15 +235,21 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
-   * Takes no more messages, waits until the handlers that run have ended and all is stored, however long that takes.
-   * Publishing still works. Errors: the signal's reason; what runs then goes on.
+   * Ends all handlers: takes no more messages, waits until the calls that run have ended and all is stored. Publishing
+   * still works. Errors: the signal's reason; what runs then goes on.
    */
   async drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    this.#core.assertOpen();
+    const { signal } = knownOptions("drain", options, ["signal"]);
+    signal?.throwIfAborted();
     const drained = this.#drain();
-    await (options.signal === undefined ? drained : abortable(drained, options.signal));
+    await (signal === undefined ? drained : abortable(drained, signal));
   }
 
-  /** Drains for at most 10 seconds, gives back what is still unsettled, stores everything and lets go of the data directory. */
+  /**
+   * Drains for at most 10 seconds, gives back what is still unsettled, stores everything and lets go of the data
+   * directory. Handlers that still run may publish until they have ended; nothing begins to receive any more.
+   */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -286,43 +259,31 @@ export class Bus<C extends Capabilities = Capabilities> {
     await this.close();
   }
 
-  #eventSender<In>(event: EventType<In, unknown>): Sender<In> | Promise<Sender<In>> {
-    return this.#sender(event, "event", async () => {
-      assertKind("event", event as unknown, "publish");
-      await this.#declareEvent(event);
-      return new Sender(event, new EventOutlet(this.engine.broker), this.engine.clock);
-    });
-  }
-
-  #commandSender<In>(command: CommandType<In, unknown>): Sender<In> | Promise<Sender<In>> {
-    return this.#sender(command, "command", async () => {
-      assertKind("command", command as unknown, "send");
-      return new Sender(command, await this.engine.broker.declareQueue(command.queue), this.engine.clock);
-    });
-  }
-
-  /** Hot: what was made for a type once is found again without a promise. */
-  #sender<In>(
-    type: MessageType<In, unknown> & { kind: string },
-    kind: string,
-    make: () => Promise<Sender<In>>,
-  ): Sender<In> | Promise<Sender<In>> {
+  /** Errors: CLOSED, INVALID_OPTION. */
+  #eventSender<In>(event: EventType<In, unknown>): Sender<In> {
     this.#core.assertOpen();
-    const known = type?.kind === kind ? this.#senders.get(type as MessageType<unknown, unknown>) : undefined;
-    if (known !== undefined && this.#starting === undefined) return known as Sender<In>;
-    return this.#makeSender(type, make);
+    const known = this.#senders.get(event);
+    if (known !== undefined && event.kind === "event") return known as Sender<In>;
+    assertKind("event", event as unknown, "publish");
+    const declare = async () => {
+      await this.#declareEvent(event);
+      return new EventOutlet(this.engine.broker);
+    };
+    return this.#keep(event, new Sender(this.#core, event, declare));
   }
 
-  async #makeSender<In>(
-    type: MessageType<In, unknown>,
-    make: () => Promise<Sender<In>>,
-  ): Promise<Sender<In>> {
-    await this.#starting;
-    const key = type as MessageType<unknown, unknown>;
-    const known = (await this.#senders.get(key)) as Sender<In> | undefined;
-    if (known !== undefined) return known;
-    const sender = await make();
-    this.#senders.set(key, sender as Sender<unknown>);
+  /** Errors: CLOSED, INVALID_OPTION. */
+  #commandSender<In>(command: CommandType<In, unknown>): Sender<In> {
+    this.#core.assertOpen();
+    const known = this.#senders.get(command);
+    if (known !== undefined && command.kind === "command") return known as Sender<In>;
+    assertKind("command", command as unknown, "send");
+    const declare = () => this.engine.broker.declareQueue(command.queue);
+    return this.#keep(command, new Sender(this.#core, command, declare));
+  }
+
+  #keep<In>(type: object, sender: Sender<In>): Sender<In> {
+    this.#senders.set(type, sender);
     return sender;
   }
 
@@ -332,86 +293,29 @@ export class Bus<C extends Capabilities = Capabilities> {
     await this.engine.broker.bind(event.name, "topic", event.topic);
   }
 
-  #consumption(name: string, source: string, unknown: "dead-letter" | "hold"): Consumption {
-    this.#core.assertOpen();
-    let consumption = this.#consumptions.get(name);
-    if (consumption === undefined) {
-      consumption = new Consumption(name, source, unknown, this.engine.clock, this.#core.onError);
-      this.#consumptions.set(name, consumption);
-    }
-    return consumption;
-  }
-
-  #register(
-    consumption: Consumption,
-    type: MessageType<unknown, unknown>,
-    source: string,
-    options: AnyRegisterOptions,
-    handler: unknown,
-    declare: () => Promise<EngineSource>,
-  ): Handling {
-    if (typeof handler !== "function")
-      throw new BrokerError(
-        "INVALID_OPTION",
-        `The handler of ${type.name} is a ${typeof handler}; give a function.`,
-        { type: type.name },
-      );
-    const { clock, random } = this.engine;
-    const settings = new HandlerSettings(options, random);
-    const parts = { type, settings, source, clock, onError: this.#core.onError };
-    const registration: Registration =
-      options.batch === undefined
-        ? new SingleRegistration(parts, handler as Handler<unknown>)
-        : new BatchRegistration(parts, handler as BatchHandler<unknown>);
-    consumption.add(registration);
-    this.#keepAlive ??= clock.setTimer(() => undefined, KEEP_ALIVE_MS);
-    const ready = this.#start(consumption, declare);
-    const reported = ready.catch((error: unknown) =>
-      this.#core.onError(error, `starting the handler of ${type.name}`),
-    );
-    const starting = Promise.all([this.#starting, reported]).then(() => {
-      if (this.#starting === starting) this.#starting = undefined;
-    });
-    this.#starting = starting;
-    return {
-      ready,
-      get running() {
-        return registration.running;
-      },
-      close: () => consumption.remove(registration),
-    };
-  }
-
-  async #start(consumption: Consumption, declare: () => Promise<EngineSource>): Promise<void> {
-    const source = await declare();
-    if (!this.#core.isClosed) consumption.start(source);
-  }
-
   async #drain(): Promise<void> {
-    await this.#starting;
-    await Promise.all([...this.#consumptions.values()].map((consumption) => consumption.drain()));
-    this.#consumptions.clear();
-    this.#keepAlive?.cancel();
-    this.#keepAlive = undefined;
+    await this.#core.handlers.drain();
     await this.engine.broker.flush();
   }
 
   async #close(): Promise<void> {
-    const consumptions = [...this.#consumptions.values()];
     this.#core.beginClose();
-    const { clock } = this.engine;
-    let timer: Timer | undefined;
-    const timeIsOver = new Promise<void>((resolve) => {
-      timer = clock.setTimer(resolve, CLOSE_WAIT_MS);
-    });
     const drained = this.#drain().catch((error: unknown) =>
       this.#core.onError(error, "draining before the close"),
     );
-    await Promise.race([drained, timeIsOver]);
-    timer?.cancel();
-    const reason = new BrokerError("CLOSED", "The bus was closed while this handler ran.");
-    for (const consumption of consumptions) consumption.abandon(reason);
-    this.#keepAlive?.cancel();
+    await this.#atMost(CLOSE_WAIT_MS, drained);
+    this.#core.handlers.abandon(new BrokerError("CLOSED", "The bus was closed while this handler ran."));
+    this.#core.endClose();
     await this.engine.broker.close();
+  }
+
+  /** Resolves when `promise` does, or after `waitMs`. */
+  async #atMost(waitMs: number, promise: Promise<void>): Promise<void> {
+    let timer: Timer | undefined;
+    const timeIsOver = new Promise<void>((resolve) => {
+      timer = this.engine.clock.setTimer(resolve, waitMs);
+    });
+    await Promise.race([promise, timeIsOver]);
+    timer?.cancel();
   }
 }

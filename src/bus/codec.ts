@@ -2,6 +2,8 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { EngineRecord } from "../engines/engine.js";
+import { describeThrown } from "./describe-thrown.js";
+import { shown } from "./option-checks.js";
 
 /** Turns values into bodies and back. Chosen per message type. */
 export interface Codec<T> {
@@ -36,8 +38,7 @@ const EMPTY = new Uint8Array(0);
 export const bytes: Codec<Uint8Array> = {
   contentType: "application/octet-stream",
   encode(value) {
-    if (!(value instanceof Uint8Array))
-      throw new TypeError(`expected a Uint8Array, got ${value === null ? "null" : typeof value}`);
+    if (!(value instanceof Uint8Array)) throw new TypeError(`expected a Uint8Array, got ${shown(value)}`);
     return value;
   },
   decode(record) {
@@ -47,17 +48,22 @@ export const bytes: Codec<Uint8Array> = {
 
 /** Errors: INVALID_PAYLOAD. */
 export function encodeValue<T>(codec: Codec<T>, type: string, value: T): string | Uint8Array {
+  let problem: string;
+  let cause: unknown;
   try {
-    return codec.encode(value);
+    const body: unknown = codec.encode(value);
+    if (typeof body === "string" || body instanceof Uint8Array) return body;
+    problem = `the codec gave ${shown(body)} instead of a string or a Uint8Array`;
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
-    throw new BrokerError(
-      "INVALID_PAYLOAD",
-      `The payload of ${type} cannot be written as ${codec.contentType}: ${problem}.`,
-      { type },
-      error,
-    );
+    problem = describeThrown(error);
+    cause = error;
   }
+  throw new BrokerError(
+    "INVALID_PAYLOAD",
+    `The payload of ${type} cannot be written as ${codec.contentType}: ${problem}.`,
+    { type },
+    cause,
+  );
 }
 
 /** Errors: INVALID_PAYLOAD. */
@@ -65,10 +71,9 @@ export function decodeValue<T>(codec: Codec<T>, type: string, record: EngineReco
   try {
     return codec.decode(record);
   } catch (error) {
-    const problem = error instanceof Error ? error.message : String(error);
     throw new BrokerError(
       "INVALID_PAYLOAD",
-      `The body of this ${type} is not valid ${codec.contentType}: ${problem}.`,
+      `The body of this ${type} is not valid ${codec.contentType}: ${describeThrown(error)}.`,
       { type },
       error,
     );

@@ -6,37 +6,43 @@ import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/en
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { Registration } from "./registration.js";
+import type { Reporter } from "./reporter.js";
 
-/** What becomes of a message that is wanted and that no handler here is for. */
-export type UnknownPolicy = "dead-letter" | "hold";
+export interface ConsumptionTarget {
+  /**
+   * What becomes of a message that no handler here is for: a command of a queue is dead-lettered; an event is held, for
+   * its group has subscribed to it.
+   */
+  readonly kind: "queue" | "group";
+  /** The queue, or `topic/group`. */
+  readonly name: string;
+  /** The queue or topic: where messages say they come from, and what those are about that name no subject. */
+  readonly source: string;
+}
 
 /** How long a message is held before it is looked at again. */
 const HOLD_MS = 5_000;
 
 export class Consumption {
-  readonly #name: string;
-  readonly #queueSubject: string;
-  readonly #unknown: UnknownPolicy;
+  readonly target: ConsumptionTarget;
   readonly #clock: Clock;
-  readonly #onError: (error: unknown, where: string) => void;
-  readonly #registrations = new Map<string, Registration>();
+  readonly #onError: Reporter;
+  readonly #registrations = new Set<Registration>();
+  readonly #bySubject = new Map<string, Registration>();
+  /** The one handler that takes messages of every subject. */
+  #forAll: Registration | undefined = undefined;
   readonly #renewal: DueTimer;
-  /** Subjects whose messages are held for want of a handler. */
+  /** Subjects whose handler was closed while others go on. */
+  readonly #closed = new Set<string>();
+  /** Subjects whose messages are held for want of a handler, as was reported. */
   readonly #held = new Set<string>();
+  readonly #burying = new Set<Promise<void>>();
   #consumer: EngineConsumer | undefined = undefined;
   #source: EngineSource | undefined = undefined;
+  #isEnded = false;
 
-  /** `queueSubject` is what messages without a stored subject are about: the name of their queue. */
-  constructor(
-    name: string,
-    queueSubject: string,
-    unknown: UnknownPolicy,
-    clock: Clock,
-    onError: (error: unknown, where: string) => void,
-  ) {
-    this.#name = name;
-    this.#queueSubject = queueSubject;
-    this.#unknown = unknown;
+  constructor(target: ConsumptionTarget, clock: Clock, onError: Reporter) {
+    this.target = target;
     this.#clock = clock;
     this.#onError = onError;
     this.#renewal = new DueTimer(clock, () => this.#renew());
@@ -46,23 +52,18 @@ export class Consumption {
     return this.#registrations.size === 0;
   }
 
-  get running(): number {
-    let running = 0;
-    for (const registration of this.#registrations.values()) running += registration.running;
-    return running;
-  }
-
   /** Errors: DUPLICATE_HANDLER. */
   add(registration: Registration): void {
-    const subject = registration.type.name;
-    if (this.#registrations.has(subject)) {
-      throw new BrokerError(
-        "DUPLICATE_HANDLER",
-        `There is a handler of ${subject} for ${this.#name} on this bus already. To handle more messages at the same time, raise its concurrency; to handle each message twice, use another group.`,
-        { subject, source: this.#name },
-      );
+    const { subject } = registration.reading;
+    this.#assertFree(subject);
+    this.#registrations.add(registration);
+    if (subject === undefined) {
+      this.#forAll = registration;
+    } else {
+      this.#bySubject.set(subject, registration);
+      this.#closed.delete(subject);
+      this.#held.delete(subject);
     }
-    this.#registrations.set(subject, registration);
     if (this.#source !== undefined) this.#consume(this.#source);
   }
 
@@ -74,90 +75,137 @@ export class Consumption {
 
   /** Takes no more messages, waits for the handlers that run, and gives back the rest. */
   async drain(): Promise<void> {
+    this.#isEnded = true;
     this.#consumer?.stop();
-    for (const registration of this.#registrations.values()) registration.stop();
-    await Promise.all([...this.#registrations.values()].map((registration) => registration.idle()));
+    for (const registration of this.#registrations) registration.stop();
+    await Promise.all([...this.#registrations].map((registration) => registration.idle()));
+    await Promise.all(this.#burying);
     this.#end();
   }
 
   /** Gives back everything at once: what handlers do from now on is in vain. */
   abandon(reason: unknown): void {
-    for (const registration of this.#registrations.values()) {
+    this.#isEnded = true;
+    for (const registration of this.#registrations) {
       registration.stop();
       registration.abandon(reason);
     }
     this.#end();
   }
 
+  /** Ends one handler. While others go on, its messages are held for one that takes its place. */
   async remove(registration: Registration): Promise<void> {
     registration.stop();
     await registration.idle();
-    this.#registrations.delete(registration.type.name);
+    if (!this.#registrations.delete(registration)) return;
+    const { subject } = registration.reading;
+    if (subject === undefined) {
+      this.#forAll = undefined;
+    } else {
+      this.#bySubject.delete(subject);
+      this.#closed.add(subject);
+    }
     if (this.isEmpty) this.#end();
     else if (this.#source !== undefined) this.#consume(this.#source);
   }
 
+  #assertFree(subject: string | undefined): void {
+    const { name } = this.target;
+    if (subject === undefined ? this.isEmpty : !this.#bySubject.has(subject) && this.#forAll === undefined)
+      return;
+    const what = subject === undefined || this.#forAll !== undefined ? "every message" : subject;
+    throw new BrokerError(
+      "DUPLICATE_HANDLER",
+      `There is a handler of ${what} for ${name} on this bus already. To handle more messages at the same time, raise its concurrency; to handle each message twice, use another group.`,
+      { subject, source: name },
+    );
+  }
+
   #consume(source: EngineSource): void {
-    const registrations = [...this.#registrations.values()];
-    if (registrations.length === 0) return;
-    const prefetch = registrations.reduce((sum, { settings }) => sum + settings.prefetch, 0);
-    if (registrations.some(({ settings }) => settings.isOrderedByKey)) source.orderByKey();
+    if (this.#isEnded || this.isEmpty) return;
+    let prefetch = 0;
+    let attemptsMax = 0;
+    let leaseMs = Number.POSITIVE_INFINITY;
+    for (const { settings } of this.#registrations) {
+      settings.retries.attemptsDefault = source.attemptsMax;
+      prefetch += settings.prefetch;
+      attemptsMax = Math.max(attemptsMax, settings.retries.attemptsMax);
+      leaseMs = Math.min(leaseMs, settings.leaseMs);
+      if (settings.isOrderedByKey) source.orderByKey();
+    }
     if (this.#consumer !== undefined) {
+      this.#consumer.setAttemptsMax(attemptsMax);
       this.#consumer.setPrefetch(prefetch);
       return;
     }
-    const leaseMs = Math.min(...registrations.map(({ settings }) => settings.leaseMs));
+    const onDeliveries = (deliveries: EngineDelivery[]): void => this.#dispatch(deliveries);
     this.#consumer = source.addConsumer({
-      name: this.#name,
+      name: this.target.name,
       prefetch,
       leaseMs,
-      attemptsMax: Math.max(...registrations.map(({ settings }) => settings.retries.attemptsMax)),
-      onDeliveries: (deliveries) => this.#dispatch(deliveries),
+      attemptsMax,
+      onDeliveries,
     });
-    this.#renewal.armAt(this.#clock.monotonicMs() + leaseMs / 3);
   }
 
   /** Hot: one call for all messages that were handed over in a turn. */
   #dispatch(deliveries: EngineDelivery[]): void {
-    const only = this.#registrations.size === 1 ? this.#registrations.values().next().value : undefined;
+    this.#armRenewal();
     for (const delivery of deliveries) {
-      const subject = delivery.record.header(SUBJECT_HEADER)?.toString("utf8") ?? this.#queueSubject;
-      const registration =
-        only !== undefined && only.type.name === subject ? only : this.#registrations.get(subject);
-      if (registration === undefined) this.#refuse(delivery, subject);
-      else registration.accept(delivery);
+      const registration = this.#forAll ?? this.#registrationFor(delivery);
+      if (registration !== undefined) registration.accept(delivery);
     }
-    for (const registration of this.#registrations.values()) registration.run();
+    for (const registration of this.#registrations) registration.run();
   }
 
-  #refuse(delivery: EngineDelivery, subject: string): void {
-    if (this.#unknown === "hold") {
+  #registrationFor(delivery: EngineDelivery): Registration | undefined {
+    const subject = delivery.record.header(SUBJECT_HEADER)?.toString("utf8") ?? this.target.source;
+    const registration = this.#bySubject.get(subject);
+    if (registration !== undefined && !registration.isStopped) return registration;
+    this.#refuse(delivery, subject, registration);
+    return undefined;
+  }
+
+  #refuse(delivery: EngineDelivery, subject: string, closing: Registration | undefined): void {
+    if (closing !== undefined || this.target.kind === "group" || this.#closed.has(subject)) {
       delivery.release(HOLD_MS);
-      this.#reportHeld(subject);
+      if (closing === undefined) this.#reportHeld(subject);
       return;
     }
-    delivery
-      .deadLetter("unknown-type", `no handler of this process is for '${subject}' in ${this.#name}`)
-      .catch((error: unknown) => this.#onError(error, `dead-lettering a message of ${this.#name}`));
+    const { name } = this.target;
+    const burying = delivery
+      .deadLetter("unknown-type", `no handler of this process is for '${subject}' in ${name}`)
+      .catch((error: unknown) => this.#onError(error, `dead-lettering a message of ${name}`))
+      .finally(() => this.#burying.delete(burying));
+    this.#burying.add(burying);
   }
 
   /** The group asked for this subject, in an earlier run or from another part of the program: its messages are not given up. */
   #reportHeld(subject: string): void {
     if (this.#held.has(subject)) return;
     this.#held.add(subject);
+    const { kind, name } = this.target;
+    const remedy =
+      kind === "queue" ? "Register one with handle()" : "Register one with on(), or use another group";
     const error = new BrokerError(
       "NO_HANDLER",
-      `Messages of ${subject} wait: ${this.#name} subscribed to them, and this process has no handler for them. Register one with on(), or use another group.`,
-      { subject, source: this.#name },
+      `Messages of ${subject} wait: ${name} is to receive them, and this process has no handler for them. ${remedy}.`,
+      { subject, source: name },
     );
-    this.#onError(error, `receiving for ${this.#name}`);
+    this.#onError(error, `receiving for ${name}`);
   }
 
   /** This process is alive: what it holds stays with it. */
   #renew(): void {
-    if (this.#consumer === undefined) return;
+    if (this.#consumer === undefined || this.#consumer.inFlight === 0) return;
     this.#consumer.renewAll();
-    const leaseMs = Math.min(...[...this.#registrations.values()].map(({ settings }) => settings.leaseMs));
+    this.#armRenewal();
+  }
+
+  /** Hot. */
+  #armRenewal(): void {
+    let leaseMs = Number.POSITIVE_INFINITY;
+    for (const { settings } of this.#registrations) leaseMs = Math.min(leaseMs, settings.leaseMs);
     this.#renewal.armAt(this.#clock.monotonicMs() + leaseMs / 3);
   }
 

@@ -6,6 +6,7 @@ import { BrokerError } from "../broker-error.js";
 import { PatternTrie } from "../collections/pattern-trie.js";
 import type { EngineDeadLetter } from "../engines/engine.js";
 import type { BusCore } from "./bus-core.js";
+import { knownOptions, oneOf, validDate, wholeNumber } from "./option-checks.js";
 import { StoredMessage } from "./stored-message.js";
 
 /** Which dead letters: those that meet every condition given. With none, all. */
@@ -43,8 +44,18 @@ export interface DeadLetter {
   readonly history: readonly DeadLetterEntry[];
 }
 
-/** How many dead letters are sent back or removed at a time. */
+/** How many dead letters are sent back or removed at a time, unless their bodies are large. */
 const STEP = 1_000;
+const STEP_BYTES = 8 * 1024 * 1024;
+const FILTER_OPTIONS = ["ids", "source", "subject", "reason", "error", "before", "after", "limit"];
+const REASONS: readonly DeadLetterReason[] = [
+  "attempts-exhausted",
+  "expired",
+  "invalid-payload",
+  "unknown-type",
+  "rejected",
+  "overflow",
+];
 
 /**
  * @example
@@ -58,7 +69,7 @@ export class DeadLetters {
     this.#core = core;
   }
 
-  /** Those that are there, source by source, the oldest first. Errors: INVALID_SUBJECT. */
+  /** Those that are there, source by source, the oldest first. Errors: INVALID_OPTION, INVALID_SUBJECT. */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
     for await (const found of this.#find(filter)) yield describe(found);
   }
@@ -75,38 +86,42 @@ export class DeadLetters {
 
   /**
    * Sends them back to the queue or group that they come from, and only there, to be handled as if they were new.
-   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back. Errors:
-   * INVALID_SUBJECT, SUBSCRIPTION_NOT_FOUND when the group they came from is gone, those of storage.
+   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back. A filter without
+   * conditions is for all of them.
    */
-  replay(filter: DeadLetterFilter): Promise<number> {
-    return this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.replay(letters));
+  async replay(filter: DeadLetterFilter): Promise<number> {
+    return await this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.replay(letters));
   }
 
-  /** Removes them for good. Returns how many were removed. Errors: INVALID_SUBJECT. */
-  discard(filter: DeadLetterFilter): Promise<number> {
-    return this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.discard(letters));
+  /** Removes them for good. Returns how many were removed. A filter without conditions is for all of them. */
+  async discard(filter: DeadLetterFilter): Promise<number> {
+    return await this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.discard(letters));
   }
 
   async #inSteps(
     filter: DeadLetterFilter,
     act: (letters: EngineDeadLetter[]) => Promise<number>,
   ): Promise<number> {
+    this.#core.assertWritable();
     let done = 0;
     let step: EngineDeadLetter[] = [];
+    let bytes = 0;
     for await (const letter of this.#find(filter)) {
       step.push(letter);
-      if (step.length < STEP) continue;
+      bytes += letter.record.value?.length ?? 0;
+      if (step.length < STEP && bytes < STEP_BYTES) continue;
       done += await act(step);
       step = [];
+      bytes = 0;
     }
     return done + (step.length === 0 ? 0 : await act(step));
   }
 
-  async *#find(filter: DeadLetterFilter): AsyncGenerator<EngineDeadLetter> {
+  async *#find(given: DeadLetterFilter): AsyncGenerator<EngineDeadLetter> {
     this.#core.assertOpen();
+    const filter = knownOptions("a dead letter filter", given, FILTER_OPTIONS);
     const fits = compile(filter);
-    let left = filter.limit ?? Number.POSITIVE_INFINITY;
-    if (left <= 0) return;
+    let left = limitOf(filter);
     for await (const letter of this.#core.engine.broker.deadLetters.list(filter.source)) {
       if (!fits(describe(letter))) continue;
       yield letter;
@@ -133,15 +148,24 @@ function describe(letter: EngineDeadLetter): DeadLetter {
   };
 }
 
+/** Errors: INVALID_OPTION, INVALID_SUBJECT. */
 function compile(filter: DeadLetterFilter): (letter: DeadLetter) => boolean {
+  const { subject, reason, error } = filter;
+  if (reason !== undefined) oneOf("reason", reason, REASONS);
   const ids = filter.ids === undefined ? undefined : new Set(filter.ids);
-  const subjects = filter.subject === undefined ? undefined : new PatternTrie<true>();
-  subjects?.add(parsePattern(filter.subject!), true);
+  const before = filter.before === undefined ? undefined : validDate("before", filter.before);
+  const after = filter.after === undefined ? undefined : validDate("after", filter.after);
+  const subjects = subject === undefined ? undefined : new PatternTrie<true>();
+  if (subject !== undefined) subjects?.add(parsePattern(subject), true);
   return (letter) =>
     (ids === undefined || ids.has(letter.id)) &&
     (subjects === undefined || subjects.match(parseSubject(letter.subject)).size > 0) &&
-    (filter.reason === undefined || letter.reason === filter.reason) &&
-    (filter.error === undefined || letter.error.includes(filter.error)) &&
-    (filter.before === undefined || letter.deadAt < filter.before) &&
-    (filter.after === undefined || letter.deadAt >= filter.after);
+    (reason === undefined || letter.reason === reason) &&
+    (error === undefined || letter.error.includes(error)) &&
+    (before === undefined || letter.deadAt < before) &&
+    (after === undefined || letter.deadAt >= after);
+}
+
+function limitOf({ limit }: DeadLetterFilter): number {
+  return limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
 }

@@ -1,8 +1,11 @@
 // A message in the hands of an application that settles it itself.
 
+import { ERROR_LENGTH_MAX } from "../broker/dead-letter.js";
 import type { EngineDelivery } from "../engines/engine.js";
+import { leaseLost } from "./call.js";
+import { describeThrown } from "./describe-thrown.js";
 import { type Duration, toMs } from "./duration.js";
-import { describeThrown } from "./registration.js";
+import { checkedReason } from "./outcome.js";
 import { StoredMessage } from "./stored-message.js";
 
 /**
@@ -29,8 +32,8 @@ export class Delivery {
     if (this.#abort === undefined) {
       const abort = new AbortController();
       this.#abort = abort;
-      this.#delivery.onLeaseLost = () => abort.abort();
-      if (!this.#delivery.isLeased) abort.abort();
+      this.#delivery.onLeaseLost = () => abort.abort(leaseLost());
+      if (!this.#delivery.isLeased) abort.abort(leaseLost());
     }
     return this.#abort.signal;
   }
@@ -58,9 +61,9 @@ export class Delivery {
     this.#delivery.release();
   }
 
-  /** Resolves when the message is among the dead letters. Errors: LEASE_LOST, those of storage. */
+  /** Resolves when the message is among the dead letters. Errors: LEASE_LOST, INVALID_OPTION, those of storage. */
   async deadLetter(reason: string): Promise<void> {
-    await this.#delivery.deadLetter("rejected", reason);
+    await this.#delivery.deadLetter("rejected", checkedReason(reason).slice(0, ERROR_LENGTH_MAX));
   }
 
   /** The lease ends this long from now. Errors: LEASE_LOST, INVALID_OPTION. */

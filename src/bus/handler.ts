@@ -1,11 +1,11 @@
 // What applications write to handle messages: options, context, single and batch handlers.
 
-import { BrokerError } from "../broker-error.js";
-import type { Capabilities, EngineDelivery } from "../engines/engine.js";
-import { type Duration, toMs } from "./duration.js";
-import { isOutcome, type Outcome } from "./outcome.js";
+import type { Capabilities } from "../engines/engine.js";
+import type { Batch, BatchResult } from "./batch.js";
+import type { Duration } from "./duration.js";
+import type { Outcome } from "./outcome.js";
 import type { RetryOptions } from "./retry-policy.js";
-import { StoredMessage } from "./stored-message.js";
+import type { StoredMessage } from "./stored-message.js";
 
 interface BasicHandlerOptions {
   /**
@@ -60,55 +60,14 @@ export type Handler<T> = (value: T, context: HandlerContext) => void | Outcome |
 export type BatchHandler<T> = (batch: Batch<T>, context: BatchContext) => BatchResult | Promise<BatchResult>;
 
 /** What a handler knows beside the payload. */
-export class HandlerContext {
-  readonly #delivery: EngineDelivery;
-  readonly #source: string;
-  readonly #extend: (extendMs: number) => void;
-  #abort: AbortController | undefined = undefined;
-  #message: StoredMessage | undefined = undefined;
-
-  constructor(delivery: EngineDelivery, source: string, extend: (extendMs: number) => void) {
-    this.#delivery = delivery;
-    this.#source = source;
-    this.#extend = extend;
-  }
-
-  get message(): StoredMessage {
-    this.#message ??= new StoredMessage(this.#delivery.record, this.#source, this.#delivery.partition);
-    return this.#message;
-  }
-
-  /** The first try is 1. */
-  get attempt(): number {
-    return this.#delivery.attempt;
-  }
-
-  /** Aborted when the lease is lost, the time is over, or the bus closes without waiting: what is done from then on is in vain. */
-  get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController();
-      if (!this.#delivery.isLeased)
-        this.abort(new BrokerError("LEASE_LOST", "The message is no longer leased to this handler."));
-    }
-    return this.#abort.signal;
-  }
-
-  /** Gives the handler this much time from now on, instead of what is left of its timeout. Errors: LEASE_LOST, INVALID_OPTION. */
-  extend(duration: Duration): void {
-    this.#extend(toMs("extend", duration));
-  }
-
-  /** Called by the runner. */
-  abort(reason: unknown): void {
-    this.#abort?.abort(reason);
-  }
-}
-
-/** One message of a batch. */
-export interface BatchItem<T> {
-  readonly value: T;
+export interface HandlerContext {
   readonly message: StoredMessage;
+  /** The first try is 1. */
   readonly attempt: number;
+  /** Aborted when the lease is lost, the time is over, or the bus closes without waiting: what is done from then on is in vain. */
+  readonly signal: AbortSignal;
+  /** Gives the handler this much time from now on, instead of what is left of its timeout. Errors: LEASE_LOST, INVALID_OPTION. */
+  extend(duration: Duration): void;
 }
 
 export interface BatchContext {
@@ -116,48 +75,12 @@ export interface BatchContext {
   readonly signal: AbortSignal;
 }
 
-declare const SETTLED: unique symbol;
-/** What became of each message of a batch. Only {@link Batch.map} makes it. */
-export interface BatchResult {
-  readonly [SETTLED]: true;
-  readonly outcomes: readonly Promise<Outcome>[];
-}
-
-/**
- * Several messages handled in one call.
- *
- * @example
- * bus.handle(IndexDocument, { batch: { max: 500, wait: "1s" } }, async (batch) => {
- *   const failed = await writeAll(batch.items.map((item) => item.value));
- *   return batch.map((item) => (failed.has(item.value.id) ? retry() : ack()));
- * });
- */
-export class Batch<T> implements Iterable<BatchItem<T>> {
-  readonly items: readonly BatchItem<T>[];
-
-  constructor(items: readonly BatchItem<T>[]) {
-    this.items = items;
-  }
-
-  get size(): number {
-    return this.items.length;
-  }
-
-  [Symbol.iterator](): Iterator<BatchItem<T>> {
-    return this.items[Symbol.iterator]();
-  }
-
-  /** Asks `settle` about every message. One for which it throws is retried by the policy and harms no other. */
-  map(settle: (item: BatchItem<T>, index: number) => Outcome | Promise<Outcome>): BatchResult {
-    const outcomes = this.items.map(async (item, index) => {
-      const outcome: unknown = await settle(item, index);
-      if (isOutcome(outcome)) return outcome;
-      throw new BrokerError(
-        "INVALID_OPTION",
-        "A batch handler has to give an outcome for each message: ack(), retry(), deadLetter(reason) or drop().",
-      );
-    });
-    for (const outcome of outcomes) outcome.catch(() => undefined);
-    return { outcomes } as unknown as BatchResult;
-  }
+/** A handler that was registered. */
+export interface Handling {
+  /** Resolves when it receives messages. Errors: those of declaring its queue, topic or group; they are reported to `onError` too, and the handler is then as if it had not been registered. */
+  readonly ready: Promise<void>;
+  /** Calls that have not answered yet. */
+  readonly running: number;
+  /** Takes no more messages and waits for the calls that run. While other handlers of its queue or group go on, its messages wait for one that takes its place. */
+  close(): Promise<void>;
 }

@@ -1,6 +1,8 @@
 // Looking on at events as they are committed.
 
 import type { EngineLive } from "../engines/engine.js";
+import { onAbort } from "../io/on-abort.js";
+import type { BusCore } from "./bus-core.js";
 import { StoredMessage } from "./stored-message.js";
 
 export interface LiveOptions {
@@ -14,12 +16,15 @@ export interface LiveOptions {
 
 /** An endless stream of messages; `break`, the signal or the bus ends it. SLOW_SUBSCRIBER is thrown when it was disconnected. */
 export class LiveSubscription implements AsyncIterable<StoredMessage> {
+  readonly #core: BusCore;
   readonly #live: EngineLive;
+  readonly #forget: (() => void)[];
 
-  constructor(live: EngineLive, signal: AbortSignal | undefined) {
+  constructor(core: BusCore, live: EngineLive, signal: AbortSignal | undefined) {
+    this.#core = core;
     this.#live = live;
-    signal?.addEventListener("abort", () => live.close(), { once: true });
-    if (signal?.aborted) live.close();
+    this.#forget = [core.onClose(() => this.close())];
+    if (signal !== undefined) this.#forget.push(onAbort(signal, () => this.close()));
   }
 
   /** Messages that were not taken in time. */
@@ -29,15 +34,26 @@ export class LiveSubscription implements AsyncIterable<StoredMessage> {
 
   async *[Symbol.asyncIterator](): AsyncGenerator<StoredMessage, void, undefined> {
     try {
-      for (let message = await this.#live.take(); message !== undefined; message = await this.#live.take()) {
+      for (let message = await this.#take(); message !== undefined; message = await this.#take()) {
         yield new StoredMessage(message.record, message.source, message.partition);
       }
     } finally {
-      this.#live.close();
+      this.close();
     }
   }
 
   close(): void {
+    for (const forget of this.#forget.splice(0)) forget();
     this.#live.close();
+  }
+
+  /** Somebody waits here: the process stays alive. */
+  async #take(): ReturnType<EngineLive["take"]> {
+    const release = this.#core.keepAlive();
+    try {
+      return await this.#live.take();
+    } finally {
+      release();
+    }
   }
 }

@@ -1,8 +1,10 @@
 // Events and commands: what a message says, the shape of its payload, and where it goes.
 
+import { assertName } from "../broker/names.js";
 import { assertPublishable, parseSubject } from "../broker/subject.js";
 import { BrokerError } from "../broker-error.js";
 import { type Codec, json } from "./codec.js";
+import { invalidOption, knownOptions } from "./option-checks.js";
 import { assertSchema, type Schema } from "./schema.js";
 
 /** What an event and a command have in common. `In` is what is sent, `Out` what a handler gets. */
@@ -56,17 +58,19 @@ export interface CommandOptions<In, Out> extends TypeOptions<In, Out> {
  * @example
  * const OrderPlaced = event("order.placed", { schema: z.object({ id: z.string() }), key: (order) => order.id });
  *
- * Errors: INVALID_SUBJECT, INVALID_SCHEMA, INVALID_OPTION.
+ * Errors: INVALID_SUBJECT, INVALID_NAME, INVALID_SCHEMA, INVALID_OPTION.
  */
 export function event<In = unknown, Out = In>(
   name: string,
   options: EventOptions<In, Out> = {},
 ): EventType<In, Out> {
-  assertType(name, options);
+  assertType(name, knownOptions(`event ${name}`, options, [...TYPE_OPTIONS, "topic"]));
+  const topic = options.topic ?? parseSubject(name)[0]!;
+  assertName("topic", topic);
   return Object.freeze({
     kind: "event",
     name,
-    topic: options.topic ?? parseSubject(name)[0]!,
+    topic,
     schema: options.schema,
     codec: (options.codec ?? json) as Codec<unknown>,
     key: options.key,
@@ -79,33 +83,36 @@ export function event<In = unknown, Out = In>(
  * @example
  * const ReserveStock = command<{ sku: string; count: number }>("stock.reserve");
  *
- * Errors: INVALID_SUBJECT, INVALID_SCHEMA, INVALID_OPTION.
+ * Errors: INVALID_SUBJECT, INVALID_NAME, INVALID_SCHEMA, INVALID_OPTION.
  */
 export function command<In = unknown, Out = In>(
   name: string,
   options: CommandOptions<In, Out> = {},
 ): CommandType<In, Out> {
-  assertType(name, options);
+  assertType(name, knownOptions(`command ${name}`, options, [...TYPE_OPTIONS, "queue"]));
+  const queue = options.queue ?? name;
+  assertName("queue", queue);
   return Object.freeze({
     kind: "command",
     name,
-    queue: options.queue ?? name,
+    queue,
     schema: options.schema,
     codec: (options.codec ?? json) as Codec<unknown>,
     key: options.key,
   });
 }
 
+const TYPE_OPTIONS = ["schema", "codec", "key"];
+
 function assertType(name: string, options: { schema?: unknown; key?: unknown; codec?: unknown }): void {
   assertPublishable(name);
-  if (options.schema !== undefined) assertSchema(name, options.schema);
-  if (options.key !== undefined && typeof options.key !== "function") {
-    throw new BrokerError(
-      "INVALID_OPTION",
-      `The option key of ${name} is a ${typeof options.key}; give a function from the payload to its key.`,
-      { type: name },
-    );
-  }
+  const { schema, key, codec } = options;
+  if (schema !== undefined) assertSchema(name, schema);
+  if (key !== undefined && typeof key !== "function")
+    throw invalidOption(`key of ${name}`, key, "a function from the payload to its key");
+  const { contentType, encode, decode } = (codec ?? json) as Partial<Codec<unknown>>;
+  if (typeof contentType !== "string" || typeof encode !== "function" || typeof decode !== "function")
+    throw invalidOption(`codec of ${name}`, codec, "json, bytes, or a codec of your own");
 }
 
 /** Errors: INVALID_OPTION, for callers without types: something else than an event or command was handed in. */

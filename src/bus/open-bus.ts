@@ -1,9 +1,10 @@
 // Opens a bus on an engine.
 
-import { BrokerError } from "../broker-error.js";
 import { type EmbeddedCapabilities, embedded } from "../engines/embedded.js";
 import type { Capabilities, EngineFactory } from "../engines/engine.js";
 import { Bus, type BusOptions } from "./bus.js";
+import { invalidOption, knownOptions } from "./option-checks.js";
+import { guardedReporter, reportOnStandardError } from "./reporter.js";
 
 /**
  * Opens a bus: on the embedded engine in a data directory, or on the engine that is given. What was declared and
@@ -23,19 +24,15 @@ export function openBus<C extends Capabilities>(
   options?: BusOptions,
 ): Promise<Bus<C>>;
 export async function openBus(target: string | EngineFactory, options: BusOptions = {}): Promise<Bus> {
-  const onError = options.onError ?? reportOnStandardError;
+  const { onError: report = reportOnStandardError } = knownOptions("openBus", options, ["onError"]);
+  if (typeof report !== "function") throw invalidOption("onError", report, "a function");
+  const onError = guardedReporter(report);
   const factory: EngineFactory = typeof target === "string" ? embedded({ directory: target }) : target;
-  if (typeof factory?.open !== "function") {
-    throw new BrokerError(
-      "INVALID_OPTION",
-      "openBus takes the path of a data directory, or an engine such as embedded({...}) or memory().",
+  if (typeof factory?.open !== "function")
+    throw invalidOption(
+      "engine of openBus",
+      factory,
+      "the path of a data directory, or an engine such as embedded({...}) or memory()",
     );
-  }
   return new Bus(await factory.open(onError), onError);
-}
-
-function reportOnStandardError(error: unknown, where: string): void {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  // biome-ignore lint/suspicious/noConsole: the default of an option that takes any other place.
-  console.error(`omnibus: ${where}: ${text}`);
 }

@@ -1,7 +1,7 @@
 // What a handler may say became of a message, when neither returning nor throwing says it.
 
-import { BrokerError } from "../broker-error.js";
 import { type Duration, toMs } from "./duration.js";
+import { invalidOption } from "./option-checks.js";
 
 const BRAND: unique symbol = Symbol("omnibus.outcome");
 
@@ -20,23 +20,16 @@ export function ack(): Outcome {
   return ACK;
 }
 
-/**
- * Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt, so the last
- * one leads to the dead letters. Errors: INVALID_OPTION.
- */
-export function retry(options: { after?: Duration; reason?: string } = {}): Outcome {
-  const afterMs = options.after === undefined ? undefined : toMs("after", options.after);
-  return { [BRAND]: true, kind: "retry", afterMs, reason: options.reason ?? "the handler asked for a retry" };
+/** Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt. */
+export function retry(options: { readonly after?: Duration; readonly reason?: string } = {}): Outcome {
+  const { after, reason = "the handler asked for a retry" } = options;
+  const afterMs = after === undefined ? undefined : toMs("after", after);
+  return { [BRAND]: true, kind: "retry", afterMs, reason: String(reason) };
 }
 
 /** Move the message to the dead letters at once, with `reason`. Errors: INVALID_OPTION without one. */
 export function deadLetter(reason: string): Outcome {
-  if (typeof reason !== "string" || reason === "")
-    throw new BrokerError(
-      "INVALID_OPTION",
-      "deadLetter needs a reason: say in a sentence what is wrong with the message.",
-    );
-  return { [BRAND]: true, kind: "dead-letter", reason };
+  return { [BRAND]: true, kind: "dead-letter", reason: checkedReason(reason) };
 }
 
 /** The message is of no use: it is done, and nothing is kept of it. */
@@ -44,6 +37,17 @@ export function drop(): Outcome {
   return DROP;
 }
 
+/** Whether one of the functions here made it. Never throws, whatever a handler returned. */
 export function isOutcome(value: unknown): value is Outcome {
-  return typeof value === "object" && value !== null && BRAND in value;
+  try {
+    return typeof value === "object" && value !== null && BRAND in value;
+  } catch {
+    return false;
+  }
+}
+
+/** Errors: INVALID_OPTION. */
+export function checkedReason(reason: unknown): string {
+  if (typeof reason === "string" && reason !== "") return reason;
+  throw invalidOption("reason of deadLetter", reason, "a sentence that says what is wrong with the message");
 }

@@ -1,10 +1,14 @@
-// Where a sender's messages go.
+// Where messages go, and handing them over: one, or several of which all are taken or none.
 
 import type { OutgoingMessage } from "../broker/message.js";
-import type { EngineAppended, EngineBroker } from "../engines/engine.js";
+import { isBrokerError } from "../broker-error.js";
+import type { EngineAppended, EngineBroker, EngineTopic } from "../engines/engine.js";
+import { abortable } from "./abortable.js";
 
 /** A queue, a topic, or everything that is bound to a subject. */
 export interface Outlet {
+  /** Whether publishers wait when it is full. */
+  readonly makesWait: boolean;
   /** Whether {@link waitForRoom} comes before {@link append}. */
   readonly mustWait: boolean;
   waitForRoom(signal?: AbortSignal): Promise<void>;
@@ -13,6 +17,7 @@ export interface Outlet {
 
 /** Events go to everything that is bound to their subject: their topic, and queues that were bound to it. */
 export class EventOutlet implements Outlet {
+  readonly makesWait = false;
   readonly mustWait = false;
   readonly #broker: EngineBroker;
 
@@ -30,14 +35,35 @@ export class EventOutlet implements Outlet {
   }
 }
 
+/** A topic never makes a publisher wait: retention makes room. */
+export class TopicOutlet implements Outlet {
+  readonly makesWait = false;
+  readonly mustWait = false;
+  readonly #topic: EngineTopic;
+
+  constructor(topic: EngineTopic) {
+    this.#topic = topic;
+  }
+
+  append(message: OutgoingMessage): EngineAppended {
+    return this.#topic.append(message);
+  }
+
+  waitForRoom(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
 /** A message that went to several places: the receipt names the first, and waits for all. */
 class AppendedToAll implements EngineAppended {
   readonly #all: readonly EngineAppended[];
-  readonly committed: Promise<void>;
 
   constructor(all: readonly EngineAppended[]) {
     this.#all = all;
-    this.committed = Promise.all(all.map(({ committed }) => committed)).then(() => undefined);
+  }
+
+  get committed(): Promise<void> {
+    return untilCommitted(this.#all, undefined);
   }
 
   get destination(): string {
@@ -51,4 +77,53 @@ class AppendedToAll implements EngineAppended {
   get offset(): number {
     return this.#all[0]!.offset;
   }
+}
+
+/** Hands over what a queue had no room for. Errors: the signal's reason, those of the outlet. */
+export async function appendWithRoom(
+  outlet: Outlet,
+  message: OutgoingMessage,
+  signal: AbortSignal | undefined,
+): Promise<EngineAppended> {
+  for (;;) {
+    await outlet.waitForRoom(signal);
+    try {
+      return outlet.append(message);
+    } catch (error) {
+      // Somebody else took the room first.
+      if (!isBrokerError(error, "QUEUE_FULL") || !outlet.makesWait) throw error;
+    }
+  }
+}
+
+/** Hands all over, to share a commit. All are taken or none, except where publishers wait for room one message at a time. Errors: those of the outlet. */
+export async function appendAll(
+  broker: EngineBroker,
+  outlet: Outlet,
+  messages: readonly OutgoingMessage[],
+  signal: AbortSignal | undefined,
+): Promise<EngineAppended[]> {
+  const appended: EngineAppended[] = [];
+  if (!outlet.makesWait) {
+    broker.atomically(() => {
+      for (const message of messages) appended.push(outlet.append(message));
+    });
+    return appended;
+  }
+  for (const message of messages) {
+    const { mustWait } = outlet;
+    appended.push(mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message));
+  }
+  return appended;
+}
+
+/** Resolves when every message is durable. Messages of one batch share a promise, so few are waited for. */
+export async function untilCommitted(
+  appended: readonly EngineAppended[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const commits = new Set<Promise<void>>();
+  for (const { committed } of appended) commits.add(committed);
+  const all = Promise.all(commits);
+  await (signal === undefined ? all : abortable(all, signal));
 }

@@ -2,8 +2,9 @@
 
 import { constantHeaders, type OutgoingMessage, withProperties } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
-import type { Capabilities } from "../engines/engine.js";
+import type { Capabilities, Engine } from "../engines/engine.js";
 import { type Duration, toMs } from "./duration.js";
+import { notSupported, validDate } from "./option-checks.js";
 
 /** The longest key, in UTF-16 code units. */
 const KEY_LENGTH_MAX = 4096;
@@ -51,16 +52,18 @@ export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions;
 
 /** Makes the messages of one kind: constant headers are encoded once. */
 export class MessageMaker {
+  readonly #engine: Engine;
   readonly #subject: string;
   readonly #headers: Uint8Array;
 
   /** The subject is not stored where it is the name of the queue. */
-  constructor(subject: string, isStored: boolean, contentType: string | undefined) {
+  constructor(engine: Engine, subject: string, isStored: boolean, contentType: string | undefined) {
+    this.#engine = engine;
     this.#subject = subject;
     this.#headers = constantHeaders(isStored ? subject : undefined, contentType);
   }
 
-  /** Hot without options. Errors: INVALID_OPTION. */
+  /** Hot without options. Errors: INVALID_OPTION, NOT_SUPPORTED. */
   make(
     value: string | Uint8Array | null,
     key: string | undefined,
@@ -69,7 +72,7 @@ export class MessageMaker {
   ): OutgoingMessage {
     return {
       subject: this.#subject,
-      key: options === undefined ? (key ?? null) : checkedKey(options.key ?? key),
+      key: checkedKey(options?.key ?? key),
       value,
       headers: options === undefined ? this.#headers : this.#headersWith(options, nowMs),
       timestampMs: nowMs,
@@ -77,7 +80,7 @@ export class MessageMaker {
   }
 
   #headersWith(options: AnyPublishOptions, nowMs: number): Uint8Array {
-    const { id, headers, delay, deliverAt, expiresIn } = options;
+    const { id, headers } = options;
     if (id !== undefined && (typeof id !== "string" || id === "" || id.length > ID_LENGTH_MAX)) {
       throw new BrokerError(
         "INVALID_OPTION",
@@ -85,25 +88,39 @@ export class MessageMaker {
         { option: "id" },
       );
     }
-    if (delay !== undefined && deliverAt !== undefined) {
-      throw new BrokerError("INVALID_OPTION", "Give delay or deliverAt, not both.", { option: "delay" });
-    }
     return withProperties(this.#headers, {
       id,
       headers,
-      readyAtMs: readyAt(delay, deliverAt, nowMs),
-      expiresAtMs: expiresIn === undefined ? undefined : nowMs + toMs("expiresIn", expiresIn),
+      readyAtMs: this.#readyAt(options, nowMs),
+      expiresAtMs: this.#expiresAt(options, nowMs),
     });
+  }
+
+  #readyAt({ delay, deliverAt }: AnyPublishOptions, nowMs: number): number | undefined {
+    if (delay === undefined && deliverAt === undefined) return undefined;
+    const { capabilities, name } = this.#engine;
+    if (!capabilities.delay) throw notSupported(name, "delayed messages");
+    if (delay !== undefined && deliverAt !== undefined)
+      throw new BrokerError("INVALID_OPTION", "Give delay or deliverAt, not both.", { option: "delay" });
+    return delay === undefined ? validDate("deliverAt", deliverAt).getTime() : nowMs + toMs("delay", delay);
+  }
+
+  #expiresAt({ expiresIn }: AnyPublishOptions, nowMs: number): number | undefined {
+    if (expiresIn === undefined) return undefined;
+    const { capabilities, name } = this.#engine;
+    if (!capabilities.expiry) throw notSupported(name, "messages that expire");
+    return nowMs + toMs("expiresIn", expiresIn);
   }
 }
 
-function readyAt(
-  delay: Duration | undefined,
-  deliverAt: Date | undefined,
-  nowMs: number,
-): number | undefined {
-  if (deliverAt !== undefined) return dateMs(deliverAt);
-  return delay === undefined ? undefined : nowMs + toMs("delay", delay);
+/** One id cannot be given to several messages. Errors: INVALID_OPTION. */
+export function assertOneId(count: number, options: AnyPublishOptions | undefined): void {
+  if (options?.id === undefined || count <= 1) return;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    "One id cannot be given to several messages; send them one by one.",
+    { option: "id" },
+  );
 }
 
 function checkedKey(key: unknown): string | null {
@@ -114,11 +131,4 @@ function checkedKey(key: unknown): string | null {
     `The key has to be a string of at most ${KEY_LENGTH_MAX} characters; it is ${typeof key === "string" ? `${key.length} long` : `a ${typeof key}`}.`,
     { option: "key" },
   );
-}
-
-function dateMs(date: unknown): number {
-  if (date instanceof Date && !Number.isNaN(date.getTime())) return date.getTime();
-  throw new BrokerError("INVALID_OPTION", "The option deliverAt has to be a valid Date.", {
-    option: "deliverAt",
-  });
 }

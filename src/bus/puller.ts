@@ -1,14 +1,15 @@
 // Receiving messages when the application asks for them.
 
-import { BrokerError } from "../broker-error.js";
 import type { EngineSource } from "../engines/engine.js";
+import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
 import { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
+import { knownOptions, wholeNumber } from "./option-checks.js";
 import { Receiver } from "./receiver.js";
 
 export interface ReceiveOptions {
-  /** Ends the stream; what was fetched and not settled goes back. */
+  /** Ends the stream: what was fetched ahead goes back at once, what the application has stays leased until it asks for more. */
   readonly signal?: AbortSignal;
   /**
    * Unsettled messages that this receiver may have, those fetched ahead included. Their leases run from when they are
@@ -32,58 +33,54 @@ export interface ReceiveBatchOptions {
   readonly lease?: Duration;
 }
 
-/** Opens receivers of one queue or group, and closes those that are open when the bus closes. */
+const LEASE: Duration = "30s";
+
+/** Opens receivers of one queue or group, and stops those that are open when the bus closes. */
 export class Puller {
+  readonly #core: BusCore;
   readonly #source: () => Promise<EngineSource>;
   readonly #messageSource: string;
-  readonly #core: BusCore;
 
-  constructor(source: () => Promise<EngineSource>, messageSource: string, core: BusCore) {
+  constructor(core: BusCore, source: () => Promise<EngineSource>, messageSource: string) {
+    this.#core = core;
     this.#source = source;
     this.#messageSource = messageSource;
-    this.#core = core;
   }
 
-  /** Messages as they come, until the signal, `break`, or the bus closes. */
-  async *receive(options: ReceiveOptions): AsyncGenerator<Delivery, void, undefined> {
-    const receiver = await this.#open(options.prefetch ?? 100, options.lease);
-    const stop = () => receiver.close();
-    const forget = this.#core.onClose(stop);
-    options.signal?.addEventListener("abort", stop, { once: true });
-    if (options.signal?.aborted) stop();
+  /** Messages as they come, until the signal, `break`, or the bus closes. What is not settled when the stream ends goes back. */
+  async *receive(given: ReceiveOptions): AsyncGenerator<Delivery, void, undefined> {
+    const options = knownOptions("receive", given, ["signal", "prefetch", "lease"]);
+    const prefetch = wholeNumber("prefetch", options.prefetch ?? 100);
+    const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
+    this.#core.assertReceiving();
+    const { signal } = options;
+    if (signal?.aborted) return;
+    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs);
+    const forget = this.#core.onClose(() => receiver.stop());
+    const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
       for (let delivery = await receiver.next(); delivery !== undefined; delivery = await receiver.next()) {
         yield new Delivery(delivery, this.#messageSource);
       }
     } finally {
-      options.signal?.removeEventListener("abort", stop);
       forget();
+      forgetSignal?.();
       receiver.close();
     }
   }
 
   /** Up to `max` messages: what is there, else what comes within `wait`. They are leased until settled. */
-  async receiveBatch(options: ReceiveBatchOptions): Promise<Delivery[]> {
+  async receiveBatch(given: ReceiveBatchOptions): Promise<Delivery[]> {
+    const options = knownOptions("receiveBatch", given, ["max", "wait", "signal", "lease"]);
+    const max = wholeNumber("max", options.max);
+    const waitMs = toMs("wait", options.wait ?? 0);
+    const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
+    this.#core.assertReceiving();
     options.signal?.throwIfAborted();
-    if (!(Number.isInteger(options.max) && options.max >= 1)) {
-      throw new BrokerError(
-        "INVALID_OPTION",
-        `The option max is ${options.max}; give a whole number of at least 1.`,
-        { option: "max" },
-      );
-    }
-    const receiver = await this.#open(options.max, options.lease);
-    const forget = this.#core.onClose(() => receiver.close());
-    try {
-      const taken = await receiver.take(options.max, toMs("wait", options.wait ?? 0), options.signal);
-      return taken.map((delivery) => new Delivery(delivery, this.#messageSource));
-    } finally {
-      forget();
-    }
-  }
-
-  async #open(prefetch: number, lease: Duration | undefined): Promise<Receiver> {
-    const source = await this.#source();
-    return new Receiver(source, prefetch, toMs("lease", lease ?? "30s"), this.#core.engine.clock);
+    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs);
+    const forget = this.#core.onClose(() => receiver.stop());
+    const taken = await receiver.take(max, waitMs, options.signal);
+    forget();
+    return taken.map((delivery) => new Delivery(delivery, this.#messageSource));
   }
 }

@@ -2,12 +2,16 @@
 
 import type { QueueOptions as BrokerQueueOptions, OverflowPolicy } from "../broker/limits.js";
 import type { QueueStatistics } from "../broker/statistics.js";
+import { parsePattern } from "../broker/subject.js";
 import type { Capabilities, EngineQueue } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
+import { consume } from "./consume.js";
 import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
-import { type AnyPublishOptions, MessageMaker, type PublishOptions } from "./publish-options.js";
+import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
+import { invalidOption, knownOptions, wholeNumber } from "./option-checks.js";
+import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
@@ -36,18 +40,19 @@ export interface QueueOptions {
   readonly bind?: readonly string[];
 }
 
-/**
- * A queue of bodies. Each verb makes the queue with the options it was asked for, or finds it: QUEUE_MISMATCH when it was
- * made with others.
- *
- * @example
- * const jobs = bus.queue("jobs", { countMax: 10_000, overflow: "wait" });
- * await jobs.send("one");
- * for await (const delivery of jobs.receive({ prefetch: 10 })) {
- *   console.log(delivery.message.text());
- *   await delivery.ack();
- * }
- */
+const QUEUE_OPTIONS = [
+  "messageBytesMax",
+  "countMax",
+  "bytesMax",
+  "ageMax",
+  "inFlightMax",
+  "overflow",
+  "attemptsMax",
+  "deadLetter",
+  "durability",
+  "bind",
+];
+
 export class Queue<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
@@ -56,38 +61,33 @@ export class Queue<C extends Capabilities = Capabilities> {
   readonly #puller: Puller;
   #declared: Promise<EngineQueue> | undefined = undefined;
 
+  /** Made by {@link Bus.queue}. */
   constructor(core: BusCore, name: string, options: QueueOptions) {
     this.name = name;
     this.#core = core;
-    this.#options = options;
-    this.#sender = new BodySender(name, new MessageMaker(name, false, undefined), core.engine.clock);
-    this.#puller = new Puller(async () => (await this.#queue()).source, name, core);
+    this.#options = knownOptions(`queue ${name}`, options, QUEUE_OPTIONS);
+    this.#sender = new BodySender(core, name, name);
+    this.#puller = new Puller(core, async () => (await this.#queue()).source, name);
   }
 
-  /** Makes the queue, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH. */
+  /** Makes the queue, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, INVALID_SUBJECT, QUEUE_MISMATCH. */
   async declare(): Promise<this> {
     await this.#queue();
     return this;
   }
 
-  /** Resolves when the message is durable. Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
+  /** Resolves when the message is durable; bytes may not be changed until then. Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
   async send(body: string | Uint8Array, options?: PublishOptions<C>): Promise<Receipt> {
     const [receipt] = await this.sendMany([body], options);
     return receipt!;
   }
 
-  /**
-   * Hands all over in one go, so that they share a commit. When it rejects, some may be stored. Errors: those of
-   * {@link Queue.send}.
-   */
+  /** Hands all over in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers wait. */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
-    return await this.#sender.sendMany(await this.#queue(), bodies, options as AnyPublishOptions | undefined);
+    return await this.#sender.sendMany(() => this.#queue(), bodies, options as AnyPublishOptions | undefined);
   }
 
-  /**
-   * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
-   * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
-   */
+  /** Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then goes back. */
   receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }
@@ -100,10 +100,27 @@ export class Queue<C extends Capabilities = Capabilities> {
     return this.#puller.receiveBatch(options);
   }
 
+  /**
+   * Handles every message of the queue, whatever its type, as it is stored. Returning is success; throwing is failure,
+   * and the retry policy decides. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
+   */
+  consume(handler: Handler<StoredMessage>): Handling;
+  consume(options: HandlerOptions<C> & { readonly batch?: never }, handler: Handler<StoredMessage>): Handling;
+  consume(
+    options: HandlerOptions<C> & { readonly batch: BatchOptions },
+    handler: BatchHandler<StoredMessage>,
+  ): Handling;
+  consume(...given: unknown[]): Handling {
+    const { name } = this;
+    const declare = async () => (await this.#queue()).source;
+    return consume(this.#core, { kind: "queue", name, source: name, declare }, given);
+  }
+
   /** Messages that are not settled, oldest first, without taking them. */
   async *browse(options: { readonly limit?: number } = {}): AsyncGenerator<StoredMessage, void, undefined> {
-    let left = options.limit ?? Number.POSITIVE_INFINITY;
-    if (left <= 0) return;
+    const { limit } = knownOptions("browse", options, ["limit"]);
+    let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
+    this.#core.assertSupports("browse", "browsing a queue");
     for await (const record of (await this.#queue()).browse()) {
       yield new StoredMessage(record, this.name, undefined);
       left -= 1;
@@ -113,6 +130,7 @@ export class Queue<C extends Capabilities = Capabilities> {
 
   /** Removes everything that is not in flight. Returns how many messages that were. */
   async purge(): Promise<number> {
+    this.#core.assertWritable();
     return (await this.#queue()).purge();
   }
 
@@ -122,24 +140,27 @@ export class Queue<C extends Capabilities = Capabilities> {
     return this.#core.engine.broker.statistics().queues.find(({ name }) => name === this.name)!;
   }
 
-  #queue(): Promise<EngineQueue> {
+  async #queue(): Promise<EngineQueue> {
     this.#core.assertOpen();
     this.#declared ??= this.#declare().catch((error: unknown) => {
       this.#declared = undefined;
       throw error;
     });
-    return this.#declared;
+    return await this.#declared;
   }
 
   async #declare(): Promise<EngineQueue> {
     const { broker } = this.#core.engine;
+    const { bind = [] } = this.#options;
+    if (!Array.isArray(bind)) throw invalidOption("bind", bind, "a list of subject patterns");
+    for (const pattern of bind) parsePattern(pattern);
     const queue = await broker.declareQueue(this.name, brokerOptions(this.#options));
-    for (const pattern of this.#options.bind ?? []) await broker.bind(pattern, "queue", this.name);
+    for (const pattern of bind) await broker.bind(pattern, "queue", this.name);
     return queue;
   }
 }
 
 function brokerOptions(options: QueueOptions): Partial<BrokerQueueOptions> {
   const { ageMax, bind: _, ...rest } = options;
-  return ageMax === undefined ? rest : { ...rest, ageMaxMs: toMs("ageMax", ageMax) };
+  return ageMax === undefined ? rest : { ...rest, ageMaxMs: toMs("ageMax", ageMax, 1) };
 }

@@ -2,25 +2,26 @@
 
 import { Ring } from "../collections/ring.js";
 import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/engine.js";
-import type { Clock } from "../io/io.js";
+import { onAbort } from "../io/on-abort.js";
 import { answerLost } from "./answer-lost.js";
+import type { BusCore } from "./bus-core.js";
 
-/** How often a receiver that waits for what is there looks whether it is still there: others may have taken it. */
+/** A receiver that wants what is there looks this many turns in a row whether it has come, or others have taken it. */
+const TURNS_MAX = 100;
+/** Then it looks this often. */
 const LOOK_AGAIN_MS = 20;
-/** A timer this long does nothing but keep the process alive while somebody waits for a message. */
-const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 export class Receiver {
+  readonly #core: BusCore;
   readonly #source: EngineSource;
-  readonly #clock: Clock;
   readonly #consumer: EngineConsumer;
   readonly #buffer = new Ring<EngineDelivery>();
   #wake: (() => void) | undefined = undefined;
-  #isClosed = false;
+  #isStopped = false;
 
-  constructor(source: EngineSource, prefetch: number, leaseMs: number, clock: Clock) {
+  constructor(core: BusCore, source: EngineSource, prefetch: number, leaseMs: number) {
+    this.#core = core;
     this.#source = source;
-    this.#clock = clock;
     this.#consumer = source.addConsumer({
       name: `receiver of ${source.name}`,
       prefetch,
@@ -33,41 +34,56 @@ export class Receiver {
     });
   }
 
-  /** The next message, or undefined once closed. */
+  /** The next message, or undefined once stopped. */
   async next(): Promise<EngineDelivery | undefined> {
     for (;;) {
       const delivery = this.#shift();
-      if (delivery !== undefined || this.#isClosed) return delivery;
-      await this.#arrival();
+      if (delivery !== undefined || this.#isStopped) return delivery;
+      await this.#arrival(undefined);
     }
   }
 
-  /** Up to `max` messages: waits `waitMs` for the first when none is there. What comes later goes back. */
+  /** Up to `max` messages: waits `waitMs` for the first when none is there. What comes later goes back. Errors: the signal's reason. */
   async take(max: number, waitMs: number, signal: AbortSignal | undefined): Promise<EngineDelivery[]> {
-    const untilMs = this.#clock.monotonicMs() + waitMs;
-    const abort = () => this.close();
-    signal?.addEventListener("abort", abort, { once: true });
-    while (this.#buffer.size === 0 && !this.#isClosed) {
-      const leftMs = untilMs - this.#clock.monotonicMs();
-      if (leftMs <= 0 && !this.#source.hasReady) break;
-      await this.#arrival(leftMs > 0 ? leftMs : LOOK_AGAIN_MS);
-    }
-    signal?.removeEventListener("abort", abort);
-    signal?.throwIfAborted();
+    const forget = signal === undefined ? undefined : onAbort(signal, () => this.stop());
+    await this.#firstWithin(waitMs);
+    forget?.();
     const taken: EngineDelivery[] = [];
-    for (let delivery = this.#shift(); delivery !== undefined && taken.length < max; delivery = this.#shift())
+    while (taken.length < max && signal?.aborted !== true) {
+      const delivery = this.#shift();
+      if (delivery === undefined) break;
       taken.push(delivery);
-    this.#consumer.stop();
+    }
+    this.stop();
+    signal?.throwIfAborted();
     return taken;
   }
 
-  /** Gives back what was not settled. */
-  close(): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#consumer.close();
-    this.#buffer.clear();
+  /** Takes no more, and gives back what nobody has asked for. What was handed on stays leased until it is settled. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#consumer.stop();
+    for (let delivery = this.#buffer.shift(); delivery !== undefined; delivery = this.#buffer.shift())
+      answerLost(delivery);
     this.#wake?.();
+  }
+
+  /** Gives back what was not settled, what was handed on included. */
+  close(): void {
+    this.stop();
+    this.#consumer.close();
+  }
+
+  async #firstWithin(waitMs: number): Promise<void> {
+    const { clock } = this.#core.engine;
+    const untilMs = clock.monotonicMs() + waitMs;
+    for (let turns = 0; this.#buffer.size === 0 && !this.#isStopped; turns += 1) {
+      const leftMs = untilMs - clock.monotonicMs();
+      if (leftMs > 0) await this.#arrival(leftMs);
+      else if (!this.#source.hasReady) return;
+      else if (turns < TURNS_MAX) await new Promise<void>((resolve) => clock.defer(resolve));
+      else await this.#arrival(LOOK_AGAIN_MS);
+    }
   }
 
   #shift(): EngineDelivery | undefined {
@@ -78,12 +94,18 @@ export class Receiver {
     return undefined;
   }
 
-  #arrival(waitMs: number = KEEP_ALIVE_MS): Promise<void> {
+  /** Somebody waits here: the process stays alive. Undefined: as long as it takes. */
+  #arrival(waitMs: number | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const timer = this.#clock.setTimer(() => this.#wake?.(), waitMs);
+      const release = this.#core.keepAlive();
+      const timer =
+        waitMs === undefined
+          ? undefined
+          : this.#core.engine.clock.setTimer(() => this.#wake?.(), waitMs, true);
       this.#wake = () => {
         this.#wake = undefined;
-        timer.cancel();
+        timer?.cancel();
+        release();
         resolve();
       };
     });

@@ -2,58 +2,45 @@
 // message. Here it is decided whether a failed message is retried.
 
 import { ERROR_LENGTH_MAX } from "../broker/dead-letter.js";
-import { BrokerError, isBrokerError } from "../broker-error.js";
+import { isBrokerError } from "../broker-error.js";
 import { Ring } from "../collections/ring.js";
 import type { EngineDelivery } from "../engines/engine.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import { answerLost } from "./answer-lost.js";
-import { decodeValue } from "./codec.js";
-import { Batch, type BatchHandler, type BatchItem, type Handler, HandlerContext } from "./handler.js";
+import { Call } from "./call.js";
+import { describeThrown } from "./describe-thrown.js";
 import type { HandlerSettings } from "./handler-settings.js";
-import type { MessageType } from "./message-type.js";
 import { isOutcome, type Outcome } from "./outcome.js";
-import { validate } from "./schema.js";
-import { StoredMessage } from "./stored-message.js";
+import type { Reading } from "./reading.js";
+import type { Reporter } from "./reporter.js";
+import type { RetryDecision } from "./retry-policy.js";
 
 /** What a registration is made of. */
 export interface RegistrationParts {
-  readonly type: MessageType<unknown, unknown>;
+  readonly reading: Reading;
   readonly settings: HandlerSettings;
   /** The queue or topic: what messages say they come from. */
   readonly source: string;
   readonly clock: Clock;
-  readonly onError: (error: unknown, where: string) => void;
-}
-
-/** One call that has not answered yet, with the messages that it was given. */
-class Call {
-  readonly deliveries: readonly EngineDelivery[];
-  deadlineMs: number;
-  /** Its time is over, or its lease was lost: what it answers is no longer heard. */
-  isOver = false;
-  context: HandlerContext | undefined = undefined;
-  readonly abort = new AbortController();
-
-  constructor(deliveries: readonly EngineDelivery[], deadlineMs: number) {
-    this.deliveries = deliveries;
-    this.deadlineMs = deadlineMs;
-  }
+  readonly onError: Reporter;
 }
 
 export abstract class Registration {
-  readonly type: MessageType<unknown, unknown>;
+  readonly reading: Reading;
   readonly settings: HandlerSettings;
   protected readonly parts: RegistrationParts;
   protected readonly waiting = new Ring<EngineDelivery>();
   readonly #calls = new Set<Call>();
   readonly #deadlines: DueTimer;
   readonly #idleWaiters: (() => void)[] = [];
+  /** Messages on their way to the dead letters. */
+  #burying = 0;
   #isStopped = false;
 
   constructor(parts: RegistrationParts) {
     this.parts = parts;
-    this.type = parts.type;
+    this.reading = parts.reading;
     this.settings = parts.settings;
     this.#deadlines = new DueTimer(parts.clock, () => this.#endLateCalls());
   }
@@ -63,39 +50,47 @@ export abstract class Registration {
     return this.#calls.size;
   }
 
+  /** Whether it starts no more calls. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
   protected get hasRoom(): boolean {
     return !this.#isStopped && this.#calls.size < this.settings.concurrency;
   }
 
   /** Hot: takes a message that was handed over. {@link run} starts what can be started. */
   accept(delivery: EngineDelivery): void {
-    this.waiting.push(delivery);
+    if (this.#isStopped) answerLost(delivery);
+    else this.waiting.push(delivery);
   }
 
-  /** Hot. */
+  /** Hot: starts what there is room for. Never throws, whatever a handler does. */
   abstract run(): void;
 
   /** Starts no more calls and gives back what no call was given. */
   stop(): void {
     this.#isStopped = true;
-    for (let delivery = this.waiting.shift(); delivery !== undefined; delivery = this.waiting.shift()) {
-      if (delivery.isLeased) delivery.release();
-    }
+    for (let delivery = this.waiting.shift(); delivery !== undefined; delivery = this.waiting.shift())
+      answerLost(delivery);
   }
 
-  /** Resolves when no call runs. */
+  /** Resolves when no call runs and all that was dead-lettered is stored. */
   async idle(): Promise<void> {
-    while (this.#calls.size > 0) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
+    while (this.#isBusy) await new Promise<void>((resolve) => this.#idleWaiters.push(resolve));
   }
 
   /** Tells what still runs that it is in vain. */
   abandon(reason: unknown): void {
     this.#deadlines.cancel();
-    for (const call of this.#calls) {
-      call.isOver = true;
-      call.context?.abort(reason);
-      call.abort.abort(reason);
-    }
+    for (const call of this.#calls) call.end(reason);
+  }
+
+  /** Gives a call, and its messages' leases, this much time from now on. Errors: LEASE_LOST. */
+  extendCall(call: Call, extendMs: number): void {
+    for (const delivery of call.deliveries) delivery.extend(Math.max(extendMs, this.settings.leaseMs));
+    call.deadlineMs = this.parts.clock.monotonicMs() + extendMs;
+    this.#deadlines.armAt(call.deadlineMs);
   }
 
   protected begin(deliveries: readonly EngineDelivery[]): Call {
@@ -107,47 +102,21 @@ export abstract class Registration {
 
   protected end(call: Call): void {
     if (!this.#calls.delete(call)) return;
-    if (this.#calls.size === 0) for (const resolve of this.#idleWaiters.splice(0)) resolve();
+    this.#tellIdle();
     this.run();
-  }
-
-  protected extendCall(call: Call, extendMs: number): void {
-    for (const delivery of call.deliveries) delivery.extend(Math.max(extendMs, this.settings.leaseMs));
-    call.deadlineMs = this.parts.clock.monotonicMs() + extendMs;
-    this.#deadlines.armAt(call.deadlineMs);
   }
 
   /** Hot: what the handler returned decides. Anything but nothing or an outcome is a failure. */
   protected conclude(delivery: EngineDelivery, returned: unknown): void {
-    if (returned === undefined) {
-      this.#ack(delivery);
-    } else if (isOutcome(returned)) {
-      this.#conclude(delivery, returned);
-    } else {
-      const shown = typeof returned === "object" ? "an object" : `a ${typeof returned}`;
-      this.fail(
-        delivery,
-        new TypeError(
-          `the handler returned ${shown}; return nothing, or ack(), retry(), deadLetter(reason) or drop()`,
-        ),
-      );
-    }
+    if (returned === undefined) this.#settle(delivery);
+    else if (isOutcome(returned)) this.#conclude(delivery, returned);
+    else this.fail(delivery, new TypeError(`${NOT_AN_OUTCOME} it returned ${nameOf(returned)}`));
   }
 
   /** The retry policy decides. */
-  protected fail(delivery: EngineDelivery, thrown: unknown, askedDelayMs?: number): void {
-    const decision = this.settings.retries.decide(thrown, delivery.attempt, askedDelayMs);
-    const error = describeThrown(thrown);
-    if (decision.kind === "drop") this.#ack(delivery);
-    else if (decision.kind === "retry") this.#nack(delivery, decision.delayMs, error);
-    else this.#bury(delivery, "attempts-exhausted", error);
-  }
-
-  /** Hot: the payload, checked: at once when its schema answers at once. Throws INVALID_PAYLOAD or rejects with it. */
-  protected valueOf(delivery: EngineDelivery): unknown {
-    const { codec, name, schema } = this.type;
-    const value = decodeValue(codec, name, delivery.record);
-    return schema === undefined ? value : validate(schema, name, value);
+  protected fail(delivery: EngineDelivery, thrown: unknown): void {
+    const decision = this.settings.retries.decide(thrown, delivery.attempt);
+    this.#carryOut(delivery, decision, describeThrown(thrown));
   }
 
   /** The body or its schema is at fault: trying again would not help. */
@@ -156,21 +125,34 @@ export abstract class Registration {
     else this.fail(delivery, thrown);
   }
 
+  get #isBusy(): boolean {
+    return this.#calls.size > 0 || this.#burying > 0;
+  }
+
+  #tellIdle(): void {
+    if (this.#idleWaiters.length === 0 || this.#isBusy) return;
+    for (const resolve of this.#idleWaiters.splice(0)) resolve();
+  }
+
   #conclude(delivery: EngineDelivery, outcome: Outcome): void {
-    switch (outcome.kind) {
-      case "retry":
-        this.fail(delivery, new Error(outcome.reason), outcome.afterMs);
-        return;
-      case "dead-letter":
-        this.#bury(delivery, "rejected", outcome.reason);
-        return;
-      default:
-        this.#ack(delivery);
+    if (outcome.kind === "retry") {
+      const decision = this.settings.retries.decideAsked(delivery.attempt, outcome.afterMs);
+      this.#carryOut(delivery, decision, outcome.reason);
+    } else if (outcome.kind === "dead-letter") {
+      this.#bury(delivery, "rejected", outcome.reason);
+    } else {
+      this.#settle(delivery);
     }
   }
 
+  #carryOut(delivery: EngineDelivery, decision: RetryDecision, error: string): void {
+    if (decision.kind === "drop") this.#settle(delivery);
+    else if (decision.kind === "retry") this.#nack(delivery, decision.delayMs, error);
+    else this.#bury(delivery, decision.reason, error);
+  }
+
   /** Hot. */
-  #ack(delivery: EngineDelivery): void {
+  #settle(delivery: EngineDelivery): void {
     try {
       delivery.ack();
     } catch (error) {
@@ -187,7 +169,7 @@ export abstract class Registration {
   }
 
   #reportSettling(error: unknown): void {
-    this.parts.onError(error, `settling a message of ${this.type.name}`);
+    this.parts.onError(error, `settling a message of ${this.reading.name}`);
   }
 
   #bury(
@@ -196,14 +178,21 @@ export abstract class Registration {
     error: string,
   ): void {
     const report = (problem: unknown): void =>
-      this.parts.onError(problem, `dead-lettering a message of ${this.type.name}`);
+      this.parts.onError(problem, `dead-lettering a message of ${this.reading.name}`);
+    this.#burying += 1;
+    const ended = (): void => {
+      this.#burying -= 1;
+      this.#tellIdle();
+    };
     try {
-      delivery.deadLetter(reason, error).catch(report);
+      delivery.deadLetter(reason, error.slice(0, ERROR_LENGTH_MAX)).catch(report).finally(ended);
     } catch (problem) {
       report(problem);
+      ended();
     }
   }
 
+  /** Their messages count as failed, and their places go to others, whatever they do from now on. */
   #endLateCalls(): void {
     const nowMs = this.parts.clock.monotonicMs();
     for (const call of this.#calls) {
@@ -211,198 +200,27 @@ export abstract class Registration {
         this.#deadlines.armAt(call.deadlineMs);
         continue;
       }
-      call.isOver = true;
-      const error = new Error(`the handler did not answer within ${this.settings.timeoutMs} ms`);
-      call.context?.abort(error);
-      call.abort.abort(error);
-      for (const delivery of call.deliveries) if (delivery.isLeased) this.fail(delivery, error);
+      const error = new Error(
+        `the handler did not answer in time: its timeout is ${this.settings.timeoutMs} ms`,
+      );
+      call.end(error);
+      this.failAll(call, error);
       this.end(call);
     }
   }
-}
 
-export class SingleRegistration extends Registration {
-  readonly #handler: Handler<unknown>;
-
-  constructor(parts: RegistrationParts, handler: Handler<unknown>) {
-    super(parts);
-    this.#handler = handler;
-  }
-
-  /** Hot: handlers that answer at once are called in a loop, with nothing kept of the call. */
-  run(): void {
-    while (this.hasRoom) {
-      const delivery = this.waiting.shift();
-      if (delivery === undefined) return;
-      if (delivery.isLeased) this.#start(delivery);
-      else answerLost(delivery);
-    }
-  }
-
-  #start(delivery: EngineDelivery): void {
-    let value: unknown;
-    try {
-      value = this.valueOf(delivery);
-    } catch (error) {
-      this.refuse(delivery, error);
-      return;
-    }
-    if (value instanceof Promise) this.#startChecked(delivery, value);
-    else this.#call(delivery, value, undefined);
-  }
-
-  #startChecked(delivery: EngineDelivery, checked: Promise<unknown>): void {
-    const call = this.begin([delivery]);
-    checked.then(
-      (value) => this.#call(delivery, value, call),
-      (error: unknown) => {
-        if (!call.isOver) this.refuse(delivery, error);
-        this.end(call);
-      },
-    );
-  }
-
-  #call(delivery: EngineDelivery, value: unknown, begun: Call | undefined): void {
-    let call = begun;
-    const context = new HandlerContext(delivery, this.parts.source, (extendMs) => {
-      if (call !== undefined) this.extendCall(call, extendMs);
-    });
-    let returned: unknown;
-    try {
-      returned = this.#handler(value, context);
-    } catch (error) {
-      if (!begun?.isOver) this.fail(delivery, error);
-      if (begun !== undefined) this.end(begun);
-      return;
-    }
-    if (!isThenable(returned)) {
-      if (!begun?.isOver) this.conclude(delivery, returned);
-      if (begun !== undefined) this.end(begun);
-      return;
-    }
-    call = begun ?? this.begin([delivery]);
-    this.#follow(call, delivery, context, returned);
-  }
-
-  #follow(
-    call: Call,
-    delivery: EngineDelivery,
-    context: HandlerContext,
-    returned: PromiseLike<unknown>,
-  ): void {
-    call.context = context;
-    delivery.onLeaseLost = () =>
-      context.abort(
-        new BrokerError(
-          "LEASE_LOST",
-          `The lease of this ${this.type.name} ran out while its handler worked on it; another may be handling it.`,
-        ),
-      );
-    returned.then(
-      (outcome) => {
-        if (!call.isOver) this.conclude(delivery, outcome);
-        this.end(call);
-      },
-      (error: unknown) => {
-        if (!call.isOver) this.fail(delivery, error);
-        this.end(call);
-      },
-    );
-  }
-}
-
-export class BatchRegistration extends Registration {
-  readonly #handler: BatchHandler<unknown>;
-  readonly #full: DueTimer;
-  #isWaitOver = false;
-
-  constructor(parts: RegistrationParts, handler: BatchHandler<unknown>) {
-    super(parts);
-    this.#handler = handler;
-    this.#full = new DueTimer(parts.clock, () => {
-      this.#isWaitOver = true;
-      this.run();
-    });
-  }
-
-  run(): void {
-    const { batchMax, batchWaitMs } = this.settings;
-    while (this.hasRoom && this.waiting.size > 0) {
-      if (this.waiting.size < batchMax && batchWaitMs > 0 && !this.#isWaitOver) {
-        this.#full.armAt(this.parts.clock.monotonicMs() + batchWaitMs);
-        return;
-      }
-      this.#isWaitOver = false;
-      this.#full.cancel();
-      this.#start(this.#takeBatch(batchMax));
-    }
-  }
-
-  #takeBatch(max: number): EngineDelivery[] {
-    const taken: EngineDelivery[] = [];
-    while (taken.length < max) {
-      const delivery = this.waiting.shift();
-      if (delivery === undefined) break;
-      if (delivery.isLeased) taken.push(delivery);
-      else answerLost(delivery);
-    }
-    return taken;
-  }
-
-  #start(deliveries: readonly EngineDelivery[]): void {
-    if (deliveries.length === 0) return;
-    const call = this.begin(deliveries);
-    this.#handle(call)
-      .catch((error: unknown) => {
-        for (const delivery of call.deliveries)
-          if (!call.isOver && delivery.isLeased) this.fail(delivery, error);
-      })
-      .finally(() => this.end(call));
-  }
-
-  async #handle(call: Call): Promise<void> {
-    const valid: EngineDelivery[] = [];
-    const items: BatchItem<unknown>[] = [];
+  /** Every message of the call that was not settled yet. */
+  protected failAll(call: Call, thrown: unknown): void {
     for (const delivery of call.deliveries) {
-      try {
-        const value = await this.valueOf(delivery);
-        const message = new StoredMessage(delivery.record, this.parts.source, delivery.partition);
-        items.push({ value, message, attempt: delivery.attempt });
-        valid.push(delivery);
-      } catch (error) {
-        this.refuse(delivery, error);
-      }
-    }
-    if (items.length === 0) return;
-    const result: unknown = await this.#handler(new Batch(items), { signal: call.abort.signal });
-    const outcomes = (result as { outcomes?: readonly Promise<Outcome>[] } | undefined)?.outcomes;
-    if (outcomes?.length !== valid.length) {
-      throw new TypeError(
-        "a batch handler has to return what batch.map gave it, so that each message has an outcome",
-      );
-    }
-    const settled = await Promise.allSettled(outcomes);
-    if (call.isOver) return;
-    for (const [index, answer] of settled.entries()) {
-      if (answer.status === "fulfilled") this.conclude(valid[index]!, answer.value);
-      else this.fail(valid[index]!, answer.reason);
+      if (delivery.isLeased) this.fail(delivery, thrown);
+      else answerLost(delivery);
     }
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function"
-  );
-}
+const NOT_AN_OUTCOME = "the handler has to return nothing, or ack(), retry(), deadLetter(reason) or drop();";
 
-/** What was thrown, in words that are kept with the message. */
-export function describeThrown(thrown: unknown): string {
-  let text: string;
-  try {
-    text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : `thrown: ${String(thrown)}`;
-  } catch {
-    text = "thrown: a value that has no text";
-  }
-  return text.slice(0, ERROR_LENGTH_MAX);
+function nameOf(returned: unknown): string {
+  if (returned === null) return "null";
+  return typeof returned === "object" ? "an object" : `a ${typeof returned}`;
 }

@@ -2,6 +2,7 @@
 
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { BrokerError } from "../broker-error.js";
+import { describeThrown } from "./describe-thrown.js";
 
 export type Schema<In, Out> = StandardSchemaV1<In, Out>;
 
@@ -21,13 +22,32 @@ export function assertSchema(type: string, schema: unknown): void {
 
 /**
  * Hot: the output value, at once when the schema answers at once, else a promise of it.
- * Errors: INVALID_PAYLOAD with the first problems and where they are.
+ * Errors, thrown or rejected with: INVALID_PAYLOAD with the first problems and where they are; INVALID_SCHEMA when the
+ * schema itself failed.
  */
 export function validate<In, Out>(schema: Schema<In, Out>, type: string, value: unknown): Out | Promise<Out> {
-  const result = schema["~standard"].validate(value);
-  return result instanceof Promise
-    ? result.then((settled) => outputOf(type, settled))
-    : outputOf(type, result);
+  let result: ReturnType<Schema<In, Out>["~standard"]["validate"]>;
+  try {
+    result = schema["~standard"].validate(value);
+  } catch (error) {
+    throw schemaFailed(type, error);
+  }
+  if (!("then" in result)) return outputOf(type, result);
+  return Promise.resolve(result).then(
+    (settled) => outputOf(type, settled),
+    (error: unknown) => {
+      throw schemaFailed(type, error);
+    },
+  );
+}
+
+function schemaFailed(type: string, error: unknown): BrokerError {
+  return new BrokerError(
+    "INVALID_SCHEMA",
+    `The schema of ${type} failed itself instead of checking the payload: ${describeThrown(error)}.`,
+    { type },
+    error,
+  );
 }
 
 function outputOf<Out>(type: string, result: StandardSchemaV1.Result<Out>): Out {

@@ -1,69 +1,99 @@
-// Publishes one type of event or sends one type of command: checks, encodes, hands over, waits for the commit.
+// Publishes one type of event or sends one type of command: checks, encodes, declares what it goes to when it is used
+// for the first time, hands over, waits for the commit.
 
+import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
-import type { EngineAppended } from "../engines/engine.js";
-import type { Clock } from "../io/io.js";
 import { abortable } from "./abortable.js";
-import { committed } from "./body-sender.js";
+import type { BusCore } from "./bus-core.js";
 import { encodeValue } from "./codec.js";
+import { describeThrown } from "./describe-thrown.js";
 import type { CommandType, EventType, MessageType } from "./message-type.js";
-import type { Outlet } from "./outlet.js";
-import { type AnyPublishOptions, MessageMaker } from "./publish-options.js";
+import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
+import { type AnyPublishOptions, assertOneId, MessageMaker } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import { validate } from "./schema.js";
 
 export class Sender<In> {
+  readonly #core: BusCore;
   readonly #type: MessageType<In, unknown>;
   readonly #maker: MessageMaker;
-  readonly #outlet: Outlet;
-  readonly #clock: Clock;
+  readonly #declare: () => Promise<Outlet>;
+  #declaring: Promise<Outlet> | undefined = undefined;
+  #outlet: Outlet | undefined = undefined;
 
-  constructor(type: EventType<In, unknown> | CommandType<In, unknown>, outlet: Outlet, clock: Clock) {
+  /** `declare` makes or finds what the messages go to. */
+  constructor(
+    core: BusCore,
+    type: EventType<In, unknown> | CommandType<In, unknown>,
+    declare: () => Promise<Outlet>,
+  ) {
     const isSubjectStored = type.kind === "event" || type.queue !== type.name;
+    this.#core = core;
     this.#type = type;
-    this.#maker = new MessageMaker(type.name, isSubjectStored, type.codec.contentType);
-    this.#outlet = outlet;
-    this.#clock = clock;
+    this.#maker = new MessageMaker(core.engine, type.name, isSubjectStored, type.codec.contentType);
+    this.#declare = declare;
   }
 
-  /** Resolves when the message is as durable as its queue or topic. */
+  /**
+   * Hot: resolves when the message is as durable as its queue or topic. What can be wrong with it is found, and its
+   * body is made, before anything is declared or waited for.
+   */
   async send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
-    options?.signal?.throwIfAborted();
+    const signal = options?.signal;
+    signal?.throwIfAborted();
     const checked = this.#check(value);
-    if (checked instanceof Promise) await checked;
-    if (this.#outlet.mustWait) await this.#outlet.waitForRoom(options?.signal);
-    const nowMs = this.#clock.nowMs();
-    const appended = this.#append(value, nowMs, options);
-    await (options?.signal === undefined
-      ? appended.committed
-      : abortable(appended.committed, options.signal));
-    return new Receipt(appended, nowMs, options?.id);
+    if (checked instanceof Promise) await this.#unlessAborted(checked, signal);
+    const message = this.#message(value, options, this.#core.engine.clock.nowMs());
+    const outlet = this.#readyOutlet ?? (await this.#unlessAborted(this.#open(), signal));
+    this.#core.assertOpen();
+    const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
+    await this.#unlessAborted(appended.committed, signal);
+    return new Receipt(appended, message.timestampMs, options?.id);
   }
 
-  /** Hands all over in one go, so that they share a commit. All or none are taken if one of them is refused by a check. */
+  /** Hands all over in one go, so that they share a commit. All are taken or none. */
   async sendMany(values: readonly In[], options: AnyPublishOptions | undefined): Promise<Receipt[]> {
-    options?.signal?.throwIfAborted();
-    if (options?.id !== undefined && values.length > 1)
-      throw new BrokerError(
-        "INVALID_OPTION",
-        "One id cannot be given to several messages; send them one by one.",
-        { option: "id" },
-      );
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    assertOneId(values.length, options);
+    const checks: Promise<unknown>[] = [];
     for (const value of values) {
       const checked = this.#check(value);
-      if (checked instanceof Promise) await checked;
+      if (!(checked instanceof Promise)) continue;
+      // The next value may be refused at once.
+      checked.catch(() => undefined);
+      checks.push(checked);
     }
-    const bodies = values.map((value) => encodeValue(this.#type.codec, this.#type.name, value));
-    const appended: EngineAppended[] = [];
-    const nowMs = this.#clock.nowMs();
-    for (const [index, body] of bodies.entries()) {
-      if (this.#outlet.mustWait) await this.#outlet.waitForRoom(options?.signal);
-      appended.push(
-        this.#outlet.append(this.#maker.make(body, this.#type.key?.(values[index]!), nowMs, options)),
-      );
-    }
-    await committed(appended, options?.signal);
+    if (checks.length > 0) await this.#unlessAborted(Promise.all(checks), signal);
+    const nowMs = this.#core.engine.clock.nowMs();
+    const messages = values.map((value) => this.#message(value, options, nowMs));
+    const outlet = this.#readyOutlet ?? (await this.#unlessAborted(this.#open(), signal));
+    this.#core.assertOpen();
+    const appended = await appendAll(this.#core.engine.broker, outlet, messages, signal);
+    await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
+  }
+
+  /** Undefined while handlers are being declared: a group must not miss what was published after `on`. */
+  get #readyOutlet(): Outlet | undefined {
+    return this.#core.handlers.starting === undefined ? this.#outlet : undefined;
+  }
+
+  /** Everybody who waits here goes on in the order of the calls. */
+  async #open(): Promise<Outlet> {
+    this.#core.assertWritable();
+    await this.#core.handlers.starting;
+    this.#declaring ??= this.#declare().then(
+      (outlet) => {
+        this.#outlet = outlet;
+        return outlet;
+      },
+      (error: unknown) => {
+        this.#declaring = undefined;
+        throw error;
+      },
+    );
+    return await this.#declaring;
   }
 
   #check(value: In): unknown {
@@ -71,8 +101,37 @@ export class Sender<In> {
     return schema === undefined ? undefined : validate(schema, name, value);
   }
 
-  #append(value: In, nowMs: number, options: AnyPublishOptions | undefined): EngineAppended {
+  #message(value: In, options: AnyPublishOptions | undefined, nowMs: number): OutgoingMessage {
     const body = encodeValue(this.#type.codec, this.#type.name, value);
-    return this.#outlet.append(this.#maker.make(body, this.#type.key?.(value), nowMs, options));
+    return this.#maker.make(
+      body,
+      this.#type.key === undefined ? undefined : this.#key(value),
+      nowMs,
+      options,
+    );
+  }
+
+  /** Errors: INVALID_PAYLOAD when the type's function gives no text: order by key would be lost without a word. */
+  #key(value: In): string {
+    let key: unknown;
+    let cause: unknown;
+    try {
+      key = this.#type.key?.(value);
+      if (typeof key === "string") return key;
+    } catch (error) {
+      cause = error;
+    }
+    const problem = cause === undefined ? `its key is no string but ${typeof key}` : describeThrown(cause);
+    const { name } = this.#type;
+    throw new BrokerError(
+      "INVALID_PAYLOAD",
+      `The key of this ${name} cannot be found: ${problem}.`,
+      { type: name },
+      cause,
+    );
+  }
+
+  #unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    return signal === undefined ? promise : abortable(promise, signal);
   }
 }

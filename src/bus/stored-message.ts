@@ -47,11 +47,11 @@ export class StoredMessage {
 
   /** The application's headers. */
   get headers(): Readonly<Record<string, string>> {
-    const headers: Record<string, string> = {};
-    for (const [name, value] of this.#record.headers()) {
-      if (!name.startsWith(RESERVED_PREFIX) && name !== CONTENT_TYPE_HEADER) headers[name] = textOf(value);
-    }
-    return headers;
+    const own = this.#record
+      .headers()
+      .filter(([name]) => !name.startsWith(RESERVED_PREFIX) && name !== CONTENT_TYPE_HEADER);
+    // Not by assignment: a header may be called __proto__.
+    return Object.fromEntries(own.map(([name, value]) => [name, textOf(value)]));
   }
 
   /** A view of what is stored: copy it to keep it for long. Empty for a message without a body. */

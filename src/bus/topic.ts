@@ -1,17 +1,16 @@
 // A topic as applications hold it: bodies in, read by offset or by group, no message types.
 
 import type { TopicOptions as BrokerTopicOptions, SubscriptionOptions } from "../broker/limits.js";
-import type { GroupStatistics, TopicStatistics } from "../broker/statistics.js";
+import type { TopicStatistics } from "../broker/statistics.js";
 import { assertPublishable } from "../broker/subject.js";
-import { BrokerError } from "../broker-error.js";
 import type { Capabilities, EngineSource, EngineTopic } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
-import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
-import type { Outlet } from "./outlet.js";
-import { type AnyPublishOptions, MessageMaker, type PublishOptions } from "./publish-options.js";
-import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
+import { Group } from "./group.js";
+import { knownOptions, validDate, wholeNumber } from "./option-checks.js";
+import { type Outlet, TopicOutlet } from "./outlet.js";
+import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
 
@@ -49,25 +48,19 @@ export interface ReadOptions {
   readonly limit?: number;
 }
 
-/**
- * A topic of bodies. Each verb makes the topic with the options it was asked for, or finds it: TOPIC_MISMATCH when it was
- * made with others.
- *
- * @example
- * const readings = bus.topic("readings", { partitions: 4, retention: { age: "30d" } });
- * await readings.publish("21.5", { key: "sensor-7" });
- * for await (const message of readings.read({ partition: 2, from: new Date(0) })) console.log(message.text());
- */
+const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", "durability"];
+
 export class Topic<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
   readonly #options: TopicOptions;
   #declared: Promise<EngineTopic> | undefined = undefined;
 
+  /** Made by {@link Bus.topic}. */
   constructor(core: BusCore, name: string, options: TopicOptions) {
     this.name = name;
     this.#core = core;
-    this.#options = options;
+    this.#options = knownOptions(`topic ${name}`, options, TOPIC_OPTIONS);
   }
 
   /** Makes the topic, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, TOPIC_MISMATCH. */
@@ -76,7 +69,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     return this;
   }
 
-  /** Resolves when the message is durable. Its subject is the topic's name unless given. Errors: MESSAGE_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTION, those of storage. */
+  /** Resolves when the message is durable; bytes may not be changed until then. Its subject is the topic's name unless given. Errors: MESSAGE_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
   async publish(
     body: string | Uint8Array,
     options?: PublishOptions<C> & { readonly subject?: string },
@@ -85,44 +78,32 @@ export class Topic<C extends Capabilities = Capabilities> {
     return receipt!;
   }
 
-  /**
-   * Hands all over in one go, so that they share a commit. When it rejects, some may be stored. Errors: those of
-   * {@link Topic.publish}.
-   */
+  /** Hands all over in one go, so that they share a commit: all are taken or none. */
   async publishMany(
     bodies: readonly (string | Uint8Array)[],
     options?: PublishOptions<C> & { readonly subject?: string },
   ): Promise<Receipt[]> {
     const subject = options?.subject ?? this.name;
     assertPublishable(subject);
-    const sender = new BodySender(
-      this.name,
-      new MessageMaker(subject, subject !== this.name, undefined),
-      this.#core.engine.clock,
-    );
-    return await sender.sendMany(
-      new TopicOutlet(await this.#topic()),
-      bodies,
-      options as AnyPublishOptions | undefined,
-    );
+    const sender = new BodySender(this.#core, this.name, subject);
+    return await sender.sendMany(() => this.#outlet(), bodies, options as AnyPublishOptions | undefined);
   }
 
-  /** A durable, named cursor: each message goes to one of its receivers. It is made by its first verb. */
-  group(name: string, options: GroupOptions = {}): Group {
+  /** A durable, named cursor: its receivers together get each message once. */
+  group(name: string, options: GroupOptions = {}): Group<C> {
+    const known = knownOptions(`group ${name}`, options, ["from"]);
     const source = async (): Promise<EngineSource> => {
       await this.#topic();
-      return (await this.#core.engine.broker.declareSubscription(this.name, name, options)).source;
+      return (await this.#core.engine.broker.declareSubscription(this.name, name, known)).source;
     };
-    return new Group(this.#core, this.name, name, source);
+    return new Group<C>(this.#core, this.name, name, source);
   }
 
-  /** Messages that are readable now, without a group. Errors: OFFSET_OUT_OF_RANGE, LOG_CORRUPT. */
+  /** Messages that are readable now, without a group. Errors: INVALID_OPTION, OFFSET_OUT_OF_RANGE, LOG_CORRUPT. */
   async *read(options: ReadOptions = {}): AsyncGenerator<StoredMessage, void, undefined> {
-    const { from = "beginning", partition = 0, limit = Number.POSITIVE_INFINITY } = options;
-    const start =
-      from instanceof Date ? { timestampMs: from.getTime() } : { offset: from === "beginning" ? 0 : from };
-    let left = limit;
-    if (left <= 0) return;
+    const { from, partition = 0, limit } = knownOptions("read", options, ["from", "partition", "limit"]);
+    const start = startOf(from);
+    let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
     for await (const record of (await this.#topic()).read(partition, start)) {
       yield new StoredMessage(record, this.name, partition);
       left -= 1;
@@ -136,89 +117,39 @@ export class Topic<C extends Capabilities = Capabilities> {
     return this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.name)!;
   }
 
-  #topic(): Promise<EngineTopic> {
+  /** A group must not miss what is published after its handler was registered. */
+  async #outlet(): Promise<Outlet> {
+    await this.#core.handlers.starting;
+    return new TopicOutlet(await this.#topic());
+  }
+
+  async #topic(): Promise<EngineTopic> {
     this.#core.assertOpen();
-    this.#declared ??= this.#core.engine.broker
-      .declareTopic(this.name, brokerOptions(this.#options))
-      .catch((error: unknown) => {
-        this.#declared = undefined;
-        throw error;
-      });
-    return this.#declared;
+    this.#declared ??= this.#declare().catch((error: unknown) => {
+      this.#declared = undefined;
+      throw error;
+    });
+    return await this.#declared;
+  }
+
+  async #declare(): Promise<EngineTopic> {
+    return await this.#core.engine.broker.declareTopic(this.name, brokerOptions(this.#options));
   }
 }
 
-/** A group of a topic, for receiving by hand. */
-export class Group {
-  readonly name: string;
-  readonly #core: BusCore;
-  readonly #topic: string;
-  readonly #source: () => Promise<EngineSource>;
-  readonly #puller: Puller;
-
-  constructor(core: BusCore, topic: string, name: string, source: () => Promise<EngineSource>) {
-    this.name = name;
-    this.#core = core;
-    this.#topic = topic;
-    this.#source = source;
-    this.#puller = new Puller(source, topic, core);
-  }
-
-  /** Makes the group, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION. */
-  async declare(): Promise<this> {
-    this.#core.assertOpen();
-    await this.#source();
-    return this;
-  }
-
-  /** Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus. */
-  receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
-    return this.#puller.receive(options);
-  }
-
-  /** Up to `max` messages, to be settled by hand. */
-  receiveBatch(options: ReceiveBatchOptions): Promise<Delivery[]> {
-    return this.#puller.receiveBatch(options);
-  }
-
-  /** The group's numbers. Counters begin at 0 when the bus is opened. */
-  async statistics(): Promise<GroupStatistics> {
-    await this.declare();
-    const topic = this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.#topic);
-    const group = topic?.groups.find(({ name }) => name === this.name);
-    if (group === undefined)
-      throw new BrokerError("SUBSCRIPTION_NOT_FOUND", `Topic ${this.#topic} has no group ${this.name}.`, {
-        topic: this.#topic,
-        group: this.name,
-      });
-    return group;
-  }
-}
-
-/** A topic never makes a publisher wait: retention makes room. */
-class TopicOutlet implements Outlet {
-  readonly mustWait = false;
-  readonly #topic: EngineTopic;
-
-  constructor(topic: EngineTopic) {
-    this.#topic = topic;
-  }
-
-  append(message: Parameters<EngineTopic["append"]>[0]): ReturnType<EngineTopic["append"]> {
-    return this.#topic.append(message);
-  }
-
-  waitForRoom(): Promise<void> {
-    return Promise.resolve();
-  }
+function startOf(from: ReadOptions["from"] = "beginning"): { offset: number } | { timestampMs: number } {
+  if (from === "beginning") return { offset: 0 };
+  if (typeof from === "number") return { offset: wholeNumber("from", from, 0) };
+  return { timestampMs: validDate("from", from).getTime() };
 }
 
 function brokerOptions(options: TopicOptions): Partial<BrokerTopicOptions> {
-  const { retention = {}, ...rest } = options;
+  const { retention, ...rest } = options;
+  const { age, bytes, count } = knownOptions("retention", retention, ["age", "bytes", "count"]);
   return {
     ...rest,
-    ...(retention.age === undefined ? {} : { retentionMs: toMs("retention.age", retention.age) }),
-    ...(retention.bytes === undefined ? {} : { retentionBytes: retention.bytes }),
-    ...(retention.count === undefined ? {} : { retentionCount: retention.count }),
+    ...(age === undefined ? {} : { retentionMs: toMs("retention.age", age, 1) }),
+    ...(bytes === undefined ? {} : { retentionBytes: wholeNumber("retention.bytes", bytes) }),
+    ...(count === undefined ? {} : { retentionCount: wholeNumber("retention.count", count) }),
   };
 }

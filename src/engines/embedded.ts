@@ -26,6 +26,8 @@ const CAPABILITIES: EmbeddedCapabilities = {
   browse: true,
 };
 
+const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];
+
 export interface EmbeddedOptions {
   /** Made when it is not there. One process at a time has it open; others may look on with `readOnly`. On a local disk. */
   readonly directory: string;
@@ -45,13 +47,7 @@ export interface EmbeddedOptions {
 
 export type EmbeddedEngine = Engine<EmbeddedCapabilities>;
 
-/**
- * An engine on a data directory. Errors: INVALID_OPTION; when opened, DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE,
- * FORMAT_UNSUPPORTED, LOG_CORRUPT.
- *
- * @example
- * const bus = await openBus(embedded({ directory: "./data", durability: "written" }));
- */
+/** An engine on a data directory. Errors: INVALID_OPTION; when opened: DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE, FORMAT_UNSUPPORTED, LOG_CORRUPT. */
 export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabilities> {
   if (typeof options?.directory !== "string" || options.directory === "") {
     throw new BrokerError(
@@ -61,6 +57,10 @@ export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabi
     );
   }
   const { directory, durability = "synced", readOnly = false, cacheBytes, io = systemIo } = options;
+  if (!DURABILITIES.includes(durability)) throw invalid("durability", durability, DURABILITIES.join(", "));
+  if (typeof readOnly !== "boolean") throw invalid("readOnly", readOnly, "true or false");
+  if (cacheBytes !== undefined && !(Number.isSafeInteger(cacheBytes) && cacheBytes >= 0))
+    throw invalid("cacheBytes", cacheBytes, "a whole number of bytes");
   return {
     async open(onError) {
       const store = await LogStore.open(io, directory, {
@@ -99,9 +99,19 @@ async function openEngine(
 ): Promise<EmbeddedEngine> {
   try {
     const broker = await Broker.open(io, store, { durability, readOnly, onError });
-    return { name, capabilities: CAPABILITIES, clock: io.clock, random: io.random, broker };
+    const { clock, random } = io;
+    return { name, capabilities: CAPABILITIES, clock, random, isReadOnly: readOnly, broker };
   } catch (error) {
     await store.close().catch(() => undefined);
     throw error;
   }
+}
+
+function invalid(option: string, value: unknown, wanted: string): BrokerError {
+  const shown = typeof value === "string" ? `'${value}'` : String(value);
+  return new BrokerError(
+    "INVALID_OPTION",
+    `The option ${option} of the embedded engine is ${shown}; give ${wanted}.`,
+    { option, value: shown },
+  );
 }

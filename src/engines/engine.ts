@@ -34,6 +34,8 @@ export interface Engine<C extends Capabilities = Capabilities> {
   readonly capabilities: C;
   readonly clock: Clock;
   readonly random: Random;
+  /** Opened for looking only: the bus refuses whatever would change something. */
+  readonly isReadOnly: boolean;
   readonly broker: EngineBroker;
 }
 
@@ -58,6 +60,8 @@ export interface EngineBroker {
   bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void>;
   /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
   publish(message: OutgoingMessage): EngineAppended[];
+  /** Everything that `action` hands over before it returns is taken as one: all of it, or nothing when it throws. */
+  atomically(action: () => void): void;
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
   statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */
@@ -78,6 +82,8 @@ export interface EngineAppended {
 export interface EngineQueue {
   readonly name: string;
   readonly source: EngineSource;
+  /** Whether publishers wait when it is full. */
+  readonly makesWait: boolean;
   /** Whether {@link waitForRoom} comes before {@link append}. */
   readonly mustWait: boolean;
   waitForRoom(signal?: AbortSignal): Promise<void>;
@@ -118,7 +124,10 @@ export interface EngineConsumerOptions {
 }
 
 export interface EngineConsumer {
+  /** Messages that it has and that are not settled. */
+  readonly inFlight: number;
   setPrefetch(prefetch: number): void;
+  setAttemptsMax(attemptsMax: number): void;
   /** Renews the leases of everything it holds. */
   renewAll(): void;
   /** Takes no more messages. */

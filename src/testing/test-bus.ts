@@ -1,6 +1,7 @@
 // A bus that keeps what went over it, and whose time the test sets.
 
 import { type Duration, toMs } from "../bus/duration.js";
+import { guardedReporter, type Reporter } from "../bus/reporter.js";
 import { type EmbeddedEngine, memory } from "../engines/embedded.js";
 import {
   Bus,
@@ -15,6 +16,13 @@ import { VirtualClock } from "./virtual-clock.js";
 
 /** How long {@link TestBus.settled} waits, in real time. */
 const SETTLE_WAIT_MS = 5_000;
+/** How long {@link TestBus.advance} waits for handlers that do not come to an end, in real time. */
+const CALM_WAIT_MS = 100;
+/** How many turns in a row nothing happens when nothing is left to do. */
+const QUIET_TURNS = 3;
+/** How long {@link TestBus.close} waits for handlers, in real time; then that of the bus passes at once. */
+const CLOSE_WAIT_REAL_MS = 1_000;
+const CLOSE_WAIT_MS = 10_000;
 
 /** A message that was published or sent, in the order in which it was taken. */
 export interface RecordedMessage<In = unknown> {
@@ -23,14 +31,25 @@ export interface RecordedMessage<In = unknown> {
   readonly receipt: Receipt;
 }
 
+/** An error that no caller waited for. */
+export interface ReportedError {
+  readonly error: unknown;
+  readonly where: string;
+}
+
 export class TestBus extends Bus<EmbeddedCapabilities> {
   readonly clock: VirtualClock;
-  /** Everything that was published and sent on this bus, by the test and by handlers. */
+  /** Everything that was published and sent on this bus, by the test and by handlers: events and commands, not bodies without a type. */
   readonly recorded: RecordedMessage[] = [];
+  /** What `onError` heard. */
+  readonly errors: readonly ReportedError[];
+  /** How far handlers had come when they were last given up waiting for. */
+  #stuckAt = "";
 
-  constructor(engine: EmbeddedEngine, clock: VirtualClock, onError: (error: unknown, where: string) => void) {
+  constructor(engine: EmbeddedEngine, clock: VirtualClock, errors: ReportedError[], onError: Reporter) {
     super(engine, onError);
     this.clock = clock;
+    this.errors = errors;
   }
 
   override async publish<In, Out>(
@@ -80,20 +99,61 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
    */
   async settled(): Promise<void> {
     const untilMs = systemIo.clock.monotonicMs() + SETTLE_WAIT_MS;
-    for (let quietTurns = 0; quietTurns < 3; ) {
-      await this.engine.broker.flush();
-      await turn();
-      quietTurns = this.engine.broker.isIdle ? quietTurns + 1 : 0;
+    for (let quietTurns = 0; quietTurns < QUIET_TURNS; ) {
+      quietTurns = (await this.#isQuiet()) ? quietTurns + 1 : 0;
       if (systemIo.clock.monotonicMs() > untilMs)
         throw new Error(`the bus did not settle within ${SETTLE_WAIT_MS} ms; still busy: ${this.#busy()}`);
     }
   }
 
-  /** Lets time pass: every timer within it runs when it is due, and what becomes ready by it is handled. */
+  /**
+   * Lets time pass: every timer within it runs when it is due, and what becomes ready by it is handled. Handlers that
+   * do not come to an end, in a tenth of a second of real time, are left to themselves: time passes for them too.
+   */
   async advance(duration: Duration): Promise<void> {
-    await this.settled();
-    await this.clock.advance(toMs("duration", duration), () => this.settled());
-    await this.settled();
+    const durationMs = toMs("duration", duration);
+    await this.#calm();
+    await this.clock.advance(durationMs, () => this.#calm());
+    await this.#calm();
+  }
+
+  /** As that of any bus. For handlers that do not end, the 10 seconds that it waits pass within a second of real time. */
+  override async close(): Promise<void> {
+    const closed = super.close();
+    const letTimePass = () => {
+      // It rejects only if a timer's action throws, and that would be told by `closed`.
+      this.clock.advance(CLOSE_WAIT_MS, turn).catch(() => undefined);
+    };
+    const timer = systemIo.clock.setTimer(letTimePass, CLOSE_WAIT_REAL_MS);
+    await closed.finally(() => timer.cancel());
+  }
+
+  /** Whether nothing was left to do after this turn. */
+  async #isQuiet(): Promise<boolean> {
+    await this.engine.broker.flush();
+    await turn();
+    return this.engine.broker.isIdle && !this.isStarting;
+  }
+
+  /** Like {@link settled}, but handlers that make no progress are waited for once only. */
+  async #calm(): Promise<void> {
+    const untilMs = systemIo.clock.monotonicMs() + CALM_WAIT_MS;
+    let quietTurns = 0;
+    for (let turns = 0; quietTurns < QUIET_TURNS; turns += 1) {
+      quietTurns = (await this.#isQuiet()) ? quietTurns + 1 : 0;
+      if (quietTurns > 0 || turns < 10) continue;
+      const progress = this.#progress();
+      const isLate = systemIo.clock.monotonicMs() > untilMs;
+      if (!isLate && progress !== this.#stuckAt) continue;
+      this.#stuckAt = progress;
+      return;
+    }
+  }
+
+  #progress(): string {
+    const { queues, topics } = this.statistics();
+    const counted = [...queues, ...topics.flatMap(({ groups }) => groups)];
+    return counted.map(({ delivered, settled }) => `${delivered}:${settled}`).join();
   }
 
   #record<In>(
@@ -129,12 +189,16 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
  * assert.deepEqual(bus.valuesOf(ReserveStock), [{ orderId: "o-1" }]);
  */
 export async function openTestBus(
-  options: { readonly startMs?: number; readonly onError?: (error: unknown, where: string) => void } = {},
+  options: { readonly startMs?: number; readonly onError?: Reporter } = {},
 ): Promise<TestBus> {
   const clock = new VirtualClock(options.startMs);
-  const onError = options.onError ?? (() => undefined);
+  const errors: ReportedError[] = [];
+  const onError = guardedReporter((error, where) => {
+    errors.push({ error, where });
+    options.onError?.(error, where);
+  });
   const engine = await memory({ io: { ...systemIo, clock } }).open(onError);
-  return new TestBus(engine, clock, onError);
+  return new TestBus(engine, clock, errors, onError);
 }
 
 function turn(): Promise<void> {

@@ -1,0 +1,98 @@
+// A handler that gets several messages a call and says of each what became of it.
+
+import type { EngineDelivery } from "../engines/engine.js";
+import { DueTimer } from "../io/due-timer.js";
+import { answerLost } from "./answer-lost.js";
+import { Batch, type BatchItem, outcomesOf } from "./batch.js";
+import type { Call } from "./call.js";
+import type { BatchHandler } from "./handler.js";
+import { Registration, type RegistrationParts } from "./registration.js";
+import { StoredMessage } from "./stored-message.js";
+
+export class BatchRegistration extends Registration {
+  readonly #handler: BatchHandler<unknown>;
+  readonly #full: DueTimer;
+  #isWaitOver = false;
+
+  constructor(parts: RegistrationParts, handler: BatchHandler<unknown>) {
+    super(parts);
+    this.#handler = handler;
+    this.#full = new DueTimer(parts.clock, () => {
+      this.#isWaitOver = true;
+      this.run();
+    });
+  }
+
+  run(): void {
+    const { batchMax, batchWaitMs } = this.settings;
+    while (this.hasRoom && this.waiting.size > 0) {
+      if (this.waiting.size < batchMax && batchWaitMs > 0 && !this.#isWaitOver) {
+        this.#full.armAt(this.parts.clock.monotonicMs() + batchWaitMs);
+        return;
+      }
+      this.#isWaitOver = false;
+      this.#full.cancel();
+      this.#start(this.#takeBatch(batchMax));
+    }
+  }
+
+  override stop(): void {
+    this.#full.cancel();
+    super.stop();
+  }
+
+  #takeBatch(max: number): EngineDelivery[] {
+    const taken: EngineDelivery[] = [];
+    while (taken.length < max) {
+      const delivery = this.waiting.shift();
+      if (delivery === undefined) break;
+      if (delivery.isLeased) taken.push(delivery);
+      else answerLost(delivery);
+    }
+    return taken;
+  }
+
+  #start(deliveries: readonly EngineDelivery[]): void {
+    if (deliveries.length === 0) return;
+    const call = this.begin(deliveries);
+    this.#handle(call)
+      .catch((error: unknown) => {
+        if (!call.isOver) this.failAll(call, error);
+      })
+      .finally(() => this.end(call));
+  }
+
+  async #handle(call: Call): Promise<void> {
+    const valid: EngineDelivery[] = [];
+    const items: BatchItem<unknown>[] = [];
+    for (const delivery of call.deliveries) {
+      const read = await this.#read(call, delivery);
+      if (call.isOver) return;
+      if (read === undefined) continue;
+      const message = new StoredMessage(delivery.record, this.parts.source, delivery.partition);
+      items.push({ value: read.value, message, attempt: delivery.attempt });
+      valid.push(delivery);
+    }
+    if (items.length === 0) return;
+    const abort = new AbortController();
+    call.abort = (reason) => abort.abort(reason);
+    const batch = new Batch(items);
+    const outcomes = outcomesOf(batch, await this.#handler(batch, { signal: abort.signal }));
+    const settled = await Promise.allSettled(outcomes);
+    if (call.isOver) return;
+    for (const [index, answer] of settled.entries()) {
+      if (answer.status === "fulfilled") this.conclude(valid[index]!, answer.value);
+      else this.fail(valid[index]!, answer.reason);
+    }
+  }
+
+  /** Undefined when the message is not fit for the handler: it has been refused then. */
+  async #read(call: Call, delivery: EngineDelivery): Promise<{ readonly value: unknown } | undefined> {
+    try {
+      return { value: await this.reading.read(delivery) };
+    } catch (error) {
+      if (!call.isOver) this.refuse(delivery, error);
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,89 @@
+// One call of a handler: what it knows of its message, how long it may take, and whether anybody still listens to it.
+
+import { BrokerError } from "../broker-error.js";
+import type { EngineDelivery } from "../engines/engine.js";
+import { type Duration, toMs } from "./duration.js";
+import type { HandlerContext } from "./handler.js";
+import { StoredMessage } from "./stored-message.js";
+
+/** One call that has not answered yet, with the messages that it was given. */
+export class Call {
+  readonly deliveries: readonly EngineDelivery[];
+  deadlineMs: number;
+  /** Its time is over, or the bus was closed: what it answers is no longer heard. */
+  isOver = false;
+  /** Tells the handler that what it does is in vain. */
+  abort: ((reason: unknown) => void) | undefined = undefined;
+
+  constructor(deliveries: readonly EngineDelivery[], deadlineMs: number) {
+    this.deliveries = deliveries;
+    this.deadlineMs = deadlineMs;
+  }
+
+  end(reason: unknown): void {
+    this.isOver = true;
+    this.abort?.(reason);
+  }
+}
+
+/** Gives a call more time. */
+export interface CallExtender {
+  extendCall(call: Call, extendMs: number): void;
+}
+
+/** Hot: one a message, so that what is seldom asked for is made when it is asked for. */
+export class CallContext implements HandlerContext {
+  /** Undefined until the handler has returned a promise. */
+  call: Call | undefined = undefined;
+  /** What the handler asked for before there was a call. */
+  askedMs: number | undefined = undefined;
+  readonly #delivery: EngineDelivery;
+  readonly #source: string;
+  readonly #extender: CallExtender;
+  #abort: AbortController | undefined = undefined;
+  #reason: unknown = undefined;
+  #message: StoredMessage | undefined = undefined;
+
+  constructor(delivery: EngineDelivery, source: string, extender: CallExtender) {
+    this.#delivery = delivery;
+    this.#source = source;
+    this.#extender = extender;
+  }
+
+  get message(): StoredMessage {
+    this.#message ??= new StoredMessage(this.#delivery.record, this.#source, this.#delivery.partition);
+    return this.#message;
+  }
+
+  get attempt(): number {
+    return this.#delivery.attempt;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      this.#abort = new AbortController();
+      if (this.#reason !== undefined) this.#abort.abort(this.#reason);
+      else if (!this.#delivery.isLeased) this.#abort.abort(leaseLost());
+    }
+    return this.#abort.signal;
+  }
+
+  extend(duration: Duration): void {
+    const extendMs = toMs("extend", duration);
+    if (!this.#delivery.isLeased) throw leaseLost();
+    if (this.call === undefined) this.askedMs = extendMs;
+    else this.#extender.extendCall(this.call, extendMs);
+  }
+
+  abort(reason: unknown): void {
+    this.#reason ??= reason;
+    this.#abort?.abort(reason);
+  }
+}
+
+export function leaseLost(): BrokerError {
+  return new BrokerError(
+    "LEASE_LOST",
+    "The message is no longer leased to this handler; another may be handling it.",
+  );
+}
