@@ -34,6 +34,8 @@ assert.deepEqual(
 );
 assert.ok(heard[2]!.afterMs >= 200);
 
+// Dead letters are written while other messages are handled.
+while ((await bus.queue("remind").statistics()).deadLetters === 0) await sleep(10);
 const expired: string[] = [];
 while (expired.length === 0) {
   for await (const letter of bus.deadLetters.list({ reason: "expired" })) {

@@ -34,6 +34,7 @@ export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
 export type { Receipt } from "./bus/receipt.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
+export type { Schema } from "./bus/schema.js";
 export type {
   BusStatistics,
   GroupStatistics,

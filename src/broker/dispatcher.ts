@@ -102,7 +102,7 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Whether a message could be handed out now, fetching it from disk included. */
   get hasReady(): boolean {
-    if (this.failure !== undefined) return false;
+    if (this.failure !== undefined || this.#inFlight >= this.#options.inFlightMax) return false;
     const nowMs = this.#options.clock.nowMs();
     return this.states.some((state) => state.hasReady(nowMs));
   }
