@@ -16,6 +16,7 @@ export class BusCore {
   readonly onError: Reporter;
   readonly handlers: Handlers;
   readonly #closers = new Set<() => void>();
+  readonly #declaring = new Set<Promise<unknown>>();
   #life: "open" | "closing" | "closed" = "open";
   #waiting = 0;
   #keepAlive: Timer | undefined = undefined;
@@ -49,6 +50,20 @@ export class BusCore {
   /** Errors: NOT_SUPPORTED, naming `what` was asked for. */
   assertSupports(capability: keyof Capabilities, what: string): void {
     if (!this.engine.capabilities[capability]) throw notSupported(this.engine.name, what);
+  }
+
+  /** Notes that something is being declared, which somebody needs to hand a message over. */
+  declaring<T>(declaration: Promise<T>): Promise<T> {
+    const noted = declaration.finally(() => this.#declaring.delete(noted));
+    this.#declaring.add(noted);
+    return noted;
+  }
+
+  /** Resolves when what was being declared is there, and who waited for it has handed over. */
+  async declared(): Promise<void> {
+    if (this.#declaring.size === 0) return;
+    await Promise.allSettled(this.#declaring);
+    await new Promise<void>((resolve) => this.engine.clock.defer(resolve));
   }
 
   /** `close` runs once, when the bus begins to close or at once if it has, unless what is returned was called before. */

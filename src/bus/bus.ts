@@ -295,6 +295,7 @@ export class Bus<C extends Capabilities = Capabilities> {
 
   async #drain(): Promise<void> {
     await this.#core.handlers.drain();
+    await this.#core.declared();
     await this.engine.broker.flush();
   }
 

@@ -142,7 +142,7 @@ export class Queue<C extends Capabilities = Capabilities> {
 
   async #queue(): Promise<EngineQueue> {
     this.#core.assertOpen();
-    this.#declared ??= this.#declare().catch((error: unknown) => {
+    this.#declared ??= this.#core.declaring(this.#declare()).catch((error: unknown) => {
       this.#declared = undefined;
       throw error;
     });

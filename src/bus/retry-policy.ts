@@ -18,7 +18,7 @@ export interface RetryPolicy {
   readonly delay?: Duration;
   /** How delays grow: not at all, by `delay` each time, or doubling. @default "exponential" */
   readonly backoff?: "fixed" | "linear" | "exponential";
-  /** The longest delay. @default "5m" */
+  /** The longest delay. @default "5m", or `delay` where that is longer */
   readonly delayMax?: Duration;
   /** The part of each delay that is random, so that failures do not come back together: 0 to 1. @default 0.2 */
   readonly jitter?: number;
@@ -56,6 +56,7 @@ interface CompleteRule {
   readonly use: CompletePolicy | "dead-letter" | "drop";
 }
 
+const DELAY_MAX_MS = 5 * 60_000;
 const POLICY_OPTIONS = ["attempts", "immediate", "delay", "backoff", "delayMax", "jitter"];
 
 /** A handler's retry policy, checked once. */
@@ -157,13 +158,14 @@ function testOf(error: RetryRule["error"]): (thrown: unknown) => boolean {
 }
 
 function complete(policy: RetryPolicy): CompletePolicy {
-  const { attempts, immediate = 0, delay = "1s", backoff = "exponential", delayMax = "5m" } = policy;
+  const { attempts, immediate = 0, delay = "1s", backoff = "exponential", delayMax } = policy;
+  const delayMs = toMs("retry.delay", delay);
   return {
     attempts: attempts === undefined ? undefined : wholeNumber("retry.attempts", attempts),
     immediate: wholeNumber("retry.immediate", immediate, 0),
-    delayMs: toMs("retry.delay", delay),
+    delayMs,
     backoff: oneOf("retry.backoff", backoff, ["fixed", "linear", "exponential"]),
-    delayMaxMs: toMs("retry.delayMax", delayMax),
+    delayMaxMs: delayMax === undefined ? Math.max(DELAY_MAX_MS, delayMs) : toMs("retry.delayMax", delayMax),
     jitter: fraction("retry.jitter", policy.jitter ?? 0.2),
   };
 }

@@ -83,7 +83,7 @@ export class Sender<In> {
   async #open(): Promise<Outlet> {
     this.#core.assertWritable();
     await this.#core.handlers.starting;
-    this.#declaring ??= this.#declare().then(
+    this.#declaring ??= this.#core.declaring(this.#declare()).then(
       (outlet) => {
         this.#outlet = outlet;
         return outlet;

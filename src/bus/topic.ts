@@ -125,7 +125,7 @@ export class Topic<C extends Capabilities = Capabilities> {
 
   async #topic(): Promise<EngineTopic> {
     this.#core.assertOpen();
-    this.#declared ??= this.#declare().catch((error: unknown) => {
+    this.#declared ??= this.#core.declaring(this.#declare()).catch((error: unknown) => {
       this.#declared = undefined;
       throw error;
     });

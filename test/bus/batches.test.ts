@@ -84,13 +84,16 @@ test("each message of a batch has an outcome of its own, and one whose item thro
   await bus.advance("1m");
   assert.deepEqual([...attempts.values()], [1, 1, 1, 2, 2, 2, 2]);
   const dead = await deadLettersOf(bus);
-  assert.deepEqual(dead.map(({ message, reason, error }) => [message.json(), reason, error.slice(0, 16)]).sort(), [
-    [2, "rejected", "bad"],
-    [3, "attempts-exhausted", "the handler aske"],
-    [4, "attempts-exhausted", "Error: thrown"],
-    [5, "attempts-exhausted", "Error: rejected"],
-    [6, "attempts-exhausted", "BrokerError: A b"],
-  ]);
+  assert.deepEqual(
+    dead.map(({ message, reason, error }) => [message.json(), reason, error.slice(0, 16)]).sort(),
+    [
+      [2, "rejected", "bad"],
+      [3, "attempts-exhausted", "the handler aske"],
+      [4, "attempts-exhausted", "Error: thrown"],
+      [5, "attempts-exhausted", "Error: rejected"],
+      [6, "attempts-exhausted", "BrokerError: A b"],
+    ],
+  );
 });
 
 test("a batch handler that throws fails every message that it had, also after it said what became of them", async (t) => {

@@ -49,7 +49,10 @@ test("a group's consumer gets every message of its topic, and other groups get t
   for (const name of ["a", "b"]) {
     topic
       .group(name, { from: "beginning" })
-      .consume({ concurrency: 4 }, (message) => void seen.push(`${name} ${message.subject} ${message.text()}`));
+      .consume(
+        { concurrency: 4 },
+        (message) => void seen.push(`${name} ${message.subject} ${message.text()}`),
+      );
   }
   await topic.publish("1", { subject: "order.x" });
   await bus.publish(event<number>("order.placed"), 2);
@@ -96,16 +99,35 @@ test("a queue has one consumer of everything, or handlers by type", async (t) =>
 
   const Placed = event<number>("order.placed");
   bus.on(Placed, { group: "g" }, () => undefined);
-  await failsWith("DUPLICATE_HANDLER", () => bus.topic("order").group("g").consume(() => undefined), /order\/g/);
-  bus.topic("order").group("h").consume(() => undefined);
+  await failsWith(
+    "DUPLICATE_HANDLER",
+    () =>
+      bus
+        .topic("order")
+        .group("g")
+        .consume(() => undefined),
+    /order\/g/,
+  );
+  bus
+    .topic("order")
+    .group("h")
+    .consume(() => undefined);
 });
 
 test("what is wrong with a consumer is named when it is registered", async (t) => {
   const bus = await testBus(t);
   const queue = bus.queue("q");
   const any = (value: unknown) => value as never;
-  await failsWith("INVALID_OPTION", () => queue.consume(any({ concurrency: 0 }), () => undefined), /concurrency is 0/);
-  await failsWith("INVALID_OPTION", () => queue.consume(any({ group: "g" }), () => undefined), /no option group/);
+  await failsWith(
+    "INVALID_OPTION",
+    () => queue.consume(any({ concurrency: 0 }), () => undefined),
+    /concurrency is 0/,
+  );
+  await failsWith(
+    "INVALID_OPTION",
+    () => queue.consume(any({ group: "g" }), () => undefined),
+    /no option group/,
+  );
   await failsWith("INVALID_OPTION", () => queue.consume(any({})), /handler of q is an object/);
   const failing = bus.queue("no/name").consume(() => undefined);
   await failsWith("INVALID_NAME", () => failing.ready, /no\/name/);

@@ -117,7 +117,10 @@ test("a replay goes to the group that failed alone, as new, and leaves no dead l
   assert.equal(await bus.deadLetters.replay({ subject: "order.placed" }), 1);
   await bus.settled();
   assert.deepEqual(seen, ["billing 1"]);
-  assert.deepEqual(await collect(bus.deadLetters.list({ source: "order/billing", subject: "order.placed" })), []);
+  assert.deepEqual(
+    await collect(bus.deadLetters.list({ source: "order/billing", subject: "order.placed" })),
+    [],
+  );
   assert.equal(await bus.deadLetters.replay({ ids: ["order/0:0"] }), 0);
 });
 

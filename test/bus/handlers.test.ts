@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ack, command, deadLetter, drop, event, retry } from "../../src/index.js";
-import { deadLettersOf, deferred, testBus } from "../support/buses.js";
+import { deadLettersOf, deferred, testBus, thenable } from "../support/buses.js";
 
 const Work = command<number>("work");
 const Keyed = command<{ readonly key: string; readonly number: number }>("keyed", { key: ({ key }) => key });
@@ -25,6 +25,7 @@ const THROWN: readonly (readonly [unknown, RegExp])[] = [
   [new Error("x".repeat(10_000)), /^Error: x{1993}$/],
 ];
 
+const THEN = "then";
 /** What a handler may return that is no outcome. */
 const NONSENSE: readonly unknown[] = [
   null,
@@ -35,7 +36,7 @@ const NONSENSE: readonly unknown[] = [
   { kind: "ack" },
   Symbol("ack"),
   () => ack(),
-  Object.defineProperty({}, "then", {
+  Object.defineProperty({}, THEN, {
     get() {
       throw new Error("a getter");
     },
@@ -75,7 +76,7 @@ test("whatever a handler throws, at once or later, harms only its own message", 
 
 test("whatever nonsense a handler returns, at once or later, counts as a failure of its message alone", async (t) => {
   const bus = await testBus(t);
-  const later = (value: unknown) => ({ then: (resolve: (value: unknown) => void) => resolve(value) });
+  const later = (value: unknown) => thenable((resolve) => resolve(value));
   bus.handle(Work, { retry: { attempts: 1 } }, (number): never => {
     const returned = NONSENSE[number >> 1];
     return (number % 2 === 0 ? returned : later(returned)) as never;
@@ -92,15 +93,13 @@ test("whatever nonsense a handler returns, at once or later, counts as a failure
 test("a thenable that calls back twice, or throws after it did, is heard once", async (t) => {
   const bus = await testBus(t);
   bus.handle(Work, { retry: { attempts: 1 } }, (): never => {
-    const thenable = {
-      then(resolve: () => void, reject: (error: unknown) => void) {
-        resolve();
-        reject(new Error("twice"));
-        resolve();
-        throw new Error("and thrown");
-      },
-    };
-    return thenable as never;
+    const twice = thenable((resolve, reject) => {
+      resolve();
+      reject(new Error("twice"));
+      resolve();
+      throw new Error("and thrown");
+    });
+    return twice as never;
   });
   await bus.sendMany(Work, [1, 2, 3]);
   await bus.settled();
@@ -112,7 +111,13 @@ test("a thenable that calls back twice, or throws after it did, is heard once", 
 test("outcomes: ack and drop end a message, deadLetter gives it a reason, retry brings it back when asked", async (t) => {
   const bus = await testBus(t);
   const seen: string[] = [];
-  const outcomes = [ack(), drop(), deadLetter("of no use"), retry({ after: "30s", reason: "not yet" }), retry()];
+  const outcomes = [
+    ack(),
+    drop(),
+    deadLetter("of no use"),
+    retry({ after: "30s", reason: "not yet" }),
+    retry(),
+  ];
   const Seen = command<number>("seen");
   bus.handle(Seen, { retry: { attempts: 2, delay: "1s", jitter: 0 } }, (number, { attempt }) => {
     seen.push(`${number} at ${bus.clock.monotonicMs() / 1000}`);

@@ -117,7 +117,10 @@ test("two receivers of one queue share its messages, each message to one", async
   await queue.sendMany(bodies);
   const counts = await Promise.all(receivers);
   assert.deepEqual(seen.sort(), bodies.sort());
-  assert.ok(counts.every((count) => count > 0), `shared as ${counts}`);
+  assert.ok(
+    counts.every((count) => count > 0),
+    `shared as ${counts}`,
+  );
 });
 
 test("a group's receivers get the messages of its topic from where it began", async (t) => {

@@ -13,7 +13,11 @@ function retries(options: RetryOptions, fraction = 0): Retries {
 }
 
 /** The delays after the first, the second, ... attempt, and how it ends. */
-function delays(options: RetryOptions, thrown: unknown = new Error("any"), fraction = 0): (number | string)[] {
+function delays(
+  options: RetryOptions,
+  thrown: unknown = new Error("any"),
+  fraction = 0,
+): (number | string)[] {
   const policy = retries({ jitter: 0, ...options }, fraction);
   const found: (number | string)[] = [];
   for (let attempt = 1; found.length < 20; attempt += 1) {
@@ -49,8 +53,12 @@ test("delays are fixed, linear or exponential, after the immediate ones", () => 
 });
 
 test("a delay is never longer than delayMax, however many attempts there were", () => {
-  const found = retries({ attempts: 1e6, delay: "1s", delayMax: "1h", jitter: 0 }).decide(new Error("any"), 9e5);
+  const found = retries({ attempts: 1e6, delay: "1s", delayMax: "1h", jitter: 0 }).decide(
+    new Error("any"),
+    9e5,
+  );
   assert.deepEqual(found, { kind: "retry", delayMs: 3_600_000 });
+  assert.deepEqual(delays({ attempts: 3, delay: "1h" }), [3_600_000, 3_600_000, "attempts-exhausted"]);
   assert.deepEqual(delays({ attempts: 3, delay: "10s", delayMax: "1s" }), [1000, 1000, "attempts-exhausted"]);
 });
 
@@ -111,7 +119,9 @@ test("the most attempts of any rule are what a message may be handed out", () =>
 test("a test of an error that throws itself fits nothing, and is reported", async (t) => {
   const bus = await testBus(t);
   const Work = command<number>("work");
-  const errors = [{ error: (thrown: unknown) => (thrown as { code: string }).code === "x", use: "drop" as const }];
+  const errors = [
+    { error: (thrown: unknown) => (thrown as { code: string }).code === "x", use: "drop" as const },
+  ];
   bus.handle(Work, { retry: { attempts: 1, errors } }, () => Promise.reject(null));
   await bus.sendMany(Work, [1, 2]);
   await bus.settled();
@@ -171,7 +181,7 @@ test("what is wrong in a policy is named", async () => {
     [{ tries: 3 }, /no option tries of retry/],
     [{ errors: {} }, /retry\.errors/],
     [{ errors: [{ error: "Error", use: "drop" }] }, /retry\.errors\.error/],
-    [{ errors: [{ error: Error, then: "drop" }] }, /no option then/],
+    [{ errors: [{ error: Error, instead: "drop" }] }, /no option instead/],
     [{ errors: [{ error: Error, use: "retry" }] }, /retry\.errors\.use/],
     [{ errors: [{ error: Error }] }, /retry\.errors\.use is undefined/],
     [{ errors: [{ error: Error, use: { attempts: -1 } }] }, /retry\.attempts is -1/],

@@ -4,7 +4,7 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
 import { bytes, command, event, json, type Schema } from "../../src/index.js";
-import { collect, deadLettersOf, deferred, failsWith, testBus } from "../support/buses.js";
+import { collect, deadLettersOf, deferred, failsWith, testBus, thenable } from "../support/buses.js";
 
 interface In {
   readonly id: string;
@@ -112,6 +112,8 @@ test("what an asynchronous schema refuses is refused, beside what it takes", asy
   assert.equal((await collect(bus.queue("reserve").browse())).length, 1);
 });
 
+const NOTHING: unknown = null;
+
 /** A schema whose answers the test gives. */
 function standard(validate: (value: unknown) => unknown): Schema<number, number> {
   return { "~standard": { version: 1, vendor: "test", validate } } as unknown as Schema<number, number>;
@@ -125,7 +127,11 @@ test("no more than five problems are named, and paths of every kind are readable
     ...Array.from({ length: 10 }, () => ({ message: "more", path: ["x"] })),
   ];
   const Wrong = command("wrong", { schema: standard(() => ({ issues })) });
-  await failsWith("INVALID_PAYLOAD", () => bus.send(Wrong, 1), /plain; a\.0\.Symbol\(s\): keyed; x: more;.*and 7 more/);
+  await failsWith(
+    "INVALID_PAYLOAD",
+    () => bus.send(Wrong, 1),
+    /plain; a\.0\.Symbol\(s\): keyed; x: more;.*and 7 more/,
+  );
 });
 
 test("a schema that fails itself is INVALID_SCHEMA to the sender, and retried for a handler", async (t) => {
@@ -156,8 +162,8 @@ test("a schema that fails itself is INVALID_SCHEMA to the sender, and retried fo
 
 test("a thenable of another kind of promise is waited for", async (t) => {
   const bus = await testBus(t);
-  const thenable = { then: (resolve: (value: unknown) => void) => resolve({ issues: [{ message: "no" }] }) };
-  const Work = command("work", { schema: standard(() => thenable) });
+  const answer = thenable((resolve) => resolve({ issues: [{ message: "no" }] }));
+  const Work = command("work", { schema: standard(() => answer) });
   await failsWith("INVALID_PAYLOAD", () => bus.send(Work, 1), /no/);
 });
 
@@ -197,7 +203,7 @@ test("a codec of one's own writes and reads, and what it cannot read is an inval
     encode: (number: number) => number.toString(16),
     decode: (record: { valueText(): string }) => {
       const number = Number.parseInt(record.valueText(), 16);
-      if (Number.isNaN(number)) throw null;
+      if (Number.isNaN(number)) throw NOTHING;
       return number;
     },
   };

@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type BrokerErrorCode, command, isBrokerError, memory, openBus, type HandlerContext } from "../../src/index.js";
+import {
+  type BrokerErrorCode,
+  command,
+  type HandlerContext,
+  isBrokerError,
+  memory,
+  openBus,
+} from "../../src/index.js";
 import type { Timer } from "../../src/io/io.js";
 import { systemIo } from "../../src/io/system-io.js";
 import { VirtualClock } from "../../src/testing/index.js";
@@ -19,12 +26,16 @@ test("a handler that never returns loses its place and its message after the tim
   const bus = await testBus(t);
   const signals: AbortSignal[] = [];
   const seen: string[] = [];
-  const handling = bus.handle(Work, { timeout: "1m", retry: { attempts: 2, delay: "1s", jitter: 0 } }, (number, ctx) => {
-    seen.push(`${number}/${ctx.attempt}`);
-    if (number !== 1) return undefined;
-    signals.push(ctx.signal);
-    return never();
-  });
+  const handling = bus.handle(
+    Work,
+    { timeout: "1m", retry: { attempts: 2, delay: "1s", jitter: 0 } },
+    (number, ctx) => {
+      seen.push(`${number}/${ctx.attempt}`);
+      if (number !== 1) return undefined;
+      signals.push(ctx.signal);
+      return never();
+    },
+  );
   await bus.sendMany(Work, [1, 2]);
   await bus.advance("59s");
   assert.deepEqual(seen, ["1/1"]);
@@ -165,19 +176,25 @@ class StandingClock extends VirtualClock {
 test("a handler that lost its lease is told, its answer changes nothing, and its place is free again", async (t) => {
   const clock = new StandingClock();
   const errors: unknown[] = [];
-  const bus = await openBus(memory({ io: { ...systemIo, clock } }), { onError: (error) => errors.push(error) });
+  const bus = await openBus(memory({ io: { ...systemIo, clock } }), {
+    onError: (error) => errors.push(error),
+  });
   t.after(() => bus.close());
   const gates = new Map<number, Deferred>();
   const signals: AbortSignal[] = [];
   const seen: string[] = [];
-  bus.handle(Work, { lease: "30s", timeout: "1h", prefetch: 1, retry: { attempts: 4 } }, async (number, ctx) => {
-    seen.push(`${number}/${ctx.attempt}`);
-    if (ctx.attempt > 1 || number === 3) return;
-    signals.push(ctx.signal);
-    const gate = deferred();
-    gates.set(number, gate);
-    await gate.promise;
-  });
+  bus.handle(
+    Work,
+    { lease: "30s", timeout: "1h", prefetch: 1, retry: { attempts: 4 } },
+    async (number, ctx) => {
+      seen.push(`${number}/${ctx.attempt}`);
+      if (ctx.attempt > 1 || number === 3) return;
+      signals.push(ctx.signal);
+      const gate = deferred();
+      gates.set(number, gate);
+      await gate.promise;
+    },
+  );
   await bus.sendMany(Work, [1, 2, 3]);
   const turns = async () => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));

@@ -36,6 +36,19 @@ export async function diskBus(t: TestContext): Promise<Bus<EmbeddedCapabilities>
   return bus;
 }
 
+/** Opens the bus of a directory for as long as `use` takes. */
+export async function withBus<T>(
+  directory: string,
+  use: (bus: Bus<EmbeddedCapabilities>) => Promise<T>,
+): Promise<T> {
+  const bus = await openBus(directory);
+  try {
+    return await use(bus);
+  } finally {
+    await bus.close();
+  }
+}
+
 /** An assertion that `action` fails with this code, in words that `message` finds. */
 export async function failsWith(
   code: BrokerErrorCode,
@@ -80,4 +93,13 @@ export function deferred<T = void>(): Deferred<T> {
     reject = onError;
   });
   return { promise, resolve, reject };
+}
+
+const THEN = "then";
+
+/** What is waited for like a promise and is none. */
+export function thenable(
+  then: (resolve: (value?: unknown) => void, reject: (error: unknown) => void) => void,
+) {
+  return { [THEN]: then };
 }

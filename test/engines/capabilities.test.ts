@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Capabilities, command, type EngineFactory, event, memory, openBus } from "../../src/index.js";
+import { collect, failsWith } from "../support/buses.js";
+
+const NOTHING: Capabilities = { delay: false, expiry: false, orderByKey: false, live: false, browse: false };
+
+/** The embedded engine in memory, as if it could do nothing but the least. */
+const plain: EngineFactory = {
+  open: async (onError) => {
+    const engine = await memory().open(onError);
+    return { ...engine, name: "plain", capabilities: NOTHING };
+  },
+};
+
+const Work = command<number>("work");
+const Placed = event<number>("order.placed");
+
+test("what an engine cannot do is refused to callers whose types did not say so, and never weakened", async () => {
+  const bus = await openBus(plain);
+  const any = (value: unknown) => value as never;
+  const handler = () => undefined;
+  const verbs: readonly (readonly [() => unknown, RegExp])[] = [
+    [() => bus.send(Work, 1, any({ delay: "1s" })), /plain engine cannot do delayed/],
+    [() => bus.send(Work, 1, any({ deliverAt: new Date() })), /delayed/],
+    [() => bus.publish(Placed, 1, any({ expiresIn: "1s" })), /expire/],
+    [() => bus.queue("q").send("a", any({ delay: 1 })), /delayed/],
+    [() => bus.handle(Work, any({ orderBy: "key" }), handler), /order by key/],
+    [() => bus.on(Placed, any({ group: "g", orderBy: "key" }), handler), /order by key/],
+    [() => bus.subscribe("#", any({})), /live/],
+    [() => collect(bus.queue("q").browse()), /browsing/],
+  ];
+  for (const [verb, message] of verbs) await failsWith("NOT_SUPPORTED", verb, message);
+  assert.deepEqual(bus.statistics().queues, []);
+  const seen: number[] = [];
+  bus.handle(Work, any({ orderBy: "none" }), (number) => void seen.push(number));
+  await bus.send(Work, 1);
+  await bus.drain();
+  await bus.close();
+});
