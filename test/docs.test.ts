@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { QUEUE_DEFAULTS, SUBSCRIPTION_DEFAULTS, TOPIC_DEFAULTS, UNLIMITED } from "../src/broker/limits.js";
 import { toMs } from "../src/bus/duration.js";
+import type { AnyHandlerOptions } from "../src/bus/handler.js";
 import { HandlerSettings } from "../src/bus/handler-settings.js";
 import { memory } from "../src/index.js";
 import { mayImport } from "./architecture/rules.js";
@@ -105,14 +106,15 @@ test("the guarantees say what a group is declared with when nothing is said", ()
 });
 
 test("the guarantees say how a handler is run when nothing is said", () => {
-  const settings = new HandlerSettings({}, { uint32: () => 0, fraction: () => 0 });
-  const jittery = new HandlerSettings({}, { uint32: () => 0, fraction: () => 1 });
+  const settingsOf = (options: AnyHandlerOptions, fraction: number) =>
+    new HandlerSettings(options, { uint32: () => 0, fraction: () => fraction }, () => undefined);
+  const settings = settingsOf({}, 0);
+  const jittery = settingsOf({}, 1);
   const delayOf = (of: HandlerSettings, attempt: number, attempts?: number) => {
     const decision = (attempts === undefined ? of : patient(attempts)).retries.decide(new Error(), attempt);
     return decision.kind === "retry" ? decision.delayMs : undefined;
   };
-  const patient = (attempts: number) =>
-    new HandlerSettings({ retry: { attempts } }, { uint32: () => 0, fraction: () => 0 });
+  const patient = (attempts: number) => settingsOf({ retry: { attempts } }, 0);
   const first = delayOf(settings, 1)!;
   assert.deepEqual(Object.fromEntries(handlerRows), {
     concurrency: settings.concurrency,

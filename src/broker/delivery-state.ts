@@ -57,7 +57,8 @@ export class DeliveryState {
   readonly #ahead: RecordCursor;
   readonly #behind: RecordCursor;
   readonly #unsaved = new UnsavedRanges();
-  #isUnsaved = false;
+  /** Whether there is something to store. */
+  isUnsaved = false;
   #trimmedTo = 0;
   /** Up to here it was noticed that the log has lost its front. */
   #skippedTo = 0;
@@ -92,10 +93,6 @@ export class DeliveryState {
 
   get delayedCount(): number {
     return this.#held.delayedCount;
-  }
-
-  get isUnsaved(): boolean {
-    return this.#isUnsaved;
   }
 
   /** Whether a record could be handed out at `nowMs`, were it in memory. */
@@ -271,8 +268,7 @@ export class DeliveryState {
     this.#skippedTo = start;
     if (start <= this.watermark) return;
     const before = this.#settled.size;
-    for (const [from, to] of this.#held.toPairs())
-      if (from < start) this.#settleRange(from, Math.min(to, start));
+    for (const [from, to] of this.#held.toPairs()) this.#settleRange(from, Math.min(to, start));
     this.#forgetHeldBelow(start);
     this.#advanceTo(start);
     this.lostToRetention += this.#settled.size - before;
@@ -284,7 +280,7 @@ export class DeliveryState {
     this.#unsaved.drainInto(changes);
     const failures = this.#failures.takeUnsaved();
     if (failures.length > 0) changes.f = failures;
-    this.#isUnsaved = false;
+    this.isUnsaved = false;
     return changes;
   }
 
@@ -464,8 +460,8 @@ export class DeliveryState {
 
   /** Something is to be stored. */
   #changed(): void {
-    if (this.#isUnsaved) return;
-    this.#isUnsaved = true;
+    if (this.isUnsaved) return;
+    this.isUnsaved = true;
     this.#onChanged(this);
   }
 

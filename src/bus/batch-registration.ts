@@ -46,8 +46,10 @@ export class BatchRegistration extends Registration {
     while (taken.length < max) {
       const delivery = this.waiting.shift();
       if (delivery === undefined) break;
-      if (delivery.isLeased) taken.push(delivery);
-      else answerLost(delivery);
+      if (delivery.isLeased) {
+        delivery.begin();
+        taken.push(delivery);
+      } else answerLost(delivery);
     }
     return taken;
   }

@@ -28,7 +28,15 @@ class Outcomes {
   }
 }
 
-/** The messages of one call, in the order of their queue or partition. */
+/**
+ * Several messages handled in one call, in the order of their queue or partition.
+ *
+ * @example
+ * bus.handle(IndexDocument, { batch: { max: 500, wait: "1s" } }, async (batch) => {
+ *   const failed = await writeAll(batch.items.map((item) => item.value));
+ *   return batch.map((item) => (failed.has(item.value.id) ? retry() : ack()));
+ * });
+ */
 export class Batch<T> implements Iterable<BatchItem<T>> {
   readonly items: readonly BatchItem<T>[];
 

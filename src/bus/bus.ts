@@ -20,6 +20,7 @@ import type { Receipt } from "./receipt.js";
 import type { Reporter } from "./reporter.js";
 import { Sender } from "./sender.js";
 import type { BusStatistics } from "./statistics.js";
+import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
 
 export interface BusOptions {
@@ -75,7 +76,14 @@ export class Bus<C extends Capabilities = Capabilities> {
     return this.#core.handlers.starting !== undefined;
   }
 
-  /** Resolves when every group that is subscribed is sure to get the event: when it is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL when a queue that is bound to it is full, those of storage. */
+  /**
+   * Resolves when every group that is subscribed is sure to get the event: when it is stored at the level of its
+   * topic, on disk by default. Errors: INVALID_PAYLOAD, INVALID_SCHEMA, INVALID_OPTION, MESSAGE_TOO_LARGE, QUEUE_FULL
+   * when a queue that is bound to it is full, those of storage, the reason of the signal.
+   *
+   * @example
+   * const receipt = await bus.publish(OrderPlaced, { id: "o-1", total: 42 }, { delay: "10s" });
+   */
   async publish<In, Out>(
     event: EventType<In, Out>,
     value: NoInfer<In>,
@@ -84,7 +92,9 @@ export class Bus<C extends Capabilities = Capabilities> {
     return await this.#eventSender(event).send(value, options as AnyPublishOptions | undefined);
   }
 
-  /** Publishes all in one go, so that they share a commit: all are taken or none. */
+  /**
+   * Publishes all in one go, so that they share a commit: all are taken or none. Errors: those of {@link Bus.publish}.
+   */
   async publishMany<In, Out>(
     event: EventType<In, Out>,
     values: readonly NoInfer<In>[],
@@ -109,7 +119,10 @@ export class Bus<C extends Capabilities = Capabilities> {
     return await this.#commandSender(command).send(value, options as AnyPublishOptions | undefined);
   }
 
-  /** Sends all in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers wait. */
+  /**
+   * Sends all in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers
+   * wait. Errors: those of {@link Bus.send}.
+   */
   async sendMany<In, Out>(
     command: CommandType<In, Out>,
     values: readonly NoInfer<In>[],
@@ -189,13 +202,19 @@ export class Bus<C extends Capabilities = Capabilities> {
     return this.#core.handlers.register(target, new TypedReading(command), options, handler);
   }
 
-  /** A queue by its name, for bodies without a message type, and for settling by hand. Errors: INVALID_OPTION. */
+  /**
+   * A queue by its name, for bodies without a message type, and for settling by hand. It is made by its first verb.
+   * Errors: INVALID_OPTION for an option that does not exist.
+   */
   queue(name: string, options: QueueOptions = {}): Queue<C> {
     this.#core.assertOpen();
     return new Queue<C>(this.#core, name, options);
   }
 
-  /** A topic by its name. Errors: INVALID_OPTION. */
+  /**
+   * A topic by its name, for bodies without a message type, reading by offset, and settling by hand. It is made by its
+   * first verb. Errors: INVALID_OPTION for an option that does not exist.
+   */
   topic(name: string, options: TopicOptions = {}): Topic<C> {
     this.#core.assertOpen();
     return new Topic<C>(this.#core, name, options);
@@ -210,7 +229,7 @@ export class Bus<C extends Capabilities = Capabilities> {
    */
   subscribe(
     pattern: string,
-    options: C["live"] extends true ? LiveOptions : never = {} as never,
+    options: IfSupported<C["live"], LiveOptions> = {} as IfSupported<C["live"], LiveOptions>,
   ): LiveSubscription {
     this.#core.assertOpen();
     this.#core.assertSupports("live", "live subscriptions");
@@ -235,8 +254,8 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
-   * Ends all handlers: takes no more messages, waits until the calls that run have ended and all is stored. Publishing
-   * still works. Errors: the signal's reason; what runs then goes on.
+   * Ends all handlers: takes no more messages, waits until the calls that run have ended and all is stored, however
+   * long that takes. Publishing still works. Errors: the signal's reason; what runs then goes on.
    */
   async drain(options: { readonly signal?: AbortSignal } = {}): Promise<void> {
     this.#core.assertOpen();

@@ -144,6 +144,7 @@ export class Consumption {
       prefetch,
       leaseMs,
       attemptsMax,
+      startsExplicitly: true,
       onDeliveries,
     });
   }

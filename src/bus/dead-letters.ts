@@ -86,14 +86,14 @@ export class DeadLetters {
 
   /**
    * Sends them back to the queue or group that they come from, and only there, to be handled as if they were new.
-   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back. A filter without
-   * conditions is for all of them.
+   * Each goes back and leaves the dead letters in one atomic step. Returns how many went back. Errors: INVALID_OPTION,
+   * INVALID_SUBJECT, SUBSCRIPTION_NOT_FOUND when the group they came from is gone, those of storage.
    */
   async replay(filter: DeadLetterFilter): Promise<number> {
     return await this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.replay(letters));
   }
 
-  /** Removes them for good. Returns how many were removed. A filter without conditions is for all of them. */
+  /** Removes them for good. Returns how many were removed. Errors: INVALID_OPTION, INVALID_SUBJECT. */
   async discard(filter: DeadLetterFilter): Promise<number> {
     return await this.#inSteps(filter, (letters) => this.#core.engine.broker.deadLetters.discard(letters));
   }

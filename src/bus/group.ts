@@ -33,12 +33,18 @@ export class Group<C extends Capabilities = Capabilities> {
     return this;
   }
 
-  /** Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then goes back. */
+  /**
+   * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
+   * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
+   */
   receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }
 
-  /** Up to `max` messages, to be settled by hand. */
+  /**
+   * Up to `max` messages, to be settled by hand: those that are there, else the first that come within `wait`. Errors:
+   * INVALID_OPTION, the reason of the signal.
+   */
   receiveBatch(options: ReceiveBatchOptions): Promise<Delivery[]> {
     return this.#puller.receiveBatch(options);
   }
@@ -59,6 +65,7 @@ export class Group<C extends Capabilities = Capabilities> {
     return consume(this.#core, { kind: "group", name, source, declare: this.#source }, given);
   }
 
+  /** The group's numbers. Counters begin at 0 when the bus is opened. */
   async statistics(): Promise<GroupStatistics> {
     await this.declare();
     const topic = this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.#topic);

@@ -6,6 +6,7 @@ import type { Duration } from "./duration.js";
 import type { Outcome } from "./outcome.js";
 import type { RetryOptions } from "./retry-policy.js";
 import type { StoredMessage } from "./stored-message.js";
+import type { IfSupported } from "./supported.js";
 
 interface BasicHandlerOptions {
   /**
@@ -39,7 +40,7 @@ interface KeyOrderOptions {
 }
 
 export type HandlerOptions<C extends Capabilities = Capabilities> = BasicHandlerOptions &
-  (C["orderByKey"] extends true ? KeyOrderOptions : { readonly [K in keyof KeyOrderOptions]?: never });
+  IfSupported<C["orderByKey"], KeyOrderOptions>;
 
 export interface BatchOptions {
   /** Messages in one call, at least 1. */

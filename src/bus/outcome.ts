@@ -20,7 +20,10 @@ export function ack(): Outcome {
   return ACK;
 }
 
-/** Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt. */
+/**
+ * Try the message again: after `after`, or when the handler's retry policy says. Counts as a failed attempt, so the last
+ * one leads to the dead letters. Errors: INVALID_OPTION.
+ */
 export function retry(options: { readonly after?: Duration; readonly reason?: string } = {}): Outcome {
   const { after, reason = "the handler asked for a retry" } = options;
   const afterMs = after === undefined ? undefined : toMs("after", after);

@@ -5,6 +5,7 @@ import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import { type Duration, toMs } from "./duration.js";
 import { notSupported, validDate } from "./option-checks.js";
+import type { IfSupported } from "./supported.js";
 
 /** The longest key, in UTF-16 code units. */
 const KEY_LENGTH_MAX = 4096;
@@ -38,14 +39,10 @@ interface ExpiryOptions {
   readonly expiresIn?: Duration;
 }
 
-type Unless<Supported, Options> = Supported extends true
-  ? Options
-  : { readonly [K in keyof Options]?: never };
-
 /** Options of one message, as far as the engine can carry them. */
 export type PublishOptions<C extends Capabilities = Capabilities> = BasicOptions &
-  Unless<C["delay"], DelayOptions> &
-  Unless<C["expiry"], ExpiryOptions>;
+  IfSupported<C["delay"], DelayOptions> &
+  IfSupported<C["expiry"], ExpiryOptions>;
 
 /** All that may be given, whatever the engine. */
 export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions;

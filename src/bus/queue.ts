@@ -53,6 +53,18 @@ const QUEUE_OPTIONS = [
   "bind",
 ];
 
+/**
+ * A queue of bodies. Each verb makes the queue with the options it was asked for, or finds it: QUEUE_MISMATCH when it was
+ * made with others.
+ *
+ * @example
+ * const jobs = bus.queue("jobs", { countMax: 10_000, overflow: "wait" });
+ * await jobs.send("one");
+ * for await (const delivery of jobs.receive({ prefetch: 10 })) {
+ *   console.log(delivery.message.text());
+ *   await delivery.ack();
+ * }
+ */
 export class Queue<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
@@ -82,12 +94,18 @@ export class Queue<C extends Capabilities = Capabilities> {
     return receipt!;
   }
 
-  /** Hands all over in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers wait. */
+  /**
+   * Hands all over in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers
+   * wait. Errors: those of {@link Queue.send}.
+   */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
     return await this.#sender.sendMany(() => this.#queue(), bodies, options as AnyPublishOptions | undefined);
   }
 
-  /** Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then goes back. */
+  /**
+   * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
+   * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
+   */
   receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }

@@ -27,6 +27,7 @@ export class Receiver {
       prefetch,
       leaseMs,
       attemptsMax: source.attemptsMax,
+      startsExplicitly: true,
       onDeliveries: (deliveries) => {
         for (const delivery of deliveries) this.#buffer.push(delivery);
         this.#wake?.();
@@ -88,7 +89,10 @@ export class Receiver {
 
   #shift(): EngineDelivery | undefined {
     for (let delivery = this.#buffer.shift(); delivery !== undefined; delivery = this.#buffer.shift()) {
-      if (delivery.isLeased) return delivery;
+      if (delivery.isLeased) {
+        delivery.begin();
+        return delivery;
+      }
       answerLost(delivery);
     }
     return undefined;

@@ -25,6 +25,7 @@ export class SingleRegistration extends Registration {
   }
 
   #start(delivery: EngineDelivery): void {
+    delivery.begin();
     let value: unknown;
     try {
       value = this.reading.read(delivery);

@@ -50,6 +50,15 @@ export interface ReadOptions {
 
 const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", "durability"];
 
+/**
+ * A topic of bodies. Each verb makes the topic with the options it was asked for, or finds it: TOPIC_MISMATCH when it was
+ * made with others.
+ *
+ * @example
+ * const readings = bus.topic("readings", { partitions: 4, retention: { age: "30d" } });
+ * await readings.publish("21.5", { key: "sensor-7" });
+ * for await (const message of readings.read({ partition: 2, from: new Date(0) })) console.log(message.text());
+ */
 export class Topic<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
@@ -78,7 +87,10 @@ export class Topic<C extends Capabilities = Capabilities> {
     return receipt!;
   }
 
-  /** Hands all over in one go, so that they share a commit: all are taken or none. */
+  /**
+   * Hands all over in one go, so that they share a commit: all are taken or none. Errors: those of
+   * {@link Topic.publish}.
+   */
   async publishMany(
     bodies: readonly (string | Uint8Array)[],
     options?: PublishOptions<C> & { readonly subject?: string },
@@ -89,7 +101,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     return await sender.sendMany(() => this.#outlet(), bodies, options as AnyPublishOptions | undefined);
   }
 
-  /** A durable, named cursor: its receivers together get each message once. */
+  /** A durable, named cursor: each message goes to one of its consumers. It is made by its first verb. */
   group(name: string, options: GroupOptions = {}): Group<C> {
     const known = knownOptions(`group ${name}`, options, ["from"]);
     const source = async (): Promise<EngineSource> => {

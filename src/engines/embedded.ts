@@ -47,7 +47,13 @@ export interface EmbeddedOptions {
 
 export type EmbeddedEngine = Engine<EmbeddedCapabilities>;
 
-/** An engine on a data directory. Errors: INVALID_OPTION; when opened: DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE, FORMAT_UNSUPPORTED, LOG_CORRUPT. */
+/**
+ * An engine on a data directory. Errors: INVALID_OPTION; when opened, DATA_DIRECTORY_LOCKED, DATA_DIRECTORY_UNUSABLE,
+ * FORMAT_UNSUPPORTED, LOG_CORRUPT.
+ *
+ * @example
+ * const bus = await openBus(embedded({ directory: "./data", durability: "written" }));
+ */
 export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabilities> {
   if (typeof options?.directory !== "string" || options.directory === "") {
     throw new BrokerError(

@@ -120,6 +120,8 @@ export interface EngineConsumerOptions {
   readonly prefetch: number;
   readonly leaseMs: number;
   readonly attemptsMax: number;
+  /** Whether it calls {@link EngineDelivery.begin} for each message. @default false: it starts on all that it gets */
+  readonly startsExplicitly?: boolean;
   readonly onDeliveries: (deliveries: EngineDelivery[]) => void;
 }
 
@@ -143,6 +145,8 @@ export interface EngineDelivery {
   /** Of the topic; undefined for a queue. */
   readonly partition: number | undefined;
   readonly isLeased: boolean;
+  /** The consumer starts on the message: a crash before that is no try of it. */
+  begin(): void;
   onLeaseLost: (() => void) | undefined;
   /** Errors of all of these: LEASE_LOST. */
   ack(): void;

@@ -1,0 +1,99 @@
+// What an engine cannot do does not compile. Compiled with everything else; never run.
+
+import {
+  type Bus,
+  type Capabilities,
+  command,
+  type EmbeddedCapabilities,
+  type EngineFactory,
+  embedded,
+  event,
+  memory,
+  openBus,
+} from "../../src/index.js";
+import type { openTestBus, TestBus } from "../../src/testing/index.js";
+import { type Equal, isTrue } from "./check.js";
+
+interface NoDelay extends Capabilities {
+  readonly delay: false;
+  readonly expiry: true;
+  readonly orderByKey: true;
+  readonly live: true;
+  readonly browse: true;
+}
+
+interface Least extends Capabilities {
+  readonly delay: false;
+  readonly expiry: false;
+  readonly orderByKey: false;
+  readonly live: false;
+  readonly browse: false;
+}
+
+const Work = command<number>("work");
+const Placed = event<number>("order.placed");
+
+export async function opening(noDelay: EngineFactory<NoDelay>): Promise<void> {
+  isTrue<Equal<Awaited<ReturnType<typeof openTestBus>>, TestBus>>();
+  const byPath = await openBus("./data");
+  isTrue<Equal<typeof byPath, Bus<EmbeddedCapabilities>>>();
+  const inMemory = await openBus(memory());
+  isTrue<Equal<typeof inMemory, Bus<EmbeddedCapabilities>>>();
+  const onDisk = await openBus(embedded({ directory: "./data", durability: "written" }));
+  isTrue<Equal<typeof onDisk, Bus<EmbeddedCapabilities>>>();
+  const bus = await openBus(noDelay);
+  isTrue<Equal<typeof bus, Bus<NoDelay>>>();
+  // @ts-expect-error: a directory is needed.
+  embedded({});
+  // @ts-expect-error: a durability that does not exist.
+  embedded({ directory: "./data", durability: "eternal" });
+  // @ts-expect-error: an option that does not exist.
+  await openBus("./data", { onerror: () => undefined });
+}
+
+export async function withoutDelay(bus: Bus<NoDelay>): Promise<void> {
+  await bus.send(Work, 1, { key: "k", expiresIn: "1s" });
+  bus.handle(Work, { orderBy: "key" }, () => undefined);
+  bus.subscribe("#", { buffer: 5 });
+  // @ts-expect-error: this engine cannot delay.
+  await bus.send(Work, 1, { delay: "10s" });
+  // @ts-expect-error: this engine cannot delay.
+  await bus.publish(Placed, 1, { deliverAt: new Date() });
+  // @ts-expect-error: this engine cannot delay.
+  await bus.sendMany(Work, [1], { delay: "10s" });
+  // @ts-expect-error: this engine cannot delay.
+  await bus.queue("q").send("a", { delay: "10s" });
+  // @ts-expect-error: this engine cannot delay.
+  await bus.topic("t").publish("a", { delay: "10s" });
+}
+
+export async function withTheLeast(bus: Bus<Least>): Promise<void> {
+  await bus.send(Work, 1, { id: "1" });
+  bus.handle(Work, { concurrency: 5 }, () => undefined);
+  // @ts-expect-error: this engine cannot expire.
+  await bus.send(Work, 1, { expiresIn: "1s" });
+  // @ts-expect-error: this engine has no order by key.
+  bus.handle(Work, { orderBy: "key" }, () => undefined);
+  // @ts-expect-error: this engine has no order by key.
+  bus.on(Placed, { group: "g", onRetry: "park" }, () => undefined);
+  // @ts-expect-error: this engine has no order by key.
+  bus.queue("q").consume({ orderBy: "key" }, () => undefined);
+  const group = bus.topic("t").group("g");
+  // @ts-expect-error: this engine has no order by key.
+  group.consume({ orderBy: "key" }, () => undefined);
+  // @ts-expect-error: this engine has no live subscriptions.
+  bus.subscribe("#", { buffer: 5 });
+}
+
+/** A part of an application takes any bus, and may ask for what not every engine can: one that cannot refuses it. */
+export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test: TestBus): Promise<void> {
+  await onAnyEngine(bus, bus, test);
+  await onAnyEngine(test, test, test);
+  await any.send(Work, 1, { delay: "10s", expiresIn: "1h" });
+  any.handle(Work, { orderBy: "key", onRetry: "park" }, () => undefined);
+  any.subscribe("#", { buffer: 5 });
+  // @ts-expect-error: a unit that does not exist.
+  await any.send(Work, 1, { delay: "10 weeks" });
+  // @ts-expect-error: an order that does not exist.
+  any.handle(Work, { orderBy: "subject" }, () => undefined);
+}

@@ -1,0 +1,152 @@
+// Events, commands and their payloads: what compiles, and what does not. Compiled with everything else; never run.
+
+import { type } from "arktype";
+import * as v from "valibot";
+import { z } from "zod";
+import {
+  type Bus,
+  bytes,
+  type CommandType,
+  command,
+  type EmbeddedCapabilities,
+  type EventType,
+  event,
+  json,
+  type Receipt,
+} from "../../src/index.js";
+import { type Equal, isTrue } from "./check.js";
+
+interface Order {
+  readonly id: string;
+  readonly total: number;
+}
+
+const order: Order = { id: "o-1", total: 42 };
+
+// Payload types come from a schema of any library: what is sent and what is handled.
+const Zod = event("order.placed", {
+  schema: z.object({ id: z.string(), total: z.string().transform(Number) }),
+  key: (value) => value.id,
+});
+isTrue<Equal<typeof Zod, EventType<{ id: string; total: string }, { id: string; total: number }>>>();
+const Valibot = command("reserve", {
+  schema: v.object({
+    at: v.pipe(
+      v.string(),
+      v.transform((s) => new Date(s)),
+    ),
+  }),
+});
+isTrue<Equal<typeof Valibot, CommandType<{ at: string }, { at: Date }>>>();
+const Ark = command("reserve", { schema: type({ count: "number" }) });
+isTrue<Equal<typeof Ark, CommandType<{ count: number }, { count: number }>>>();
+
+// Or are given, or come from the codec; without any they are unknown.
+const Typed = event<Order>("order.placed", { key: (value) => value.id });
+isTrue<Equal<typeof Typed, EventType<Order, Order>>>();
+const Blob = command("blob", { codec: bytes });
+isTrue<Equal<typeof Blob, CommandType<Uint8Array, Uint8Array>>>();
+const Json = command<Order>("json", { codec: json });
+isTrue<Equal<typeof Json, CommandType<Order, Order>>>();
+const Untyped = event("untyped");
+isTrue<Equal<typeof Untyped, EventType<unknown, unknown>>>();
+
+// @ts-expect-error: a key is a string.
+event<Order>("order.placed", { key: (value) => value.total });
+// @ts-expect-error: there is no such field in the payload.
+event<Order>("order.placed", { key: (value) => value.name });
+// @ts-expect-error: a schema is no plain object.
+event("order.placed", { schema: { id: "string" } });
+// @ts-expect-error: the codec takes bytes, the payload is an order.
+command<Order>("blob", { codec: bytes });
+// @ts-expect-error: events have topics, not queues.
+event<Order>("order.placed", { queue: "orders" });
+// @ts-expect-error: commands have queues, not topics.
+command<Order>("order.place", { topic: "orders" });
+
+export async function payloads(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  const receipt = await bus.publish(Typed, order);
+  isTrue<Equal<typeof receipt, Receipt>>();
+  const receipts = await bus.sendMany(Json, [order]);
+  isTrue<Equal<typeof receipts, Receipt[]>>();
+  await bus.publish(Zod, { id: "o-1", total: "42" });
+  await bus.send(Valibot, { at: "2026-01-01" });
+  await bus.send(Ark, { count: 1 });
+  await bus.send(Blob, new Uint8Array());
+  await bus.publish(Untyped, { anything: true });
+
+  // @ts-expect-error: a wrong payload.
+  await bus.publish(Typed, { id: 5, total: 42 });
+  // @ts-expect-error: a payload that lacks a field.
+  await bus.publish(Typed, { id: "o-1" });
+  // @ts-expect-error: a payload with a field too many.
+  await bus.publish(Typed, { id: "o-1", total: 42, colour: "red" });
+  // @ts-expect-error: the output of the schema instead of its input.
+  await bus.publish(Zod, { id: "o-1", total: 42 });
+  // @ts-expect-error: the output of the schema instead of its input.
+  await bus.send(Valibot, { at: new Date() });
+  // @ts-expect-error: a wrong payload.
+  await bus.send(Ark, { count: "1" });
+  // @ts-expect-error: text for bytes.
+  await bus.send(Blob, "text");
+  // @ts-expect-error: one wrong payload among others.
+  await bus.publishMany(Typed, [order, { id: 5, total: 1 }]);
+  // @ts-expect-error: one payload instead of several.
+  await bus.sendMany(Json, order);
+  // @ts-expect-error: several payloads instead of one.
+  await bus.send(Json, [order]);
+}
+
+export async function verbs(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  // @ts-expect-error: commands are sent.
+  await bus.publish(Json, order);
+  // @ts-expect-error: commands are sent.
+  await bus.publishMany(Json, [order]);
+  // @ts-expect-error: events are published.
+  await bus.send(Typed, order);
+  // @ts-expect-error: events are published.
+  await bus.sendMany(Typed, [order]);
+  // @ts-expect-error: commands are handled with handle.
+  bus.on(Json, { group: "g" }, () => undefined);
+  // @ts-expect-error: events are handled with on.
+  bus.handle(Typed, () => undefined);
+  // @ts-expect-error: a name is no message type.
+  await bus.publish("order.placed", order);
+}
+
+export async function options(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  const { signal } = new AbortController();
+  await bus.publish(Typed, order, {
+    id: "1",
+    key: "k",
+    headers: { a: "b" },
+    delay: "10s",
+    expiresIn: 5,
+    signal,
+  });
+  await bus.send(Json, order, { deliverAt: new Date() });
+  // @ts-expect-error: a unit that does not exist.
+  await bus.send(Json, order, { delay: "10 weeks" });
+  // @ts-expect-error: an option that does not exist.
+  await bus.send(Json, order, { dealy: "10s" });
+  // @ts-expect-error: header values are text.
+  await bus.send(Json, order, { headers: { count: 5 } });
+  // @ts-expect-error: a date is a Date.
+  await bus.send(Json, order, { deliverAt: "2026-01-01" });
+  // @ts-expect-error: bodies are text or bytes.
+  await bus.queue("q").send(order);
+  // @ts-expect-error: an option that does not exist.
+  bus.queue("q", { maxCount: 5 });
+  // @ts-expect-error: a policy that does not exist.
+  bus.queue("q", { overflow: "explode" });
+  // @ts-expect-error: an option that does not exist.
+  bus.topic("t", { partition: 5 });
+  // @ts-expect-error: receiveBatch needs a maximum.
+  await bus.queue("q").receiveBatch({});
+  // @ts-expect-error: a reason that does not exist.
+  bus.deadLetters.list({ reason: "tired" });
+  // @ts-expect-error: a condition that does not exist would discard everything.
+  await bus.deadLetters.discard({ id: "x" });
+  // @ts-expect-error: a policy that does not exist.
+  bus.subscribe("#", { whenFull: "wait" });
+}
