@@ -186,6 +186,27 @@ test("a discarded dead letter is gone for good", async () => {
   await again.close();
 });
 
+test("who consumes dead letters is not given those that were discarded or replayed before", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await queueWith(world, ["a", "b", "c", "d", "e"]);
+  const one = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  for (const delivery of one.takeAll()) await delivery.deadLetter("rejected", "no");
+  one.consumer.close();
+  const letters = await lettersOf(broker);
+  await broker.deadLetters.discard([letters[0]!, letters[3]!]);
+  await broker.deadLetters.replay([letters[1]!]);
+  await world.pass(1_000);
+  const [, dead] = broker.statistics().queues;
+  assert.deepEqual([dead!.waiting, dead!.published, dead!.settled, dead!.dropped], [2, 5, 1, 2]);
+  const two = new TestConsumer(broker.queue("dead/work")!.dispatcher);
+  await world.quiet();
+  assert.deepEqual(two.ackAll(), ["c", "e"]);
+  await world.pass(1_000);
+  assert.equal(broker.statistics().queues[1]!.waiting, 0);
+  await broker.close();
+});
+
 test("many and large dead letters are replayed in steps that fit", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await queueWith(world, []);
