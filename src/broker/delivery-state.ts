@@ -6,7 +6,9 @@ import type { Log } from "../log/log.js";
 import type { StoredRecord } from "../log/record.js";
 import { BodyBytes } from "./body-bytes.js";
 import { type DeliveryChanges, type OffsetRange, UnsavedRanges, wholeState } from "./delivery-changes.js";
+import type { DeliveryStateParts } from "./delivery-state-parts.js";
 import { type Failure, Failures } from "./failures.js";
+import { assertGap } from "./gap.js";
 import { HeldMessages } from "./held-messages.js";
 import { type KeyLanes, KeyTurns } from "./key-lanes.js";
 import { EXPIRES_AT_HEADER, READY_AT_HEADER, timeHeader } from "./message.js";
@@ -17,22 +19,6 @@ const TRIM_STEP = 4096;
 
 /** Why {@link DeliveryState.next} gave a record that must not be delivered. */
 export type Verdict = "deliver" | "expired";
-
-/** What a delivery state is made of. */
-export interface DeliveryStateParts {
-  /** Under which its changes are stored. Unique in a broker. */
-  readonly name: string;
-  /** Of the topic; undefined for a log that is no partition. */
-  readonly partition: number | undefined;
-  readonly log: Log;
-  /** Whether the log holds messages for this state alone, so that settled ones can be deleted. */
-  readonly ownsLog: boolean;
-  /** Everything before counts as settled: a subscription begins there. */
-  readonly startOffset: number;
-  readonly onFetched: (error: unknown) => void;
-  /** Runs when there is something to store, and there was nothing before. */
-  readonly onChanged: (state: DeliveryState) => void;
-}
 
 /**
  * The delivery state of one log: its cursor, settled ranges, returned and delayed messages, failures, turns of keys.
@@ -70,7 +56,7 @@ export class DeliveryState {
   /** Complete only where the log is this state's own. */
   readonly bodyBytes = new BodyBytes();
 
-  constructor(parts: DeliveryStateParts) {
+  constructor(parts: DeliveryStateParts<DeliveryState>) {
     this.name = parts.name;
     this.partition = parts.partition;
     this.log = parts.log;
@@ -187,6 +173,7 @@ export class DeliveryState {
       }
       const record = this.#behind.at(offset);
       if (record === undefined || record.offset === offset) return record;
+      assertGap(this.log, offset);
       if (offset === this.#cursor) this.#advanceTo(record.offset);
       else this.#settleMissing(offset);
     }
@@ -355,6 +342,7 @@ export class DeliveryState {
       const record = this.#behind.at(offset);
       if (record === undefined && this.#behind.isFetching) return undefined;
       if (record === undefined || record.offset !== offset) {
+        assertGap(this.log, offset);
         this.#settleMissing(offset);
       } else if (this.#isAdmitted(record, this.#failures.get(offset), nowMs)) {
         this.#unhold(offset);
@@ -370,10 +358,13 @@ export class DeliveryState {
       if (this.#cursor >= this.log.highWatermark) return undefined;
       const record = this.#ahead.at(this.#cursor);
       if (record === undefined) {
-        if (!this.#ahead.isFetching) this.#advanceTo(this.log.highWatermark);
+        if (this.#ahead.isFetching) return undefined;
+        assertGap(this.log, this.#cursor);
+        this.#advanceTo(this.log.highWatermark);
         return undefined;
       }
       if (record.offset > this.#cursor) {
+        assertGap(this.log, this.#cursor);
         // What compaction left a gap for may have been settled further on.
         this.#advanceTo(record.offset);
         continue;
