@@ -41,6 +41,8 @@ export class Broker {
   readonly #onError: (error: unknown, where: string) => void;
   #maintenance: Timer | undefined = undefined;
   #maintaining: Promise<void> | undefined = undefined;
+  /** What to run when the atomic step that is under way throws. */
+  #undos: (() => void)[] | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   private constructor(
@@ -167,27 +169,35 @@ export class Broker {
     const only = route.length === 1 ? route[0]! : undefined;
     if (only?.kind === "topic") return [only.append(message)];
     for (const destination of route) destination.assertAccepts(message);
+    if (this.#undos !== undefined) return this.#append(message, route, this.#undos);
     if (only !== undefined) return [only.append(message)];
-    return this.#publishToAll(message, route);
-  }
-
-  #publishToAll(message: OutgoingMessage, route: readonly Destination[]): Appended[] {
-    const appended: Appended[] = [];
-    const undos = route.flatMap((to) => (to.kind === "queue" && "undoable" in to ? [to.undoable()] : []));
-    try {
-      this.#store.atomically(() => {
-        for (const destination of route) appended.push(destination.append(message));
-      });
-    } catch (error) {
-      for (const undo of undos) undo();
-      throw error;
-    }
+    let appended: Appended[] = [];
+    this.atomically(() => {
+      appended = this.#append(message, route, this.#undos!);
+    });
     return appended;
   }
 
-  /** Everything that `action` hands over before it returns is taken as one: all of it, or nothing when it throws. */
-  atomically(action: () => void): void {
-    this.#store.atomically(action);
+  #append(message: OutgoingMessage, route: readonly Destination[], undos: (() => void)[]): Appended[] {
+    for (const to of route) if (to.kind === "queue" && "undoable" in to) undos.push(to.undoable());
+    return route.map((destination) => destination.append(message));
+  }
+
+  /**
+   * What `action` hands over before it returns is taken as one: all of it, or nothing when it throws. It publishes, and
+   * appends to topics and to `queue`.
+   */
+  atomically(action: () => void, queue?: Queue): void {
+    const undos = queue === undefined ? [] : [queue.undoable()];
+    this.#undos = undos;
+    try {
+      this.#store.atomically(action);
+    } catch (error) {
+      for (const undo of undos.reverse()) undo();
+      throw error;
+    } finally {
+      this.#undos = undefined;
+    }
   }
 
   /** Looks on at what is committed to topics from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */

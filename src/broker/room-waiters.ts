@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
+import { onAbort } from "../io/on-abort.js";
 
 /** How many publishers may wait for room in one queue. */
 const ROOM_WAITERS_MAX = 10_000;
@@ -52,19 +53,19 @@ export class RoomWaiters {
         { queue: this.#queue },
       );
     }
-    let onAbort: (() => void) | undefined;
+    let forget: (() => void) | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
         const waiter: Waiter = { resolve, reject };
         this.#waiters.add(waiter);
-        onAbort = () => {
+        const giveUp = () => {
           if (this.#waiters.delete(waiter)) reject(signal!.reason);
         };
-        signal?.addEventListener("abort", onAbort, { once: true });
+        if (signal !== undefined) forget = onAbort(signal, giveUp);
         this.admit();
       });
     } finally {
-      if (onAbort !== undefined) signal?.removeEventListener("abort", onAbort);
+      forget?.();
     }
   }
 

@@ -39,7 +39,7 @@ export class BodySender {
     this.#core.assertWritable();
     const outlet = await open();
     this.#core.assertOpen();
-    const appended = await appendAll(this.#core.engine.broker, outlet, messages, signal);
+    const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
   }

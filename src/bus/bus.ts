@@ -12,7 +12,7 @@ import type { AnyRegisterOptions } from "./handlers.js";
 import { type LiveOptions, LiveSubscription } from "./live-subscription.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
-import { EventOutlet } from "./outlet.js";
+import { EventOutlet, QueueOutlet } from "./outlet.js";
 import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
@@ -297,7 +297,10 @@ export class Bus<C extends Capabilities = Capabilities> {
     const known = this.#senders.get(command);
     if (known !== undefined && command.kind === "command") return known as Sender<In>;
     assertKind("command", command as unknown, "send");
-    const declare = () => this.engine.broker.declareQueue(command.queue);
+    const declare = async () => {
+      const { broker } = this.engine;
+      return new QueueOutlet(broker, await broker.declareQueue(command.queue));
+    };
     return this.#keep(command, new Sender(this.#core, command, declare));
   }
 

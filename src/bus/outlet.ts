@@ -2,7 +2,7 @@
 
 import type { OutgoingMessage } from "../broker/message.js";
 import { isBrokerError } from "../broker-error.js";
-import type { EngineAppended, EngineBroker, EngineTopic } from "../engines/engine.js";
+import type { EngineAppended, EngineBroker, EngineQueue, EngineTopic } from "../engines/engine.js";
 import { abortable } from "./abortable.js";
 
 /** A queue, a topic, or everything that is bound to a subject. */
@@ -13,6 +13,39 @@ export interface Outlet {
   readonly mustWait: boolean;
   waitForRoom(signal?: AbortSignal): Promise<void>;
   append(message: OutgoingMessage): EngineAppended;
+  /** Hands all over to share a commit. All are taken, or none when it throws. */
+  appendAll(messages: readonly OutgoingMessage[]): EngineAppended[];
+}
+
+/** One queue. */
+export class QueueOutlet implements Outlet {
+  readonly makesWait: boolean;
+  readonly #broker: EngineBroker;
+  readonly #queue: EngineQueue;
+
+  constructor(broker: EngineBroker, queue: EngineQueue) {
+    this.makesWait = queue.makesWait;
+    this.#broker = broker;
+    this.#queue = queue;
+  }
+
+  get mustWait(): boolean {
+    return this.makesWait && this.#queue.mustWait;
+  }
+
+  waitForRoom(signal?: AbortSignal): Promise<void> {
+    return this.#queue.waitForRoom(signal);
+  }
+
+  append(message: OutgoingMessage): EngineAppended {
+    return this.#queue.append(message);
+  }
+
+  appendAll(messages: readonly OutgoingMessage[]): EngineAppended[] {
+    const appended: EngineAppended[] = [];
+    this.#broker.atomically(() => appendEach(this, messages, appended), this.#queue);
+    return appended;
+  }
 }
 
 /** Events go to everything that is bound to their subject: their topic, and queues that were bound to it. */
@@ -30,6 +63,12 @@ export class EventOutlet implements Outlet {
     return appended.length === 1 ? appended[0]! : new AppendedToAll(appended);
   }
 
+  appendAll(messages: readonly OutgoingMessage[]): EngineAppended[] {
+    const appended: EngineAppended[] = [];
+    this.#broker.atomically(() => appendEach(this, messages, appended));
+    return appended;
+  }
+
   waitForRoom(): Promise<void> {
     return Promise.resolve();
   }
@@ -39,14 +78,22 @@ export class EventOutlet implements Outlet {
 export class TopicOutlet implements Outlet {
   readonly makesWait = false;
   readonly mustWait = false;
+  readonly #broker: EngineBroker;
   readonly #topic: EngineTopic;
 
-  constructor(topic: EngineTopic) {
+  constructor(broker: EngineBroker, topic: EngineTopic) {
+    this.#broker = broker;
     this.#topic = topic;
   }
 
   append(message: OutgoingMessage): EngineAppended {
     return this.#topic.append(message);
+  }
+
+  appendAll(messages: readonly OutgoingMessage[]): EngineAppended[] {
+    const appended: EngineAppended[] = [];
+    this.#broker.atomically(() => appendEach(this, messages, appended));
+    return appended;
   }
 
   waitForRoom(): Promise<void> {
@@ -79,6 +126,10 @@ class AppendedToAll implements EngineAppended {
   }
 }
 
+function appendEach(outlet: Outlet, messages: readonly OutgoingMessage[], appended: EngineAppended[]): void {
+  for (const message of messages) appended.push(outlet.append(message));
+}
+
 /** Hands over what a queue had no room for. Errors: the signal's reason, those of the outlet. */
 export async function appendWithRoom(
   outlet: Outlet,
@@ -98,18 +149,12 @@ export async function appendWithRoom(
 
 /** Hands all over, to share a commit. All are taken or none, except where publishers wait for room one message at a time. Errors: those of the outlet. */
 export async function appendAll(
-  broker: EngineBroker,
   outlet: Outlet,
   messages: readonly OutgoingMessage[],
   signal: AbortSignal | undefined,
 ): Promise<EngineAppended[]> {
+  if (!outlet.makesWait) return outlet.appendAll(messages);
   const appended: EngineAppended[] = [];
-  if (!outlet.makesWait) {
-    broker.atomically(() => {
-      for (const message of messages) appended.push(outlet.append(message));
-    });
-    return appended;
-  }
   for (const message of messages) {
     const { mustWait } = outlet;
     appended.push(mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message));

@@ -11,6 +11,7 @@ import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { invalidOption, knownOptions, wholeNumber } from "./option-checks.js";
+import { type Outlet, QueueOutlet } from "./outlet.js";
 import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
@@ -99,7 +100,11 @@ export class Queue<C extends Capabilities = Capabilities> {
    * wait. Errors: those of {@link Queue.send}.
    */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
-    return await this.#sender.sendMany(() => this.#queue(), bodies, options as AnyPublishOptions | undefined);
+    return await this.#sender.sendMany(
+      () => this.#outlet(),
+      bodies,
+      options as AnyPublishOptions | undefined,
+    );
   }
 
   /**
@@ -156,6 +161,10 @@ export class Queue<C extends Capabilities = Capabilities> {
   async statistics(): Promise<QueueStatistics> {
     await this.#queue();
     return this.#core.engine.broker.statistics().queues.find(({ name }) => name === this.name)!;
+  }
+
+  async #outlet(): Promise<Outlet> {
+    return new QueueOutlet(this.#core.engine.broker, await this.#queue());
   }
 
   async #queue(): Promise<EngineQueue> {

@@ -69,7 +69,7 @@ export class Sender<In> {
     const messages = values.map((value) => this.#message(value, options, nowMs));
     const outlet = this.#readyOutlet ?? (await this.#unlessAborted(this.#open(), signal));
     this.#core.assertOpen();
-    const appended = await appendAll(this.#core.engine.broker, outlet, messages, signal);
+    const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
   }

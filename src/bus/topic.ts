@@ -132,7 +132,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   /** A group must not miss what is published after its handler was registered. */
   async #outlet(): Promise<Outlet> {
     await this.#core.handlers.starting;
-    return new TopicOutlet(await this.#topic());
+    return new TopicOutlet(this.#core.engine.broker, await this.#topic());
   }
 
   async #topic(): Promise<EngineTopic> {

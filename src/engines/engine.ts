@@ -60,8 +60,11 @@ export interface EngineBroker {
   bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void>;
   /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
   publish(message: OutgoingMessage): EngineAppended[];
-  /** Everything that `action` hands over before it returns is taken as one: all of it, or nothing when it throws. */
-  atomically(action: () => void): void;
+  /**
+   * What `action` hands over before it returns is taken as one: all of it, or nothing when it throws. It publishes, and
+   * appends to topics and to `queue`.
+   */
+  atomically(action: () => void, queue?: EngineQueue): void;
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
   statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */
@@ -120,7 +123,7 @@ export interface EngineConsumerOptions {
   readonly prefetch: number;
   readonly leaseMs: number;
   readonly attemptsMax: number;
-  /** Whether it calls {@link EngineDelivery.begin} for each message. @default false: it starts on all that it gets */
+  /** Whether it says with {@link EngineDelivery.begin} when it starts on a message. Until then a crash is no try of it. @default false */
   readonly startsExplicitly?: boolean;
   readonly onDeliveries: (deliveries: EngineDelivery[]) => void;
 }
@@ -145,9 +148,9 @@ export interface EngineDelivery {
   /** Of the topic; undefined for a queue. */
   readonly partition: number | undefined;
   readonly isLeased: boolean;
-  /** The consumer starts on the message: a crash before that is no try of it. */
-  begin(): void;
   onLeaseLost: (() => void) | undefined;
+  /** Its consumer starts on the message. */
+  begin(): void;
   /** Errors of all of these: LEASE_LOST. */
   ack(): void;
   nack(options: NackOptions): void;

@@ -1,7 +1,34 @@
 // Hearing of an AbortSignal without a listener per wait: platforms warn of a leak when one signal has more than a few.
 
-/** What is to run when a signal aborts. The signal itself has one listener while there is any. */
-const waits = new WeakMap<AbortSignal, Set<() => void>>();
+/** What is to run when a signal aborts. */
+class Waits {
+  readonly #signal: AbortSignal;
+  readonly #actions = new Set<() => void>();
+  readonly #run = () => {
+    waitsOf.delete(this.#signal);
+    for (const action of this.#actions) action();
+    this.#actions.clear();
+  };
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener("abort", this.#run, { once: true });
+  }
+
+  add(action: () => void): () => void {
+    const own = () => action();
+    this.#actions.add(own);
+    return () => this.#remove(own);
+  }
+
+  #remove(own: () => void): void {
+    if (!this.#actions.delete(own) || this.#actions.size > 0) return;
+    waitsOf.delete(this.#signal);
+    this.#signal.removeEventListener("abort", this.#run);
+  }
+}
+
+const waitsOf = new WeakMap<AbortSignal, Waits>();
 
 /**
  * Runs `action` once when `signal` aborts, at once if it has. Returns what forgets it: call that when the wait is over,
@@ -12,24 +39,10 @@ export function onAbort(signal: AbortSignal, action: () => void): () => void {
     action();
     return () => undefined;
   }
-  const own = () => action();
-  const actions = actionsOf(signal);
-  actions.add(own);
-  return () => {
-    actions.delete(own);
-  };
-}
-
-function actionsOf(signal: AbortSignal): Set<() => void> {
-  const known = waits.get(signal);
-  if (known !== undefined) return known;
-  const actions = new Set<() => void>();
-  waits.set(signal, actions);
-  const run = () => {
-    waits.delete(signal);
-    for (const action of actions) action();
-    actions.clear();
-  };
-  signal.addEventListener("abort", run, { once: true });
-  return actions;
+  let waits = waitsOf.get(signal);
+  if (waits === undefined) {
+    waits = new Waits(signal);
+    waitsOf.set(signal, waits);
+  }
+  return waits.add(action);
 }

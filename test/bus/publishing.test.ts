@@ -168,6 +168,20 @@ test("of sendMany all are taken or none", async (t) => {
   );
 });
 
+test("what was refused with others does not count against the limits of its queue", async (t) => {
+  const bus = await testBus(t);
+  const queue = await bus.queue("audit", { bytesMax: 100, bind: ["order.#"] }).declare();
+  const Noted = event<string>("order.noted");
+  for (let round = 0; round < 3; round += 1) {
+    await failsWith("QUEUE_FULL", () => queue.sendMany(["x".repeat(60), "x".repeat(60)]));
+    await failsWith("QUEUE_FULL", () => bus.publishMany(Noted, ["x".repeat(48), "x".repeat(58)]));
+  }
+  await bus.publish(Noted, "x".repeat(48));
+  await queue.send("x".repeat(50));
+  assert.equal((await collect(queue.browse())).length, 2);
+  assert.equal((await collect(bus.topic("order").read())).length, 1);
+});
+
 test("calls that are not awaited keep their order, and the value that each was given", async (t) => {
   const bus = await diskBus(t);
   const value = { id: "", total: 0 };
