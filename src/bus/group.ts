@@ -10,6 +10,13 @@ import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } fr
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { StoredMessage } from "./stored-message.js";
 
+/**
+ * A group of a topic, for messages without a type here. It is stored, and goes on where it was after a restart.
+ *
+ * @example
+ * const audit = bus.topic("order").group("audit", { from: "beginning" });
+ * for (const delivery of await audit.receiveBatch({ max: 100, wait: "1s" })) await delivery.ack();
+ */
 export class Group<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;

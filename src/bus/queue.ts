@@ -17,7 +17,10 @@ import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
 
-/** What a queue is declared with. What is left out is what it was declared with before, else its default. */
+/**
+ * What a queue is declared with. What is left out is what it was declared with before, else its default. Only `bind`
+ * can be added to.
+ */
 export interface QueueOptions {
   /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
   readonly messageBytesMax?: number;
@@ -25,7 +28,7 @@ export interface QueueOptions {
   readonly countMax?: number;
   /** Body bytes of unsettled messages, at most. @default 10 GiB */
   readonly bytesMax?: number;
-  /** Older messages that wait expire, and become dead letters, within a minute. @default no limit */
+  /** Older messages that wait expire, and become dead letters, within 30 seconds. @default no limit */
   readonly ageMax?: Duration;
   /** Messages in flight over all consumers, at most. @default 10,000 */
   readonly inFlightMax?: number;
@@ -126,6 +129,9 @@ export class Queue<C extends Capabilities = Capabilities> {
   /**
    * Handles every message of the queue, whatever its type, as it is stored. Returning is success; throwing is failure,
    * and the retry policy decides. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
+   *
+   * @example
+   * bus.queue("jobs").consume({ concurrency: 4 }, (message, ctx) => console.log(message.text(), ctx.attempt));
    */
   consume(handler: Handler<StoredMessage>): Handling;
   consume(options: HandlerOptions<C> & { readonly batch?: never }, handler: Handler<StoredMessage>): Handling;

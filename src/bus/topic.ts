@@ -14,22 +14,30 @@ import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
 
-/** What a topic is declared with. What is left out is what it was declared with before, else its default. */
+/**
+ * What a topic is declared with. What is left out is what it was declared with before, else its default. None of it
+ * can be changed.
+ */
 export interface TopicOptions {
   /** Ordered logs that messages are spread over by key, 1 to 1,024. They cannot be changed. @default 1 */
   readonly partitions?: number;
   /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
   readonly messageBytesMax?: number;
-  /** What is kept at least. What is older, or more, leaves in whole segments of up to 64 MiB, read or not. */
+  /**
+   * What is kept at least. What is older, or more, leaves in whole segments of up to 64 MiB, or an eighth of `bytes`,
+   * read or not.
+   */
   readonly retention?: {
-    /** @default "7d" */
+    /** @default "7d", and no limit with `compact` */
     readonly age?: Duration;
     /** Of one partition. @default no limit */
     readonly bytes?: number;
     /** Of one partition. @default no limit */
     readonly count?: number;
   };
-  /** Whether only the last message of each key is kept. @default false */
+  /**
+   * Whether only the last message of each key is kept, however old it is. Messages without a key stay. @default false
+   */
   readonly compact?: boolean;
   /** @default what the engine was opened with: "synced" */
   readonly durability?: "synced" | "written" | "memory";
