@@ -10,6 +10,8 @@ import { diskFull, isOutOfSpace } from "./storage-errors.js";
 import type { SyncStatistics } from "./sync-statistics.js";
 import { writeFully } from "./write-file.js";
 
+/** A log that is written and not synced is synced behind its back each time so much has gathered, or a quarter segment. */
+const UNSYNCED_BYTES_MAX = 8 * 1024 * 1024;
 /** Up to so many synced logs are synced themselves; more share one sync of the journal. */
 const DIRECT_LOGS_MAX = 2;
 
@@ -17,6 +19,8 @@ export interface RoundContext {
   readonly statistics: SyncStatistics;
   /** Undefined when all logs are in memory. */
   readonly journal: Journal | undefined;
+  /** A commit has ended. */
+  committed(): void;
   /** The journal cannot be relied on any more. */
   failSyncedLogs(cause: unknown): BrokerError;
   /** An error that is a bug of ours, or of a listener's. */
@@ -48,6 +52,7 @@ export class CommitRound {
       await others;
     }
     this.context.statistics.commits += 1;
+    this.context.committed();
   }
 
   /** Gives every part its bytes and its place. */
@@ -103,6 +108,16 @@ export class CommitRound {
       part.segment.looseBytes = part.end;
     }
     this.#publish([part]);
+    if (part.durability === "written") this.#syncBehind(part);
+  }
+
+  /** Nobody waits for it, but without it whoever seals the segment would have to wait for all of it at once. */
+  #syncBehind({ segment, log }: CommitPart): void {
+    const bytesMax = Math.min(UNSYNCED_BYTES_MAX, log.segmentBytesMax / 4);
+    if (segment.sizeBytes - segment.syncedBytes <= bytesMax || segment.isSyncing) return;
+    segment.syncCommitted().catch((error: unknown) => {
+      if (!segment.isRetired) log.failBy(segment.path, "Syncing", error);
+    });
   }
 
   /** `parts` are those of the entry, and those in memory that share a unit with them. */

@@ -18,8 +18,9 @@ export class JournalFile {
   /** Segments with bytes that only this file is known to hold durably, and their logs. */
   readonly covered: Map<Segment, Log>;
   usedBytes: number;
-  /** Of the first entry of this pass. */
+  /** Of the first and the last entry of this pass. */
   firstNumber: number;
+  lastNumber: number;
   pass: number;
   /** Whether recovery would need an entry of it. */
   isNeeded: boolean;
@@ -31,6 +32,7 @@ export class JournalFile {
     this.covered = new Map();
     this.usedBytes = 0;
     this.firstNumber = 0;
+    this.lastNumber = 0;
     this.pass = 0;
     this.isNeeded = false;
     this.file = file;
@@ -69,6 +71,7 @@ export class JournalFile {
   async sync(entry: Buffer, number: number): Promise<void> {
     await this.file.sync();
     if (this.usedBytes === 0) this.firstNumber = number;
+    this.lastNumber = number;
     this.usedBytes += entry.length;
     this.isNeeded = true;
   }

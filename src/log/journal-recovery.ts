@@ -24,6 +24,8 @@ export interface FoundJournalFile {
   readonly path: string;
   /** The logs of which it holds something. */
   readonly logNames: ReadonlySet<string>;
+  /** Of its last entry; 0 when there is none. */
+  readonly lastNumber: number;
 }
 
 /** Where the journal left a log. */
@@ -43,10 +45,8 @@ export async function readJournal(files: Files, directory: string): Promise<Jour
     const path = `${directory}/${name}`;
     nextFileNumber = Math.max(nextFileNumber, Number(name.slice(0, 20)) + 1);
     const inFile = await readEntries(files, path);
-    found.push({
-      path,
-      logNames: new Set(inFile.flatMap((entry) => entry.parts.map((part) => part.logName))),
-    });
+    const logNames = new Set(inFile.flatMap((entry) => entry.parts.map((part) => part.logName)));
+    found.push({ path, logNames, lastNumber: inFile.at(-1)?.number ?? 0 });
     for (const entry of inFile) entries.push(entry);
   }
   entries.sort((a, b) => a.number - b.number);

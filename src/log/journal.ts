@@ -4,7 +4,14 @@
 import type { BrokerError } from "../broker-error.js";
 import type { Files, Random } from "../io/io.js";
 import type { CommitPart } from "./commit-part.js";
-import { dataEntryBytes, type EntryHeader, encodeData, encodeVoid, voidEntryBytes } from "./journal-entry.js";
+import {
+  BLOCK_BYTES,
+  dataEntryBytes,
+  type EntryHeader,
+  encodeData,
+  encodeVoid,
+  voidEntryBytes,
+} from "./journal-entry.js";
 import { JournalFile, journalPath } from "./journal-file.js";
 import type { Log } from "./log.js";
 import type { Segment } from "./segment.js";
@@ -25,6 +32,8 @@ export class Journal {
   private journalFiles: JournalFile[];
   private current: JournalFile | undefined;
   private nextNumber: number;
+  /** Of the last entry. */
+  private lastNeededFrom: number;
   private nextFileNumber: number;
   private checkpointing: Promise<void>;
   /** Set when it is not known any more what the journal holds. */
@@ -48,6 +57,7 @@ export class Journal {
     this.journalFiles = reusable;
     this.current = undefined;
     this.nextNumber = nextNumber;
+    this.lastNeededFrom = nextNumber;
     this.nextFileNumber = nextFileNumber;
     this.checkpointing = Promise.resolve();
     this.failure = undefined;
@@ -97,7 +107,8 @@ export class Journal {
     const current = this.current;
     this.current = undefined;
     if (current !== undefined && this.failure === undefined) await this.#release(current);
-    for (const file of this.journalFiles) {
+    // The newest first: a blank may be torn, and what is left must not count on it.
+    for (const file of this.journalFiles.sort((a, b) => b.lastNumber - a.lastNumber)) {
       if (this.failure === undefined) await file.blank(this.#header(file));
       await file.close();
     }
@@ -108,6 +119,7 @@ export class Journal {
   }
 
   async #write(file: JournalFile, entry: Buffer, whileSyncing: () => void): Promise<void> {
+    const { neededFrom } = this.#header(file);
     await this.#failUnlessFull(() => file.write(entry));
     try {
       const syncing = file.sync(entry, this.nextNumber);
@@ -118,6 +130,7 @@ export class Journal {
       throw this.failure;
     }
     this.nextNumber += 1;
+    this.lastNeededFrom = neededFrom;
   }
 
   async #failUnlessFull<T>(action: () => Promise<T>): Promise<T> {
@@ -142,6 +155,7 @@ export class Journal {
     if (full !== undefined) {
       if (full.usedBytes === 0 || full.usedBytes + sizeBytes <= this.capacityBytes) return full;
       await this.checkpointing;
+      await this.#disownReleased(full);
       this.current = undefined;
       this.checkpointing = this.#release(full);
     }
@@ -154,6 +168,19 @@ export class Journal {
     file.start(this.random.uint32());
     this.current = file;
     return file;
+  }
+
+  /**
+   * Says, in an entry of its own, that a file which is about to be overwritten is not needed: the first write to it may
+   * be torn, and the last entry must not count on what was there.
+   */
+  async #disownReleased(current: JournalFile): Promise<void> {
+    const isCountedOn = this.journalFiles.some(
+      (file) => !file.isNeeded && file.lastNumber >= this.lastNeededFrom,
+    );
+    if (!isCountedOn) return;
+    await current.allocate(current.usedBytes + BLOCK_BYTES, this.capacityBytes);
+    await this.#write(current, encodeData(Buffer.alloc(BLOCK_BYTES), this.#header(current), []), () => {});
   }
 
   async #create(): Promise<JournalFile> {
@@ -195,14 +222,8 @@ async function syncAll(covered: readonly (readonly [Segment, Log])[]): Promise<b
 }
 
 async function syncSegment(segment: Segment, log: Log): Promise<boolean> {
-  if (segment.syncedBytes >= segment.sizeBytes) return true;
   try {
-    await segment.acquire();
-    try {
-      await segment.sync(segment.sizeBytes);
-    } finally {
-      segment.release();
-    }
+    await segment.syncCommitted();
     return true;
   } catch (error) {
     if (segment.isRetired) return true;

@@ -16,6 +16,7 @@ import {
   writeFormat,
 } from "./data-directory.js";
 import { DataDirectoryLock } from "./data-directory-lock.js";
+import { forEachParallel } from "./for-each-parallel.js";
 import type { Journal } from "./journal.js";
 import type { RecoveredLog } from "./journal-recovery.js";
 import { Log, type LogEnvironment, type LogOptions } from "./log.js";
@@ -58,6 +59,10 @@ export class LogStore {
   private recovered: ReadonlyMap<string, RecoveredLog | BrokerError>;
   private diskCommitter: Committer | undefined;
   private memoryCommitter: Committer | undefined;
+  private readonly journalBytes: number;
+  /** What had been committed when a checkpoint was written last. */
+  private checkpointedBytes: number;
+  private writingCheckpoint: Promise<void>;
   private closing: Promise<void> | undefined;
 
   private constructor(io: Io, directory: string, options: LogStoreOptions) {
@@ -82,6 +87,9 @@ export class LogStore {
     this.recovered = new Map();
     this.diskCommitter = undefined;
     this.memoryCommitter = undefined;
+    this.journalBytes = options.journalBytes ?? JOURNAL_BYTES;
+    this.checkpointedBytes = 0;
+    this.writingCheckpoint = Promise.resolve();
     this.closing = undefined;
   }
 
@@ -94,7 +102,7 @@ export class LogStore {
     const store = new LogStore(io, directory, options);
     try {
       if (store.isReadOnly) await store.#openReadOnly();
-      else await store.#open(options.journalBytes ?? JOURNAL_BYTES);
+      else await store.#open();
       return store;
     } catch (error) {
       await store.lock?.release().catch(() => {});
@@ -201,7 +209,7 @@ export class LogStore {
     return this.closing;
   }
 
-  async #open(journalBytes: number): Promise<void> {
+  async #open(): Promise<void> {
     const { files, clock, random } = this.io;
     const { directory } = this;
     await files.makeDirectory(directory);
@@ -224,7 +232,7 @@ export class LogStore {
       random,
       directory,
       (name) => (this.names.has(name) ? this.#logDirectory(name) : undefined),
-      journalBytes,
+      this.journalBytes,
     );
     this.journal = journal;
     this.recovered = recovered;
@@ -252,6 +260,7 @@ export class LogStore {
     return {
       statistics: this.syncStatistics,
       journal,
+      committed: () => this.#noteCommit(),
       failSyncedLogs: (cause) => this.#failSyncedLogs(cause),
       crash: (error) =>
         this.io.clock.defer(() => {
@@ -340,21 +349,39 @@ export class LogStore {
     for (const log of logs) if (!isOnDisk(log)) committer.adopt(log);
   }
 
-  /** Syncs the active segments one by one. A log whose sync fails is failed. */
+  /** Syncs the active segments. A log whose sync fails is failed. */
   async #checkpoint(): Promise<void> {
-    for (const log of [...this.logs.values()]) {
-      if (log.options.durability === "memory" || log.failure !== undefined) continue;
+    await forEachParallel([...this.logs.values()], async (log) => {
+      if (log.options.durability === "memory" || log.failure !== undefined) return;
       const segment = log.activeSegment;
-      const { sizeBytes, nextOffset, baseOffset } = segment;
       try {
-        await segment.acquire();
-        await segment.sync(sizeBytes).finally(() => segment.release());
-        this.points.set(log.name, { segmentBase: baseOffset, sizeBytes, nextOffset });
+        await segment.syncCommitted();
       } catch (error) {
         if (!segment.isRetired) log.failBy(segment.path, "Syncing", error);
       }
-    }
-    await writeCheckpoint(this.io.files, this.directory, this.points);
+    });
+    await this.#writeCheckpoint();
+  }
+
+  /** Writes down up to where each log is known to be on disk. One after the other: they use the same file. */
+  #writeCheckpoint(): Promise<void> {
+    const write = async (): Promise<void> => {
+      for (const log of this.logs.values()) {
+        if (log.options.durability !== "memory") this.points.set(log.name, log.activeSegment.recoveryPoint);
+      }
+      await writeCheckpoint(this.io.files, this.directory, this.points);
+    };
+    const writing = this.writingCheckpoint.catch(() => {}).then(write);
+    this.writingCheckpoint = writing;
+    return writing;
+  }
+
+  /** Keeps the next recovery short: each time that as much was committed as a file of the journal holds. */
+  #noteCommit(): void {
+    if (this.syncStatistics.bytes - this.checkpointedBytes < this.journalBytes) return;
+    this.checkpointedBytes = this.syncStatistics.bytes;
+    // It is of use and not needed: without it, recovery reads more.
+    this.#writeCheckpoint().catch(() => {});
   }
 
   async #close(): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Files, Random } from "../io/io.js";
+import { forEachParallel } from "./for-each-parallel.js";
 import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
 import { applyParts, type JournalContent, type RecoveredLog, readJournal } from "./journal-recovery.js";
@@ -27,16 +28,16 @@ export async function recoverJournal(
   const directory = `${dataDirectory}/journal`;
   const content = await readJournal(files, directory);
   const recovered = new Map<string, RecoveredLog | BrokerError>();
-  for (const [logName, parts] of content.parts) {
+  await forEachParallel(content.parts, async ([logName, parts]) => {
     const logDirectory = directoryOf(logName);
-    if (logDirectory === undefined) continue;
+    if (logDirectory === undefined) return;
     const result = await applyParts(files, logDirectory, logName, parts).catch((error: unknown) => {
       return error instanceof BrokerError
         ? error
         : storageFailed(logDirectory, "Applying the journal", error);
     });
     if (result !== undefined) recovered.set(logName, result);
-  }
+  });
   const reusable = await reuseFiles(files, content, recovered);
   const { nextNumber, nextFileNumber } = content;
   const journal = new Journal(files, directory, random, capacityBytes, reusable, nextNumber, nextFileNumber);
@@ -50,7 +51,8 @@ async function reuseFiles(
   recovered: ReadonlyMap<string, RecoveredLog | BrokerError>,
 ): Promise<JournalFile[]> {
   const reusable: JournalFile[] = [];
-  for (const { path, logNames } of content.files) {
+  // The newest first: a blank may be torn, and what is left must not count on it.
+  for (const { path, logNames } of [...content.files].sort((a, b) => b.lastNumber - a.lastNumber)) {
     const isKept = [...logNames].some((name) => recovered.get(name) instanceof BrokerError);
     if (isKept) continue;
     const file = await files.open(path, "write");

@@ -1,6 +1,7 @@
 // One segment: a file of record batches named by its first offset, and its index.
 
 import type { Files, OpenFile } from "../io/io.js";
+import type { RecoveryPoint } from "./data-directory.js";
 import { INDEX_INTERVAL_BYTES, SegmentIndex } from "./segment-index.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { SegmentScan } from "./segment-scan.js";
@@ -39,6 +40,9 @@ export class Segment {
   isSealed: boolean;
   /** When the first batch was appended, as far as is known. */
   startedMs: number | undefined;
+  /** What was committed when the last sync began, and the offset after that. */
+  private confirmedBytes: number;
+  private confirmedOffset: number;
   private readonly files: Files;
   private readonly pool: SegmentPool;
   private readonly pathWithoutSuffix: string;
@@ -63,6 +67,8 @@ export class Segment {
     this.looseBytes = 0;
     this.isSealed = false;
     this.startedMs = undefined;
+    this.confirmedBytes = 0;
+    this.confirmedOffset = baseOffset;
     this.files = files;
     this.pool = pool;
     this.index = undefined;
@@ -171,8 +177,35 @@ export class Segment {
   /** Makes the first `throughBytes` durable. The segment must be in use. After a failure it fails forever. */
   async sync(throughBytes: number): Promise<void> {
     if (throughBytes <= this.syncedBytes) return;
+    const { sizeBytes, nextOffset } = this;
     await this.#syncFile();
     this.syncedBytes = Math.max(this.syncedBytes, throughBytes);
+    if (sizeBytes > this.confirmedBytes) {
+      this.confirmedBytes = sizeBytes;
+      this.confirmedOffset = nextOffset;
+    }
+  }
+
+  /** Makes durable what is committed at this moment. */
+  async syncCommitted(): Promise<void> {
+    if (this.sizeBytes <= this.syncedBytes) return;
+    await this.acquire();
+    try {
+      await this.sync(this.sizeBytes);
+    } finally {
+      this.release();
+    }
+  }
+
+  get isSyncing(): boolean {
+    return this.syncing !== undefined;
+  }
+
+  /** Up to where it is committed and durable: recovery need not look at what is before. */
+  get recoveryPoint(): RecoveryPoint {
+    const { baseOffset: segmentBase, sizeBytes, nextOffset } = this;
+    if (sizeBytes <= this.syncedBytes) return { segmentBase, sizeBytes, nextOffset };
+    return { segmentBase, sizeBytes: this.confirmedBytes, nextOffset: this.confirmedOffset };
   }
 
   /** Cuts off, durably, what was written behind the last commit. The segment must be in use. */

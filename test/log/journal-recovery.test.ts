@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { isBrokerError } from "../../src/broker-error.js";
+import {
+  dataEntryBytes,
+  encodeBlank,
+  encodeData,
+  encodeVoid,
+  type JournalPart,
+} from "../../src/log/journal-entry.js";
+import { type JournalContent, readJournal } from "../../src/log/journal-recovery.js";
+import { PlainWorld } from "../support/plain-world.js";
+
+function part(logName: string, text: string): JournalPart {
+  return { logName, segmentBase: 7, position: 100, bytes: Buffer.from(text) };
+}
+
+function data(number: number, pass: number, parts: readonly JournalPart[], neededFrom = 1): Buffer {
+  return encodeData(Buffer.alloc(dataEntryBytes(parts)), { number, neededFrom, pass }, parts);
+}
+
+/** Reads journal files that hold these entries back to back. */
+async function read(...files: readonly (readonly Buffer[])[]): Promise<JournalContent> {
+  const { disk } = new PlainWorld();
+  await disk.makeDirectory("journal");
+  for (const [i, entries] of files.entries()) {
+    const file = await disk.open(`journal/${String(i).padStart(20, "0")}.journal`, "create");
+    if (entries.length > 0) await file.write(Buffer.concat(entries), 0);
+  }
+  return readJournal(disk, "journal");
+}
+
+function textsOf(content: JournalContent): Record<string, string[]> {
+  return Object.fromEntries(
+    [...content.parts].map(([log, parts]) => [log, parts.map(({ bytes }) => bytes.toString())]),
+  );
+}
+
+test("parts come back by log, in order over all files, with their place", async () => {
+  const content = await read(
+    [data(3, 9, [part("a", "three")])],
+    [data(1, 5, [part("a", "one"), part("b", "x")]), data(2, 5, [part("b", "")])],
+  );
+  assert.deepEqual(textsOf(content), { a: ["one", "three"], b: ["x", ""] });
+  assert.deepEqual(content.parts.get("a")![0], part("a", "one"));
+  assert.deepEqual([content.nextNumber, content.nextFileNumber], [4, 2]);
+  assert.deepEqual(
+    content.files.map(({ logNames }) => [...logNames]),
+    [["a"], ["a", "b"]],
+  );
+});
+
+test("what an earlier pass left behind is not taken, whatever its number", async () => {
+  assert.deepEqual(textsOf(await read([data(1, 5, [part("a", "new")]), data(2, 4, [part("a", "old")])])), {
+    a: ["new"],
+  });
+  assert.deepEqual(textsOf(await read([data(8, 5, [part("a", "new")], 8), data(3, 5, [part("a", "old")])])), {
+    a: ["new"],
+  });
+});
+
+test("voided parts are left out, also when a blank file has the number of their entry", async () => {
+  const entries = [
+    data(4, 5, [part("a", "1"), part("b", "2"), part("c", "3")], 4),
+    encodeVoid({ number: 5, neededFrom: 4, pass: 5 }, [0, 2]),
+  ];
+  const blank = encodeBlank({ number: 4, neededFrom: 4, pass: 0 });
+  assert.deepEqual(textsOf(await read(entries, [blank])), { b: ["2"] });
+  assert.deepEqual(textsOf(await read([blank], entries)), { b: ["2"] });
+});
+
+test("a torn last entry is as if it had never been written", async () => {
+  const last = data(2, 5, [part("a", "x".repeat(9000))]);
+  for (const size of [1, 30, 4096, 8192, 9000]) {
+    assert.deepEqual(textsOf(await read([data(1, 5, [part("a", "1")]), last.subarray(0, size)])), {
+      a: ["1"],
+    });
+  }
+  assert.deepEqual((await read([last.subarray(0, 4096)])).nextNumber, 1);
+  assert.deepEqual((await read([])).nextNumber, 1);
+});
+
+test("an entry that is missing, and may be needed, means damage", async () => {
+  const damaged = data(2, 5, [part("a", "2")]).fill(1, 50, 51);
+  const first = data(1, 5, [part("a", "1")]);
+  const third = data(3, 5, [part("a", "3")]);
+  const isDamage = (error: unknown) => isBrokerError(error, "LOG_CORRUPT") && error.context["expected"] === 2;
+  await assert.rejects(read([first, damaged, third]), isDamage);
+  await assert.rejects(read([first], [data(3, 6, [part("a", "3")], 2)]), isDamage);
+  const { nextNumber } = await read([first], [data(3, 6, [part("a", "3")], 3)]);
+  assert.equal(nextNumber, 4);
+});
