@@ -17,6 +17,7 @@ import {
   exists,
   linkFault,
   namedPaths,
+  namesBelow,
   namesIn,
   page,
   quoted,
@@ -40,6 +41,27 @@ for (const of of allPages()) {
     assert.deepEqual(faults, []);
   });
 }
+
+test("every page that a comment in the sources names is there", () => {
+  const named = namesBelow("src").flatMap((path) =>
+    [...read(path).matchAll(/docs\/[\w/-]+\.md/g)].map(([page]) => `${page} in ${path}`),
+  );
+  assert.ok(named.length > 0);
+  assert.deepEqual(
+    named.filter((mention) => !exists(mention.split(" in ")[0]!)),
+    [],
+  );
+});
+
+test("the page of message headers has those that the broker writes", () => {
+  const written = [read("src/broker/message.ts"), read("src/broker/dead-letter.ts")]
+    .flatMap((source) => [...source.matchAll(/_HEADER = [`"]([^`"]+)[`"]/g)])
+    .map(([, name]) => name!.replace(/^\$\{RESERVED_PREFIX\}/, "omnibus-"));
+  const described = tableRows(page("docs/formats/message-headers.md").text).map(
+    ([name = ""]) => quoted(name)[0],
+  );
+  assert.deepEqual(described.sort(), written.sort());
+});
 
 test("the architecture page names functions that are in the files it names", () => {
   const missing: string[] = [];

@@ -1,7 +1,7 @@
 // Reads what the tests of the documentation hold against the sources: links, headings, paths, tables, code blocks.
 
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, posix } from "node:path";
+import { dirname, join, posix, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The project's folder, seen from dist/test/docs/. */
@@ -91,6 +91,14 @@ export function quoted(cell: string): string[] {
 /** The names of a folder's own files and folders. */
 export function namesIn(folder: string): string[] {
   return readdirSync(join(root, folder)).sort();
+}
+
+/** Every file in a folder and the folders in it. */
+export function namesBelow(folder: string): string[] {
+  const found = readdirSync(join(root, folder), { recursive: true, withFileTypes: true });
+  return found
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join("/"));
 }
 
 export function read(path: string): string {
