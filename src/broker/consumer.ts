@@ -28,7 +28,8 @@ export interface ConsumerOwner extends DeliverySettler {
   /** Something may be ready to be handed out. */
   wake(): void;
   removeConsumer(consumer: Consumer): void;
-  leaseRanOut(delivery: Delivery, leaseMs: number): void;
+  /** `isTry`: the consumer was working on the message. */
+  leaseRanOut(delivery: Delivery, leaseMs: number, isTry: boolean): void;
 }
 
 /**
@@ -144,7 +145,7 @@ export class Consumer implements DeliveryHolder {
       ) {
         this.#leases.remove(first);
         this.#lostUnanswered += 1;
-        this.dispatcher.leaseRanOut(first, this.leaseMs);
+        this.dispatcher.leaseRanOut(first, this.leaseMs, first.isBegun || !this.startsExplicitly);
         first.lose();
       }
     } finally {

@@ -175,10 +175,11 @@ export class Dispatcher implements ConsumerOwner {
     this.#ended(false);
   }
 
-  leaseRanOut(delivery: Delivery, leaseMs: number): void {
+  leaseRanOut(delivery: Delivery, leaseMs: number, isTry: boolean): void {
     this.counters.leasesLost += 1;
     const error = `the lease of ${leaseMs} ms ran out in attempt ${delivery.attempt}`;
-    delivery.state.giveBack(delivery.record, this.#failureAfter(delivery, error, 0, false));
+    const failure = isTry ? this.#failureAfter(delivery, error, 0, false) : undefined;
+    delivery.state.giveBack(delivery.record, failure);
     this.#ended(false);
   }
 

@@ -17,8 +17,8 @@ export interface ReceiveOptions {
    */
   readonly prefetch?: number;
   /**
-   * How long a message stays with the receiver unless it is extended or settled; after that it is with another, and
-   * counts as failed. @default "30s"
+   * How long a message stays with the receiver unless it is extended or settled; after that it goes to another, and
+   * counts as failed if the application had it. @default "30s"
    */
   readonly lease?: Duration;
 }

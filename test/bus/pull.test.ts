@@ -309,8 +309,32 @@ test("a slow receiver is not given what lost its lease while it waited ahead of 
   await bus.advance("11s");
   const second = await receiver.next();
   assert.ok(!second.done);
-  assert.deepEqual([second.value.message.text(), second.value.attempt], ["b", 2]);
+  assert.deepEqual([second.value.message.text(), second.value.attempt], ["b", 1]);
   await receiver.return();
+});
+
+test("a message that only waited ahead of a slow receiver is never charged with a failed attempt", async (t) => {
+  const bus = await testBus(t);
+  const queue = bus.queue("q", { attemptsMax: 2 });
+  await queue.sendMany(["slow", "b", "c"]);
+  const attempts: [string, number][] = [];
+  for await (const delivery of queue.receive({ lease: "10s" })) {
+    attempts.push([delivery.message.text(), delivery.attempt]);
+    if (delivery.message.text() === "slow") {
+      for (let leases = 0; leases < 4; leases += 1) {
+        await delivery.extend("10s");
+        await bus.advance("9s");
+      }
+    }
+    await delivery.ack();
+    if (attempts.length === 3) break;
+  }
+  assert.deepEqual(attempts, [
+    ["slow", 1],
+    ["b", 1],
+    ["c", 1],
+  ]);
+  assert.equal((await queue.statistics()).deadLetters, 0);
 });
 
 test("browse shows what is not settled, what is in flight included, and takes nothing", async (t) => {
