@@ -23,8 +23,10 @@ export interface RoundContext {
   committed(): void;
   /** The journal cannot be relied on any more. */
   failSyncedLogs(cause: unknown): BrokerError;
-  /** An error that is a bug of ours, or of a listener's. */
+  /** An error that is a bug of a listener's, or of ours: it must not stay unseen. */
   crash(error: unknown): void;
+  /** What is in the logs is not known any more. */
+  failAllLogs(cause: unknown): BrokerError;
 }
 
 export class CommitRound {
@@ -127,7 +129,11 @@ export class CommitRound {
     const sound = this.#dropFailed(parts);
     const entryParts =
       sound.length === parts.length ? journaled : journaled.filter((part) => sound.includes(part));
-    if (entryParts.length === 0) return;
+    if (entryParts.length === 0) {
+      await this.#writeAll(sound);
+      this.#publish(sound);
+      return;
+    }
     // A part that is one batch and stands alone may be in its segment before it is in the journal: torn or whole, it
     // is what a commit that was not answered may leave. Others would be found without the rest of them.
     const alone = sound.filter((part) => part.batchCount === 1 && part.units.length === 0);

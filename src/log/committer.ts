@@ -69,9 +69,16 @@ export class Committer implements LogCommitter {
   }
 
   readonly #run = (): void => {
-    // A rejection is a bug of ours. It must not stay unseen, nor may the store go on.
-    this.#turn().catch((error: unknown) => this.context.crash(error));
+    this.#turn().catch((error: unknown) => this.#abandon(error));
   };
+
+  /** A commit that rejects is a bug of ours. The store must not go on, nor may anybody wait for it. */
+  #abandon(error: unknown): void {
+    const failure = this.context.failAllLogs(error);
+    for (const append of this.committing()) if (append.state === "pending") append.fail(failure);
+    this.current = [];
+    this.context.crash(error);
+  }
 
   async #turn(): Promise<void> {
     for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) await task();

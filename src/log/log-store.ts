@@ -261,7 +261,8 @@ export class LogStore {
       statistics: this.syncStatistics,
       journal,
       committed: () => this.#noteCommit(),
-      failSyncedLogs: (cause) => this.#failSyncedLogs(cause),
+      failSyncedLogs: (cause) => this.#failLogs(cause, (log) => log.options.durability === "synced"),
+      failAllLogs: (cause) => this.#failLogs(cause, () => true),
       crash: (error) =>
         this.io.clock.defer(() => {
           throw error;
@@ -269,10 +270,9 @@ export class LogStore {
     };
   }
 
-  #failSyncedLogs(cause: unknown): BrokerError {
-    const path = this.journal?.directory ?? this.directory;
-    const failure = cause instanceof BrokerError ? cause : storageFailed(path, "Writing the journal", cause);
-    for (const log of this.logs.values()) if (log.options.durability === "synced") log.fail(failure);
+  #failLogs(cause: unknown, isAffected: (log: Log) => boolean): BrokerError {
+    const failure = cause instanceof BrokerError ? cause : storageFailed(this.directory, "Committing", cause);
+    for (const log of this.logs.values()) if (isAffected(log)) log.fail(failure);
     return failure;
   }
 

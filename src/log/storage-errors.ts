@@ -23,7 +23,7 @@ export function diskFull(path: string, sizeBytes: number, cause: unknown): Broke
   const code = systemCode(cause);
   return new BrokerError(
     "DISK_FULL",
-    `No room for ${sizeBytes} bytes in ${path} (${code}): nothing of it was kept. Free some space; the next append tries again.`,
+    `No room${sizeBytes > 0 ? ` for ${sizeBytes} bytes` : ""} in ${path} (${code}): nothing of it was kept. Free some space; the next append tries again.`,
     { path, bytes: sizeBytes, systemCode: code },
     cause,
   );
