@@ -7,7 +7,6 @@ import type { Appended } from "./appended.js";
 import { Catalog } from "./catalog.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
-import type { Destination } from "./exchange.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed, type LiveSubscription, type LiveSubscriptionOptions } from "./live-subscription.js";
 import type { OutgoingMessage } from "./message.js";
@@ -41,8 +40,6 @@ export class Broker {
   readonly #onError: (error: unknown, where: string) => void;
   #maintenance: Timer | undefined = undefined;
   #maintaining: Promise<void> | undefined = undefined;
-  /** What to run when the atomic step that is under way throws. */
-  #undos: (() => void)[] | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   private constructor(
@@ -169,35 +166,17 @@ export class Broker {
     const only = route.length === 1 ? route[0]! : undefined;
     if (only?.kind === "topic") return [only.append(message)];
     for (const destination of route) destination.assertAccepts(message);
-    if (this.#undos !== undefined) return this.#append(message, route, this.#undos);
     if (only !== undefined) return [only.append(message)];
-    let appended: Appended[] = [];
-    this.atomically(() => {
-      appended = this.#append(message, route, this.#undos!);
+    const appended: Appended[] = [];
+    this.#store.atomically(() => {
+      for (const destination of route) appended.push(destination.append(message));
     });
     return appended;
   }
 
-  #append(message: OutgoingMessage, route: readonly Destination[], undos: (() => void)[]): Appended[] {
-    for (const to of route) if (to.kind === "queue" && "undoable" in to) undos.push(to.undoable());
-    return route.map((destination) => destination.append(message));
-  }
-
-  /**
-   * What `action` hands over before it returns is taken as one: all of it, or nothing when it throws. It publishes, and
-   * appends to topics and to `queue`.
-   */
-  atomically(action: () => void, queue?: Queue): void {
-    const undos = queue === undefined ? [] : [queue.undoable()];
-    this.#undos = undos;
-    try {
-      this.#store.atomically(action);
-    } catch (error) {
-      for (const undo of undos.reverse()) undo();
-      throw error;
-    } finally {
-      this.#undos = undefined;
-    }
+  /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */
+  atomically(action: () => void): void {
+    this.#store.atomically(action);
   }
 
   /** Looks on at what is committed to topics from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */

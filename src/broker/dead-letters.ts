@@ -34,8 +34,6 @@ export interface Origin {
 /** What takes the replayed dead letters of a source: its queue, or a log that the group alone reads. */
 export interface ReturnTarget {
   appendReturned(record: StoredRecord, timestampMs: number): PendingAppend;
-  /** Before an atomic step: returns what has to be run when that throws and the log takes the appends back. */
-  undoable(): () => void;
 }
 
 /** What dead letters are built on. */
@@ -75,7 +73,7 @@ export class DeadLetters {
     const { key, value, timestampMs } = record;
     const message: OutgoingMessage = { subject: "", key, value, headers, timestampMs };
     let appended: Appended | undefined;
-    this.#atomically([queue], () => {
+    this.#parts.store.atomically(() => {
       appended = queue.append(message);
       this.#parts.settlements.appendSettled(state, record.offset);
     });
@@ -99,26 +97,25 @@ export class DeadLetters {
         if (!targets.has(queue)) targets.set(queue, await this.#parts.returnTo(sourceOf(queue)));
       const move = ({ queue, record }: DeadLetter, nowMs: number): PendingAppend =>
         targets.get(queue)!.appendReturned(record, nowMs);
-      return await this.#settleAll(step, "settled", [...targets.values()], move);
+      return await this.#settleAll(step, "settled", move);
     });
   }
 
   /** Removes messages for good. Resolves, when that is stored, with how many were removed. */
   discard(letters: readonly DeadLetter[]): Promise<number> {
-    return this.#inSteps(letters, (step) => this.#settleAll(step, "dropped", [], undefined));
+    return this.#inSteps(letters, (step) => this.#settleAll(step, "dropped", undefined));
   }
 
   /** Settles those that still wait, with what `move` appends, as one atomic step. Returns how many that were. */
   async #settleAll(
     letters: readonly DeadLetter[],
     counter: "settled" | "dropped",
-    targets: readonly ReturnTarget[],
     move: ((letter: DeadLetter, nowMs: number) => PendingAppend) | undefined,
   ): Promise<number> {
     const waiting = stillWaiting(letters);
     const nowMs = this.#parts.clock.nowMs();
     const pending = new Set<PendingAppend | undefined>();
-    this.#atomically(targets, () => {
+    this.#parts.store.atomically(() => {
       for (const letter of waiting) {
         pending.add(move?.(letter, nowMs));
         pending.add(this.#parts.settlements.appendSettled(letter.queue.state, letter.record.offset));
@@ -127,16 +124,6 @@ export class DeadLetters {
     await Promise.all([...pending].map((append) => append?.committed));
     for (const { queue, record } of waiting) queue.removeWaiting(record, counter);
     return waiting.length;
-  }
-
-  #atomically(targets: readonly ReturnTarget[], action: () => void): void {
-    const undos = targets.map((target) => target.undoable());
-    try {
-      this.#parts.store.atomically(action);
-    } catch (error) {
-      for (const undo of undos) undo();
-      throw error;
-    }
   }
 
   #inSteps(

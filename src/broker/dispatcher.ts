@@ -189,6 +189,16 @@ export class Dispatcher implements ConsumerOwner {
     return this.burials.bury(delivery.record, delivery.state, reason, failure);
   }
 
+  /** The oldest message of one of its logs that is not in flight; undefined when there is none, or it is not in memory. */
+  oldestOf(state: DeliveryState): StoredRecord | undefined {
+    try {
+      return this.failure === undefined ? state.peekOldest() : undefined;
+    } catch (error) {
+      this.#failUnlessBug(error);
+      return undefined;
+    }
+  }
+
   /**
    * Drops the oldest message that is not in flight. False when there is none, it is not in memory yet (then
    * {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
@@ -196,8 +206,8 @@ export class Dispatcher implements ConsumerOwner {
   dropOldest(toDeadLetters: boolean): boolean {
     if (toDeadLetters && this.burials.isFull) return false;
     for (const state of this.states) {
-      const record = state.takeOldest();
-      if (record === undefined) continue;
+      if (this.oldestOf(state) === undefined) continue;
+      const record = state.takeOldest()!;
       this.#inFlight += 1;
       if (toDeadLetters) {
         const error = "the queue was full and this was its oldest message";
@@ -281,10 +291,14 @@ export class Dispatcher implements ConsumerOwner {
     try {
       return state.next(nowMs);
     } catch (error) {
-      if (!isBrokerError(error)) throw error;
-      this.#fail(error);
+      this.#failUnlessBug(error);
       return undefined;
     }
+  }
+
+  #failUnlessBug(error: unknown): void {
+    if (!isBrokerError(error)) throw error;
+    this.#fail(error);
   }
 
   /** When not, the message is settled, or on its way to the dead letters. */
@@ -318,7 +332,7 @@ export class Dispatcher implements ConsumerOwner {
   async #buryTooOld(state: DeliveryState, nowMs: number): Promise<boolean> {
     if (this.burials.isFull) await this.burials.ended();
     const burials: Promise<boolean>[] = [];
-    while (!this.burials.isFull && this.#isTooOld(state.peekOldest(), nowMs)) {
+    while (!this.burials.isFull && this.#isTooOld(this.oldestOf(state), nowMs)) {
       const record = state.takeOldest()!;
       this.#inFlight += 1;
       const error = "it was older than the queue's age limit";
@@ -329,7 +343,7 @@ export class Dispatcher implements ConsumerOwner {
 
   async #oldest(state: DeliveryState): Promise<StoredRecord | undefined> {
     while (this.failure === undefined && !this.#isClosed) {
-      const record = state.peekOldest();
+      const record = this.oldestOf(state);
       if (record !== undefined || !state.isFetchingOldest) return record;
       await state.oldestFetched();
     }

@@ -13,12 +13,7 @@ import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
-
-/** Messages that were taken and are not committed yet: one entry per batch. */
-interface Uncommitted {
-  readonly pending: PendingAppend;
-  bodyBytes: number;
-}
+import { UncommittedBodies } from "./uncommitted-bodies.js";
 
 export class Queue {
   readonly kind = "queue";
@@ -33,7 +28,7 @@ export class Queue {
   readonly deadLettersOf: string | undefined;
   /** Messages committed since the broker was opened, replayed dead letters included. */
   published = 0;
-  #uncommitted: Uncommitted[] = [];
+  readonly #uncommitted = new UncommittedBodies();
   readonly #waiters: RoomWaiters;
   readonly #isLimited: boolean;
   /** Whether publishers are told or held up when the queue is full; else its oldest messages go. */
@@ -59,17 +54,12 @@ export class Queue {
 
   /** Messages that are not settled, those on their way to disk included. */
   get count(): number {
-    let count = this.state.unsettledCount;
-    for (const { pending } of this.#uncommitted)
-      if (pending.state === "pending") count += pending.recordCount;
-    return count;
+    return this.state.unsettledCount + this.#uncommitted.count;
   }
 
   /** Body bytes of the messages that are not settled, those on their way to disk included. */
   get bodyBytes(): number {
-    let bytes = this.state.bodyBytes.unsettled;
-    for (const entry of this.#uncommitted) if (entry.pending.state === "pending") bytes += entry.bodyBytes;
-    return Math.max(0, bytes);
+    return Math.max(0, this.state.bodyBytes.unsettled + this.#uncommitted.bytes);
   }
 
   /** Whether the next message would be refused, or its publisher should wait. */
@@ -105,18 +95,6 @@ export class Queue {
     const pending = this.log.append(timestampMs, record.key, record.value, record.headersEncoded());
     this.#track(pending, record.valueSizeBytes);
     return pending;
-  }
-
-  /** Before an atomic step: returns what has to be run when that throws and the log takes the appends back. */
-  undoable(): () => void {
-    this.#forgetFailed();
-    const count = this.#uncommitted.length;
-    const newest = this.#uncommitted.at(-1);
-    const bodyBytes = newest?.bodyBytes ?? 0;
-    return () => {
-      this.#uncommitted.length = count;
-      if (newest !== undefined) newest.bodyBytes = bodyBytes;
-    };
   }
 
   /** Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, when {@link append} would refuse a message whose publisher has not waited. */
@@ -192,28 +170,15 @@ export class Queue {
   }
 
   #track(pending: PendingAppend, bodyBytes: number): void {
-    const newest = this.#uncommitted.at(-1);
-    if (newest?.pending === pending) {
-      newest.bodyBytes += bodyBytes;
-      return;
-    }
-    if (newest?.pending.state === "failed") this.#forgetFailed();
-    this.#uncommitted.push({ pending, bodyBytes });
+    const isNew = this.#uncommitted.add(pending, bodyBytes);
     // A commit that fails makes room and tells nobody else.
-    if (this.options.overflow === "wait") pending.committed.catch(() => this.#waiters.admit());
-  }
-
-  #forgetFailed(): void {
-    this.#uncommitted = this.#uncommitted.filter(({ pending }) => pending.state !== "failed");
+    if (isNew && this.makesWait) pending.committed.catch(() => this.#waiters.admit());
   }
 
   #committed(): void {
-    while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.pending.state !== "pending") {
-      const { pending, bodyBytes } = this.#uncommitted.shift()!;
-      if (pending.state !== "committed") continue;
-      this.published += pending.recordCount;
-      this.state.addBodyBytes(bodyBytes);
-    }
+    const committed = this.#uncommitted.takeCommitted();
+    this.published += committed.count;
+    this.state.addBodyBytes(committed.bytes);
     this.#dropExcess();
     this.dispatcher.wake();
   }

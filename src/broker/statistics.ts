@@ -75,7 +75,7 @@ export interface TopicStatistics {
 
 export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number): QueueStatistics {
   const { dispatcher, state, log } = queue;
-  const oldest = state.peekOldest();
+  const oldest = dispatcher.oldestOf(state);
   return {
     name: queue.name,
     waiting: Math.max(0, queue.count - dispatcher.inFlight - state.delayedCount),

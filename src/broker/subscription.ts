@@ -66,11 +66,6 @@ export class Subscription {
     return this.returns!.log.append(timestampMs, record.key, record.value, record.headersEncoded());
   }
 
-  /** Nothing is counted that the log does not take back itself. */
-  undoable(): () => void {
-    return () => undefined;
-  }
-
   /** Messages of the topic, and returned ones, that this group has not settled. */
   get lag(): number {
     return this.dispatcher.states.reduce((sum, state) => sum + state.unsettledCount, 0);

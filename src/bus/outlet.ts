@@ -43,7 +43,7 @@ export class QueueOutlet implements Outlet {
 
   appendAll(messages: readonly OutgoingMessage[]): EngineAppended[] {
     const appended: EngineAppended[] = [];
-    this.#broker.atomically(() => appendEach(this, messages, appended), this.#queue);
+    this.#broker.atomically(() => appendEach(this, messages, appended));
     return appended;
   }
 }

@@ -1,13 +1,20 @@
 // Numbers ordered by the time at which they are due: delayed messages, by the moment they become ready.
 
+const CAPACITY_MIN = 16;
+
 /** A binary heap of (due time, value) pairs in two flat arrays: 16 bytes a pair, no object per entry. Ties come out by value. */
 export class DueHeap {
-  #due = new Float64Array(16);
-  #values = new Float64Array(16);
+  #due = new Float64Array(CAPACITY_MIN);
+  #values = new Float64Array(CAPACITY_MIN);
   #size = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** For how many pairs there is memory. */
+  get capacity(): number {
+    return this.#due.length;
   }
 
   /** The earliest due time, or Infinity when empty. */
@@ -16,7 +23,7 @@ export class DueHeap {
   }
 
   push(due: number, value: number): void {
-    if (this.#size === this.#due.length) this.#grow();
+    if (this.#size === this.#due.length) this.#resize(2 * this.#size);
     let index = this.#size;
     this.#size += 1;
     while (index > 0) {
@@ -36,13 +43,14 @@ export class DueHeap {
     const first = this.#values[0]!;
     this.#size -= 1;
     if (this.#size > 0) this.#siftDown(this.#due[this.#size]!, this.#values[this.#size]!);
+    if (this.#size * 4 < this.#due.length && this.#due.length > CAPACITY_MIN) this.#resize(2 * this.#size);
     return first;
   }
 
   clear(): void {
     this.#size = 0;
-    this.#due = new Float64Array(16);
-    this.#values = new Float64Array(16);
+    this.#due = new Float64Array(CAPACITY_MIN);
+    this.#values = new Float64Array(CAPACITY_MIN);
   }
 
   #siftDown(due: number, value: number): void {
@@ -66,11 +74,11 @@ export class DueHeap {
     return due < other || (due === other && value < this.#values[index]!);
   }
 
-  #grow(): void {
-    const due = new Float64Array(this.#size * 2);
-    const values = new Float64Array(this.#size * 2);
-    due.set(this.#due);
-    values.set(this.#values);
+  #resize(capacity: number): void {
+    const due = new Float64Array(Math.max(capacity, CAPACITY_MIN));
+    const values = new Float64Array(Math.max(capacity, CAPACITY_MIN));
+    due.set(this.#due.subarray(0, this.#size));
+    values.set(this.#values.subarray(0, this.#size));
     this.#due = due;
     this.#values = values;
   }

@@ -17,6 +17,13 @@ class TrieNode<T> {
   zeroOrMore: TrieNode<T> | undefined = undefined;
   values: Set<T> | undefined = undefined;
 
+  /** With all below it. */
+  get count(): number {
+    let count = 1 + (this.oneLevel?.count ?? 0) + (this.zeroOrMore?.count ?? 0);
+    for (const next of this.literals?.values() ?? []) count += next.count;
+    return count;
+  }
+
   get isEmpty(): boolean {
     return !this.literals && !this.oneLevel && !this.zeroOrMore && !this.values;
   }
@@ -33,6 +40,11 @@ export class PatternTrie<T> {
   /** How many pairs there are. */
   get size(): number {
     return this.#size;
+  }
+
+  /** How many nodes it is kept in: one when it is empty. */
+  get nodeCount(): number {
+    return this.#root.count;
   }
 
   /** Returns false when the pair was there already. */

@@ -56,6 +56,7 @@ export class RangeSet {
 
   /** Removes `[start, end)` and returns how many numbers left. */
   removeRange(start: number, end: number): number {
+    if (end <= start) return 0;
     let index = this.#firstEndingAtOrAfter(start + 1);
     let removed = 0;
     while (index < this.#starts.length && this.#starts[index]! < end) {

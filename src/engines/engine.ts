@@ -60,11 +60,8 @@ export interface EngineBroker {
   bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void>;
   /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
   publish(message: OutgoingMessage): EngineAppended[];
-  /**
-   * What `action` hands over before it returns is taken as one: all of it, or nothing when it throws. It publishes, and
-   * appends to topics and to `queue`.
-   */
-  atomically(action: () => void, queue?: EngineQueue): void;
+  /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */
+  atomically(action: () => void): void;
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
   statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */

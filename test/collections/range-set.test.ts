@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { RangeSet } from "../../src/collections/range-set.js";
+
+const MAX = 40;
+
+/** A step on the real set and on a plain one; both have to answer the same. */
+type Step = (ranges: RangeSet, numbers: Set<number>) => void;
+
+const value = fc.integer({ min: 0, max: MAX });
+const range = fc.tuple(value, value);
+
+function count(numbers: Set<number>, start: number, end: number): number {
+  return [...numbers].filter((number) => number >= start && number < end).length;
+}
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  value.map((number) => (ranges: RangeSet, numbers: Set<number>) => {
+    assert.equal(ranges.add(number), !numbers.has(number));
+    numbers.add(number);
+  }),
+  range.map(([start, end]) => (ranges: RangeSet, numbers: Set<number>) => {
+    const before = numbers.size;
+    for (let number = start; number < end; number += 1) numbers.add(number);
+    assert.equal(ranges.addRange(start, end), numbers.size - before);
+  }),
+  range.map(([start, end]) => (ranges: RangeSet, numbers: Set<number>) => {
+    assert.equal(ranges.removeRange(start, end), end > start ? count(numbers, start, end) : 0);
+    for (let number = start; number < end; number += 1) numbers.delete(number);
+  }),
+  fc.constant((ranges: RangeSet, numbers: Set<number>) => {
+    const first = numbers.size === 0 ? -1 : Math.min(...numbers);
+    assert.equal(ranges.takeFirst(), first);
+    numbers.delete(first);
+  }),
+);
+
+/** The ranges of `numbers`, found number by number. */
+function rangesOf(numbers: Set<number>): [number, number][] {
+  const ranges: [number, number][] = [];
+  for (let number = 0; number <= MAX + 1; number += 1) {
+    if (!numbers.has(number)) continue;
+    const last = ranges.at(-1);
+    if (last !== undefined && last[1] === number) last[1] = number + 1;
+    else ranges.push([number, number + 1]);
+  }
+  return ranges;
+}
+
+function check(ranges: RangeSet, numbers: Set<number>): void {
+  const pairs = rangesOf(numbers);
+  assert.deepEqual(ranges.toPairs(), pairs);
+  assert.equal(ranges.rangeCount, pairs.length);
+  assert.equal(ranges.size, numbers.size);
+  assert.equal(ranges.first, numbers.size === 0 ? -1 : Math.min(...numbers));
+  for (let number = 0; number <= MAX + 1; number += 1) {
+    assert.equal(ranges.has(number), numbers.has(number));
+    const end = pairs.find(([from, to]) => from <= number && number < to)?.[1] ?? number;
+    assert.equal(ranges.endOfRangeAt(number), end);
+  }
+  const gaps = rangesOf(new Set(Array.from({ length: MAX }, (_, i) => i).filter((i) => !numbers.has(i))));
+  assert.deepEqual(ranges.gapsBelow(MAX), gaps);
+}
+
+test("a set of ranges answers like a set of numbers, after any steps", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const ranges = new RangeSet();
+      const numbers = new Set<number>();
+      for (const act of steps) {
+        act(ranges, numbers);
+        check(ranges, numbers);
+      }
+      ranges.clear();
+      check(ranges, new Set());
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("numbers in order are one range, however many they are", () => {
+  const ranges = new RangeSet();
+  for (let number = 0; number < 1_000_000; number += 1) ranges.add(number);
+  assert.equal(ranges.rangeCount, 1);
+  assert.equal(ranges.removeRange(10, Number.MAX_SAFE_INTEGER), 999_990);
+  assert.deepEqual(ranges.toPairs(), [[0, 10]]);
+});
