@@ -1,7 +1,6 @@
 // Where messages go, and handing them over: one, or several of which all are taken or none.
 
 import type { OutgoingMessage } from "../broker/message.js";
-import { isBrokerError } from "../broker-error.js";
 import type { EngineAppended, EngineBroker, EngineQueue, EngineTopic } from "../engines/engine.js";
 import { abortable } from "./abortable.js";
 
@@ -130,21 +129,14 @@ function appendEach(outlet: Outlet, messages: readonly OutgoingMessage[], append
   for (const message of messages) appended.push(outlet.append(message));
 }
 
-/** Hands over what a queue had no room for. Errors: the signal's reason, those of the outlet. */
+/** Hands over what a queue had no room for, in its turn. Errors: the signal's reason, those of the outlet. */
 export async function appendWithRoom(
   outlet: Outlet,
   message: OutgoingMessage,
   signal: AbortSignal | undefined,
 ): Promise<EngineAppended> {
-  for (;;) {
-    await outlet.waitForRoom(signal);
-    try {
-      return outlet.append(message);
-    } catch (error) {
-      // Somebody else took the room first.
-      if (!isBrokerError(error, "QUEUE_FULL") || !outlet.makesWait) throw error;
-    }
-  }
+  await outlet.waitForRoom(signal);
+  return outlet.append(message);
 }
 
 /** Hands all over, to share a commit. All are taken or none, except where publishers wait for room one message at a time. Errors: those of the outlet. */

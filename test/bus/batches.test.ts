@@ -183,6 +183,29 @@ test("a batch that takes too long is failed as a whole, its signal aborted, and 
   assert.deepEqual(bus.errors, []);
 });
 
+test("a batch whose time is over while its messages are checked is not handed to its handler", async (t) => {
+  const bus = await testBus(t);
+  const gate = deferred();
+  let isReceived = false;
+  const schema = z.number().refine(async () => {
+    if (isReceived) await gate.promise;
+    return true;
+  });
+  const Checked = command("checked", { schema });
+  await bus.sendMany(Checked, [1, 2]);
+  isReceived = true;
+  let calls = 0;
+  bus.handle(Checked, { batch: { max: 2 }, timeout: "1m", retry: { attempts: 1 } }, (batch) => {
+    calls += 1;
+    return batch.map(() => ack());
+  });
+  await bus.advance("1m");
+  gate.resolve();
+  await bus.settled();
+  assert.equal(calls, 0);
+  assert.equal((await deadLettersOf(bus)).length, 2);
+});
+
 test("one item that never ends fails with the timeout, and the others of its batch are not done either", async (t) => {
   const bus = await testBus(t);
   bus.handle(Work, { batch: { max: 2 }, timeout: "1m", retry: { attempts: 1 } }, (batch) =>

@@ -44,16 +44,19 @@ test("drain waits for the calls that run, takes no more, and gives back untried 
 
 test("drain waits until what was dead-lettered is stored, and batches that were being filled go back", async (t) => {
   const bus = await testBus(t);
-  bus.handle(Work, { retry: { attempts: 1 } }, () => {
-    throw new Error("no");
-  });
+  const gate = deferred();
+  const A = command<number>("a", { queue: "shared" });
+  bus.handle(A, () => undefined);
+  bus.handle(Work, { retry: { attempts: 1 } }, () => gate.promise);
   bus.on(Placed, { group: "g", batch: { max: 10, wait: "1h" } }, () => {
     throw new Error("never called");
   });
   await bus.publish(Placed, 1);
   await bus.send(Work, 1);
   await bus.advance(0);
-  await bus.drain();
+  const drained = bus.drain();
+  gate.reject(new Error("no"));
+  await drained;
   assert.equal((await deadLettersOf(bus)).length, 1);
   const [delivery] = await bus.topic("order").group("g").receiveBatch({ max: 1 });
   assert.equal(delivery?.attempt, 1);
@@ -80,6 +83,28 @@ test("a drain that is given up by its signal goes on, and the next one waits for
   assert.equal(isDrained, false);
   gate.resolve();
   await again;
+});
+
+test("handlers that were drained stay ended, also when one of them is closed afterwards", async (t) => {
+  const bus = await testBus(t);
+  const handlings = ["a", "b"].map((name) => bus.handle(command(name, { queue: "shared" }), () => undefined));
+  await bus.settled();
+  await bus.drain();
+  await handlings[0]!.close();
+  await bus.send(command<number>("b", { queue: "shared" }), 1);
+  await bus.settled();
+  const { consumers, waiting } = await bus.queue("shared").statistics();
+  assert.deepEqual({ consumers, waiting }, { consumers: 0, waiting: 1 });
+});
+
+test("drain waits until a message that no handler was for is among the dead letters", async (t) => {
+  const bus = await testBus(t);
+  await bus.handle(command("a", { queue: "shared" }), () => undefined).ready;
+  await bus.send(command<number>("b", { queue: "shared" }), 1);
+  while ((await bus.queue("shared").statistics()).delivered === 0)
+    await new Promise((resolve) => setImmediate(resolve));
+  await bus.drain();
+  assert.equal((await deadLettersOf(bus))[0]?.reason, "unknown-type");
 });
 
 test("a drained bus takes handlers again, also while it still drains", async (t) => {
@@ -153,8 +178,10 @@ test("of two handlers of a queue one can be closed: its messages wait for one th
   await bus.advance("1m");
   assert.deepEqual(seen, ["b5", "a1"]);
   bus.handle(A, (number) => void seen.push(`again a${number}`));
+  await a.close();
+  await bus.send(A, 6);
   await bus.advance("10s");
-  assert.deepEqual(seen.slice(2).sort(), ["again a2", "again a3", "again a4"]);
+  assert.deepEqual(seen.slice(2).sort(), ["again a2", "again a3", "again a4", "again a6"]);
   assert.deepEqual(await deadLettersOf(bus), []);
 });
 
@@ -256,6 +283,14 @@ test("nothing begins to receive while the bus closes", async (t) => {
   await bus.queue("q").send("still taken");
   gate.resolve();
   await closed;
+});
+
+test("a receiver whose queue is still being declared ends when the bus closes", async () => {
+  const bus = await openTestBus();
+  const received = collect(bus.queue("q").receive());
+  const batch = bus.queue("r").receiveBatch({ max: 1, wait: "1h" });
+  await Promise.all([bus.close(), received, batch]);
+  assert.deepEqual([await received, await batch], [[], []]);
 });
 
 test("a receiver that waits ends when the bus closes, one that works may settle what it has", async (t) => {

@@ -23,6 +23,10 @@ const programs: Record<string, () => Promise<void>> = {
   handles: async () => {
     await bus.handle(Work, () => undefined).ready;
   },
+  "handles, after it has received": async () => {
+    await bus.handle(Work, () => undefined).ready;
+    await bus.queue("other").receiveBatch({ max: 1, wait: "50ms" });
+  },
   listens: async () => {
     await bus.on(Placed, { group: "g" }, () => undefined).ready;
   },

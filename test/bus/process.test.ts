@@ -56,8 +56,8 @@ test("a program that waits for a batch is alive until the wait is over", async (
   assert.deepEqual(await program.ended, { code: 0, out: "0 came\nready\n", errors: "" });
 });
 
-for (const does of ["handles", "listens", "receives", "watches"]) {
-  test(`a program that ${does} stays alive until it closes the bus, and ends then`, async (t) => {
+for (const does of ["handles", "handles, after it has received", "listens", "receives", "watches"]) {
+  test(`a program that ${does}, stays alive until it closes the bus, and ends then`, async (t) => {
     const program = await start(t, does);
     await program.ready;
     program.child.kill("SIGTERM");

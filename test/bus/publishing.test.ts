@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytes, command, event, isBrokerError, type Receipt } from "../../src/index.js";
+import {
+  bytes,
+  command,
+  type EngineFactory,
+  event,
+  isBrokerError,
+  memory,
+  openBus,
+  type Receipt,
+} from "../../src/index.js";
 import { collect, deadLettersOf, deferred, diskBus, failsWith, testBus } from "../support/buses.js";
 
 interface Order {
@@ -45,6 +54,41 @@ test("what is published right after `on` reaches the group, though its declarati
   ]);
   await done.promise;
   assert.deepEqual(seen.sort(), ["o-1", "o-2"]);
+});
+
+/** An engine that takes its time to declare a group. */
+const slow: EngineFactory = {
+  open: async (onError) => {
+    const engine = await memory().open(onError);
+    const declareSubscription: typeof engine.broker.declareSubscription = async (...group) => {
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      return await engine.broker.declareSubscription(...group);
+    };
+    const broker = new Proxy(engine.broker, {
+      get(target, name) {
+        if (name === "declareSubscription") return declareSubscription;
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+    return { ...engine, broker };
+  },
+};
+
+test("publishing waits for groups that are being declared, however long that takes, the first time and later", async () => {
+  const bus = await openBus(slow);
+  const seen: string[] = [];
+  for (const group of ["first", "second"]) {
+    bus.on(OrderPlaced, { group }, ({ id }) => void seen.push(`${group} ${id}`));
+    await Promise.all([
+      bus.publish(OrderPlaced, order(1)),
+      bus.publishMany(OrderPlaced, [order(2)]),
+      bus.topic("order").publish(JSON.stringify(order(3)), { subject: "order.placed" }),
+    ]);
+    while (seen.filter((one) => one.startsWith(group)).length < 3)
+      await new Promise((resolve) => setImmediate(resolve));
+  }
+  await bus.close();
 });
 
 test("two handlers of one group share its events by type, and a later one gets what waited for it", async (t) => {

@@ -167,6 +167,19 @@ test("a thenable of another kind of promise is waited for", async (t) => {
   await failsWith("INVALID_PAYLOAD", () => bus.send(Work, 1), /no/);
 });
 
+test("a check that fails after another value was refused is not lost in an unhandled rejection", async (t) => {
+  const bus = await testBus(t);
+  const unhandled: unknown[] = [];
+  const listen = (error: unknown) => unhandled.push(error);
+  process.on("unhandledRejection", listen);
+  t.after(() => process.off("unhandledRejection", listen));
+  const issues = [{ message: "no" }];
+  const schema = standard((value) => (value === 1 ? Promise.resolve({ issues }) : { issues }));
+  await failsWith("INVALID_PAYLOAD", () => bus.sendMany(command("work", { schema }), [1, 2]));
+  await tick();
+  assert.deepEqual(unhandled, []);
+});
+
 test("a schema that never answers takes its handler's time, and its handler is not called afterwards", async (t) => {
   const bus = await testBus(t);
   const gate = deferred<{ value: number }>();
