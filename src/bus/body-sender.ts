@@ -1,9 +1,11 @@
 // Sends bodies that have no message type: strings and bytes.
 
+import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
+import { unlessAborted } from "./abortable.js";
 import type { BusCore } from "./bus-core.js";
 import { shown } from "./option-checks.js";
-import { appendAll, type Outlet, untilCommitted } from "./outlet.js";
+import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 
@@ -19,6 +21,24 @@ export class BodySender {
     this.#maker = new MessageMaker(core.engine, subject, subject !== where, undefined);
   }
 
+  /** Resolves when the message is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet. */
+  async send(
+    open: () => Promise<Outlet>,
+    body: string | Uint8Array,
+    options: AnyPublishOptions | undefined,
+  ): Promise<Receipt> {
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const nowMs = this.#core.engine.clock.nowMs();
+    const message = this.#message(body, nowMs, options);
+    this.#core.assertWritable();
+    const outlet = await unlessAborted(open(), signal);
+    this.#core.assertOpen();
+    const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
+    await unlessAborted(appended.committed, signal);
+    return new Receipt(appended, nowMs, options?.id);
+  }
+
   /**
    * Hands all over in one go, so that they share a commit: all are taken or none. Resolves when all are durable.
    * Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet.
@@ -32,20 +52,18 @@ export class BodySender {
     signal?.throwIfAborted();
     assertOneId(bodies.length, options);
     const nowMs = this.#core.engine.clock.nowMs();
-    const messages = bodies.map((body) => {
-      this.#assertBody(body);
-      return this.#maker.make(body, undefined, nowMs, options);
-    });
+    const messages = bodies.map((body) => this.#message(body, nowMs, options));
     this.#core.assertWritable();
-    const outlet = await open();
+    const outlet = await unlessAborted(open(), signal);
     this.#core.assertOpen();
     const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
   }
 
-  #assertBody(body: unknown): void {
-    if (typeof body === "string" || body instanceof Uint8Array) return;
+  #message(body: unknown, nowMs: number, options: AnyPublishOptions | undefined): OutgoingMessage {
+    if (typeof body === "string" || body instanceof Uint8Array)
+      return this.#maker.make(body, undefined, nowMs, options);
     throw new BrokerError(
       "INVALID_PAYLOAD",
       `A body for ${this.#where} is ${shown(body)}; give a string or a Uint8Array, or use a command or event for values.`,

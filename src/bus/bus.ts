@@ -3,7 +3,7 @@
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
-import { abortable } from "./abortable.js";
+import { unlessAborted } from "./abortable.js";
 import { BusCore } from "./bus-core.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
@@ -261,8 +261,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     this.#core.assertOpen();
     const { signal } = knownOptions("drain", options, ["signal"]);
     signal?.throwIfAborted();
-    const drained = this.#drain();
-    await (signal === undefined ? drained : abortable(drained, signal));
+    await unlessAborted(this.#drain(), signal);
   }
 
   /**

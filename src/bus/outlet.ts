@@ -2,7 +2,7 @@
 
 import type { OutgoingMessage } from "../broker/message.js";
 import type { EngineAppended, EngineBroker, EngineQueue, EngineTopic } from "../engines/engine.js";
-import { abortable } from "./abortable.js";
+import { unlessAborted } from "./abortable.js";
 
 /** A queue, a topic, or everything that is bound to a subject. */
 export interface Outlet {
@@ -161,6 +161,5 @@ export async function untilCommitted(
 ): Promise<void> {
   const commits = new Set<Promise<void>>();
   for (const { committed } of appended) commits.add(committed);
-  const all = Promise.all(commits);
-  await (signal === undefined ? all : abortable(all, signal));
+  await unlessAborted(Promise.all(commits), signal);
 }

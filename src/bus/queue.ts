@@ -76,6 +76,7 @@ export class Queue<C extends Capabilities = Capabilities> {
   readonly #sender: BodySender;
   readonly #puller: Puller;
   #declared: Promise<EngineQueue> | undefined = undefined;
+  #outlet: Outlet | undefined = undefined;
 
   /** Made by {@link Bus.queue}. */
   constructor(core: BusCore, name: string, options: QueueOptions) {
@@ -94,8 +95,7 @@ export class Queue<C extends Capabilities = Capabilities> {
 
   /** Resolves when the message is durable; bytes may not be changed until then. Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
   async send(body: string | Uint8Array, options?: PublishOptions<C>): Promise<Receipt> {
-    const [receipt] = await this.sendMany([body], options);
-    return receipt!;
+    return await this.#sender.send(this.#open, body, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -103,11 +103,7 @@ export class Queue<C extends Capabilities = Capabilities> {
    * wait. Errors: those of {@link Queue.send}.
    */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
-    return await this.#sender.sendMany(
-      () => this.#outlet(),
-      bodies,
-      options as AnyPublishOptions | undefined,
-    );
+    return await this.#sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -169,9 +165,11 @@ export class Queue<C extends Capabilities = Capabilities> {
     return this.#core.engine.broker.statistics().queues.find(({ name }) => name === this.name)!;
   }
 
-  async #outlet(): Promise<Outlet> {
-    return new QueueOutlet(this.#core.engine.broker, await this.#queue());
-  }
+  readonly #open = async (): Promise<Outlet> => {
+    const queue = await this.#queue();
+    this.#outlet ??= new QueueOutlet(this.#core.engine.broker, queue);
+    return this.#outlet;
+  };
 
   async #queue(): Promise<EngineQueue> {
     this.#core.assertOpen();

@@ -3,7 +3,7 @@
 
 import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
-import { abortable } from "./abortable.js";
+import { unlessAborted } from "./abortable.js";
 import type { BusCore } from "./bus-core.js";
 import { encodeValue } from "./codec.js";
 import { describeThrown } from "./describe-thrown.js";
@@ -42,12 +42,12 @@ export class Sender<In> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     const checked = this.#check(value);
-    if (checked instanceof Promise) await this.#unlessAborted(checked, signal);
+    if (checked instanceof Promise) await unlessAborted(checked, signal);
     const message = this.#message(value, options, this.#core.engine.clock.nowMs());
-    const outlet = this.#readyOutlet ?? (await this.#unlessAborted(this.#open(), signal));
+    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
     this.#core.assertOpen();
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
-    await this.#unlessAborted(appended.committed, signal);
+    await unlessAborted(appended.committed, signal);
     return new Receipt(appended, message.timestampMs, options?.id);
   }
 
@@ -64,10 +64,10 @@ export class Sender<In> {
       checked.catch(() => undefined);
       checks.push(checked);
     }
-    if (checks.length > 0) await this.#unlessAborted(Promise.all(checks), signal);
+    if (checks.length > 0) await unlessAborted(Promise.all(checks), signal);
     const nowMs = this.#core.engine.clock.nowMs();
     const messages = values.map((value) => this.#message(value, options, nowMs));
-    const outlet = this.#readyOutlet ?? (await this.#unlessAborted(this.#open(), signal));
+    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
     this.#core.assertOpen();
     const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
@@ -129,9 +129,5 @@ export class Sender<In> {
       { type: name },
       cause,
     );
-  }
-
-  #unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    return signal === undefined ? promise : abortable(promise, signal);
   }
 }

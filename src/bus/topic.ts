@@ -72,6 +72,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   readonly #core: BusCore;
   readonly #options: TopicOptions;
   #declared: Promise<EngineTopic> | undefined = undefined;
+  #outlet: Outlet | undefined = undefined;
 
   /** Made by {@link Bus.topic}. */
   constructor(core: BusCore, name: string, options: TopicOptions) {
@@ -91,8 +92,11 @@ export class Topic<C extends Capabilities = Capabilities> {
     body: string | Uint8Array,
     options?: PublishOptions<C> & { readonly subject?: string },
   ): Promise<Receipt> {
-    const [receipt] = await this.publishMany([body], options);
-    return receipt!;
+    return await this.#sender(options?.subject).send(
+      this.#open,
+      body,
+      options as AnyPublishOptions | undefined,
+    );
   }
 
   /**
@@ -103,10 +107,8 @@ export class Topic<C extends Capabilities = Capabilities> {
     bodies: readonly (string | Uint8Array)[],
     options?: PublishOptions<C> & { readonly subject?: string },
   ): Promise<Receipt[]> {
-    const subject = options?.subject ?? this.name;
-    assertPublishable(subject);
-    const sender = new BodySender(this.#core, this.name, subject);
-    return await sender.sendMany(() => this.#outlet(), bodies, options as AnyPublishOptions | undefined);
+    const sender = this.#sender(options?.subject);
+    return await sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
   }
 
   /** A durable, named cursor: each message goes to one of its consumers. It is made by its first verb. */
@@ -137,11 +139,19 @@ export class Topic<C extends Capabilities = Capabilities> {
     return this.#core.engine.broker.statistics().topics.find(({ name }) => name === this.name)!;
   }
 
-  /** A group must not miss what is published after its handler was registered. */
-  async #outlet(): Promise<Outlet> {
-    await this.#core.handlers.starting;
-    return new TopicOutlet(this.#core.engine.broker, await this.#topic());
+  /** Errors: INVALID_SUBJECT. */
+  #sender(subject = this.name): BodySender {
+    assertPublishable(subject);
+    return new BodySender(this.#core, this.name, subject);
   }
+
+  /** A group must not miss what is published after its handler was registered. */
+  readonly #open = async (): Promise<Outlet> => {
+    await this.#core.handlers.starting;
+    const topic = await this.#topic();
+    this.#outlet ??= new TopicOutlet(this.#core.engine.broker, topic);
+    return this.#outlet;
+  };
 
   async #topic(): Promise<EngineTopic> {
     this.#core.assertOpen();
