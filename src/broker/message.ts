@@ -43,18 +43,35 @@ export interface MessageProperties {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Errors: INVALID_OPTION for a reserved header name, an empty one, a value that is no string, a time that is none. */
+/** Bytes of the names and values of an application's headers, at most: they are kept with every copy of the message. */
+const HEADERS_BYTES_MAX = 64 * 1024;
+
+/**
+ * Errors: INVALID_OPTION for a reserved header name, an empty one, a value that is no string, a time that is none;
+ * MESSAGE_TOO_LARGE for headers beyond {@link HEADERS_BYTES_MAX}.
+ */
 export function withProperties(base: EncodedHeaders, properties: MessageProperties): EncodedHeaders {
   const more: Header[] = [];
   if (properties.id !== undefined) more.push([ID_HEADER, properties.id]);
   const { readyAtMs, expiresAtMs } = properties;
   if (readyAtMs !== undefined) more.push([READY_AT_HEADER, timeText("delay", readyAtMs)]);
   if (expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, timeText("expiry", expiresAtMs)]);
+  let bytes = 0;
   for (const [name, value] of Object.entries(properties.headers ?? {})) {
     assertHeader(name, value);
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(value);
     more.push([name, value]);
   }
+  if (bytes > HEADERS_BYTES_MAX) throw headersTooLarge(bytes);
   return more.length === 0 ? base : appendHeaders(base, more);
+}
+
+function headersTooLarge(sizeBytes: number): BrokerError {
+  return new BrokerError(
+    "MESSAGE_TOO_LARGE",
+    `The headers of the message have ${sizeBytes} bytes; they may have ${HEADERS_BYTES_MAX}. Put large content into the body.`,
+    { sizeBytes, bytesMax: HEADERS_BYTES_MAX },
+  );
 }
 
 function timeText(option: string, timeMs: number): string {

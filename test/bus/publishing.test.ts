@@ -276,6 +276,12 @@ test("headers arrive as they were given, whatever their names", async (t) => {
   );
   const wrong = { n: 1 } as unknown as Record<string, string>;
   await failsWith("INVALID_OPTION", () => bus.send(Reserve, { sku: "a" }, { headers: wrong }), /header 'n'/);
+  const large = { a: "ü".repeat(16 * 1024), b: "x".repeat(32 * 1024) };
+  await failsWith(
+    "MESSAGE_TOO_LARGE",
+    () => bus.send(Reserve, { sku: "a" }, { headers: large }),
+    /headers.*65538/,
+  );
   assert.equal((await bus.queue("stock.reserve").statistics()).published, 1);
 });
 
