@@ -75,7 +75,12 @@ export class BrokerWorld {
 
   /** Resolves when nothing goes on that does not wait for time to pass. */
   async quiet(): Promise<void> {
-    for (let turn = 0; turn < QUIET_TURNS; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    await this.turns(QUIET_TURNS);
+  }
+
+  /** Resolves after so many turns of the event loop. */
+  async turns(count: number): Promise<void> {
+    for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** Lets time pass: what is due meanwhile happens. */
