@@ -1,12 +1,22 @@
 // A set of whole numbers kept as ranges: what is settled, what is ready. Cheap where numbers come almost in order.
 
+const EMPTY = new Float64Array(0);
+const CAPACITY_MIN = 8;
+
 /**
- * Sorted, disjoint, non-adjacent half-open ranges `[start, end)`.
- * Adding at the end of the last range is O(1); elsewhere O(log n) to find and O(n) to shift, n being the number of ranges.
+ * Sorted, disjoint, non-adjacent half-open ranges `[start, end)`, in two flat arrays with room at both ends.
+ *
+ *   starts: |   |   | 0 | 7 | 20 |    |    |    |     head = 2, count = 3
+ *   ends:   |   |   | 5 | 9 | 21 |    |    |    |
+ *
+ * Adding at the end of the last range is O(1). Elsewhere it is O(log n) to find and O(n) to shift the shorter side, n
+ * being the number of ranges: numbers that come and go at either end, as those of a queue do, shift next to nothing.
  */
 export class RangeSet {
-  #starts: number[] = [];
-  #ends: number[] = [];
+  #starts = EMPTY;
+  #ends = EMPTY;
+  #head = 0;
+  #count = 0;
   #size = 0;
 
   /** How many numbers are in the set. */
@@ -15,18 +25,23 @@ export class RangeSet {
   }
 
   get rangeCount(): number {
+    return this.#count;
+  }
+
+  /** For how many ranges there is memory. */
+  get capacity(): number {
     return this.#starts.length;
   }
 
   /** The lowest number, or -1 when the set is empty. */
   get first(): number {
-    return this.#starts.length === 0 ? -1 : this.#starts[0]!;
+    return this.#count === 0 ? -1 : this.#starts[this.#head]!;
   }
 
   /** Hot: one call per settled message. Returns false when `value` was there already. */
   add(value: number): boolean {
-    const last = this.#ends.length - 1;
-    if (last >= 0 && this.#ends[last] === value) {
+    const last = this.#head + this.#count - 1;
+    if (this.#count > 0 && this.#ends[last] === value) {
       this.#ends[last] = value + 1;
       this.#size += 1;
       return true;
@@ -38,17 +53,24 @@ export class RangeSet {
   addRange(start: number, end: number): number {
     if (end <= start) return 0;
     const from = this.#firstEndingAtOrAfter(start);
+    const stop = this.#head + this.#count;
     let to = from;
     let mergedStart = start;
     let mergedEnd = end;
     let covered = 0;
-    while (to < this.#starts.length && this.#starts[to]! <= end) {
+    while (to < stop && this.#starts[to]! <= end) {
       mergedStart = Math.min(mergedStart, this.#starts[to]!);
       mergedEnd = Math.max(mergedEnd, this.#ends[to]!);
       covered += this.#ends[to]! - this.#starts[to]!;
       to += 1;
     }
-    this.#replace(from, to, mergedStart, mergedEnd);
+    if (to === from) {
+      this.#insert(from, start, end);
+    } else {
+      this.#starts[from] = mergedStart;
+      this.#ends[from] = mergedEnd;
+      this.#remove(from + 1, to - from - 1);
+    }
     const added = mergedEnd - mergedStart - covered;
     this.#size += added;
     return added;
@@ -57,28 +79,28 @@ export class RangeSet {
   /** Removes `[start, end)` and returns how many numbers left. */
   removeRange(start: number, end: number): number {
     if (end <= start) return 0;
-    let index = this.#firstEndingAtOrAfter(start + 1);
+    const stop = this.#head + this.#count;
+    const from = this.#firstEndingAtOrAfter(start + 1);
+    if (from === stop || this.#starts[from]! >= end) return 0;
+    // All of these have a part in what is removed; of the first and the last something may be left.
+    let to = from;
     let removed = 0;
-    while (index < this.#starts.length && this.#starts[index]! < end) {
-      const rangeStart = this.#starts[index]!;
-      const rangeEnd = this.#ends[index]!;
-      removed += Math.min(rangeEnd, end) - Math.max(rangeStart, start);
-      if (rangeStart < start && rangeEnd > end) {
-        this.#ends[index] = start;
-        this.#starts.splice(index + 1, 0, end);
-        this.#ends.splice(index + 1, 0, rangeEnd);
-        break;
-      }
-      if (rangeStart < start) {
-        this.#ends[index] = start;
-        index += 1;
-      } else if (rangeEnd > end) {
-        this.#starts[index] = end;
-        break;
-      } else {
-        this.#starts.splice(index, 1);
-        this.#ends.splice(index, 1);
-      }
+    while (to < stop && this.#starts[to]! < end) {
+      removed += Math.min(this.#ends[to]!, end) - Math.max(this.#starts[to]!, start);
+      to += 1;
+    }
+    const leftStart = this.#starts[from]!;
+    const rightEnd = this.#ends[to - 1]!;
+    const hasLeft = leftStart < start;
+    const hasRight = rightEnd > end;
+    if (hasLeft && hasRight && to === from + 1) {
+      this.#ends[from] = start;
+      this.#insert(to, end, rightEnd);
+    } else {
+      if (hasLeft) this.#ends[from] = start;
+      if (hasRight) this.#starts[to - 1] = end;
+      const firstGone = hasLeft ? from + 1 : from;
+      this.#remove(firstGone, (hasRight ? to - 1 : to) - firstGone);
     }
     this.#size -= removed;
     return removed;
@@ -86,15 +108,8 @@ export class RangeSet {
 
   /** Hot: takes the lowest number out, or returns -1. */
   takeFirst(): number {
-    if (this.#starts.length === 0) return -1;
-    const value = this.#starts[0]!;
-    if (value + 1 === this.#ends[0]) {
-      this.#starts.shift();
-      this.#ends.shift();
-    } else {
-      this.#starts[0] = value + 1;
-    }
-    this.#size -= 1;
+    const value = this.first;
+    if (value !== -1) this.removeRange(value, value + 1);
     return value;
   }
 
@@ -102,19 +117,20 @@ export class RangeSet {
     return this.endOfRangeAt(value) !== value;
   }
 
-  /** The end of the range that holds `value`; `value` itself when none does. */
+  /** Hot: the end of the range that holds `value`; `value` itself when none does. */
   endOfRangeAt(value: number): number {
     const index = this.#firstEndingAtOrAfter(value + 1);
-    return index < this.#starts.length && this.#starts[index]! <= value ? this.#ends[index]! : value;
+    return index < this.#head + this.#count && this.#starts[index]! <= value ? this.#ends[index]! : value;
   }
 
   /** The ranges from 0 up to `end` that are not in the set. */
   gapsBelow(end: number): [start: number, end: number][] {
     const gaps: [number, number][] = [];
     let start = 0;
-    for (let index = 0; index < this.#starts.length && this.#starts[index]! < end; index += 1) {
-      if (this.#starts[index]! > start) gaps.push([start, this.#starts[index]!]);
-      start = this.#ends[index]!;
+    for (const [rangeStart, rangeEnd] of this.toPairs()) {
+      if (rangeStart >= end) break;
+      if (rangeStart > start) gaps.push([start, rangeStart]);
+      start = rangeEnd;
     }
     if (start < end) gaps.push([start, end]);
     return gaps;
@@ -122,28 +138,72 @@ export class RangeSet {
 
   /** The ranges as pairs, for storing. */
   toPairs(): [start: number, end: number][] {
-    return this.#starts.map((start, index) => [start, this.#ends[index]!]);
+    const pairs: [number, number][] = [];
+    for (let index = this.#head; index < this.#head + this.#count; index += 1)
+      pairs.push([this.#starts[index]!, this.#ends[index]!]);
+    return pairs;
   }
 
   clear(): void {
-    this.#starts = [];
-    this.#ends = [];
+    this.#starts = EMPTY;
+    this.#ends = EMPTY;
+    this.#head = 0;
+    this.#count = 0;
     this.#size = 0;
   }
 
-  #replace(from: number, to: number, start: number, end: number): void {
-    if (to === from + 1) {
-      this.#starts[from] = start;
-      this.#ends[from] = end;
+  #insert(index: number, start: number, end: number): void {
+    const before = index - this.#head;
+    if (this.#head > 0 && before * 2 < this.#count) {
+      this.#shift(this.#head - 1, this.#head, index);
+      this.#head -= 1;
     } else {
-      this.#starts.splice(from, to - from, start);
-      this.#ends.splice(from, to - from, end);
+      if (this.#head + this.#count === this.#starts.length)
+        this.#move(Math.max(2 * this.#count, CAPACITY_MIN));
+      const at = this.#head + before;
+      this.#shift(at + 1, at, this.#head + this.#count);
+    }
+    this.#count += 1;
+    this.#starts[this.#head + before] = start;
+    this.#ends[this.#head + before] = end;
+  }
+
+  #remove(index: number, count: number): void {
+    if (count === 0) return;
+    const before = index - this.#head;
+    if (before * 2 < this.#count) {
+      this.#shift(this.#head + count, this.#head, index);
+      this.#head += count;
+    } else {
+      this.#shift(index, index + count, this.#head + this.#count);
+    }
+    this.#count -= count;
+    if (this.#count * 4 < this.#starts.length && this.#starts.length > CAPACITY_MIN) {
+      this.#move(Math.max(2 * this.#count, CAPACITY_MIN));
     }
   }
 
+  #shift(to: number, from: number, end: number): void {
+    if (from === end) return;
+    this.#starts.copyWithin(to, from, end);
+    this.#ends.copyWithin(to, from, end);
+  }
+
+  /** To the front of arrays of that size. */
+  #move(capacity: number): void {
+    const end = this.#head + this.#count;
+    const starts = new Float64Array(capacity);
+    const ends = new Float64Array(capacity);
+    starts.set(this.#starts.subarray(this.#head, end));
+    ends.set(this.#ends.subarray(this.#head, end));
+    this.#starts = starts;
+    this.#ends = ends;
+    this.#head = 0;
+  }
+
   #firstEndingAtOrAfter(value: number): number {
-    let low = 0;
-    let high = this.#ends.length;
+    let low = this.#head;
+    let high = this.#head + this.#count;
     while (low < high) {
       const middle = (low + high) >>> 1;
       if (this.#ends[middle]! < value) low = middle + 1;

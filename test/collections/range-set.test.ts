@@ -86,3 +86,13 @@ test("numbers in order are one range, however many they are", () => {
   assert.equal(ranges.removeRange(10, Number.MAX_SAFE_INTEGER), 999_990);
   assert.deepEqual(ranges.toPairs(), [[0, 10]]);
 });
+
+test("a set whose numbers come at one end and leave at the other keeps no memory for those that left", () => {
+  const ranges = new RangeSet();
+  for (let number = 0; number < 200_000; number += 1) {
+    ranges.add(2 * number);
+    if (number >= 50) assert.equal(ranges.takeFirst(), 2 * (number - 50));
+  }
+  assert.equal(ranges.rangeCount, 50);
+  assert.ok(ranges.capacity <= 512, String(ranges.capacity));
+});
