@@ -148,12 +148,12 @@ export class Broker {
 
   /** Leads what is published with a matching subject to the queue or topic, durably. Errors: INVALID_SUBJECT, QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
   bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    return this.#topology.bind(pattern, kind, name);
+    return this.#topology.routing.bind(pattern, kind, name);
   }
 
   /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
   unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    return this.#topology.unbind(pattern, kind, name);
+    return this.#topology.routing.unbind(pattern, kind, name);
   }
 
   /**
@@ -162,7 +162,7 @@ export class Broker {
    * the destinations; then none has it.
    */
   publish(message: OutgoingMessage): Appended[] {
-    const route = this.#topology.exchange.route(message.subject);
+    const route = this.#topology.routing.exchange.route(message.subject);
     const only = route.length === 1 ? route[0]! : undefined;
     if (only?.kind === "topic") return [only.append(message)];
     for (const destination of route) destination.assertAccepts(message);

@@ -1,11 +1,10 @@
-// Everything that exists, by name: declaring, opening and binding it.
+// Everything that exists, by name: declaring and opening it.
 
-import { BrokerError, type BrokerErrorCode } from "../broker-error.js";
+import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type {
-  BindingDefinition,
   Catalog,
   Definition,
   QueueDefinition,
@@ -13,8 +12,9 @@ import type {
   TopicDefinition,
 } from "./catalog.js";
 import { DeadLetters, type ReturnTarget } from "./dead-letters.js";
+import { assertSame, given } from "./declared-options.js";
 import type { Dispatcher } from "./dispatcher.js";
-import { type Destination, Exchange } from "./exchange.js";
+import type { Destination } from "./exchange.js";
 import {
   assertOptions,
   BODY_BYTES_MAX,
@@ -26,11 +26,12 @@ import {
   type TopicOptions,
   UNLIMITED,
 } from "./limits.js";
+import { NamedTurns } from "./named-turns.js";
 import { assertName } from "./names.js";
 import type { Queue } from "./queue.js";
+import { Routing } from "./routing.js";
 import type { SettlementLog } from "./settlement-log.js";
 import { SourceOpener } from "./source-opening.js";
-import { parsePattern } from "./subject.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
 import { Unopened, unopened } from "./unopened.js";
@@ -54,18 +55,22 @@ export interface TopologyParts {
 export class Topology {
   readonly queues = new Map<string, Queue>();
   readonly topics = new Map<string, Topic>();
-  readonly exchange = new Exchange();
+  readonly routing: Routing;
   readonly deadLetters: DeadLetters;
   readonly #parts: TopologyParts;
   readonly #opener: SourceOpener;
   /** What exists and could not be opened, by `queue/name`, `topic/name` and `subscription/topic/group`. */
   readonly #unopened = new Map<string, unknown>();
-  /** Declarations under way, so that two of one name become one. */
-  readonly #declaring = new Map<string, Promise<unknown>>();
+  readonly #declaring = new NamedTurns();
 
   constructor(parts: TopologyParts) {
     this.#parts = parts;
     this.#opener = new SourceOpener({ ...parts, deadLetters: () => this.deadLetters });
+    this.routing = new Routing({
+      catalog: parts.catalog,
+      destination: (kind, name) => (kind === "queue" ? this.#queue(name) : this.#topic(name)),
+      storedDestination: (kind, name) => this.#storedDestination(kind, name),
+    });
     this.deadLetters = new DeadLetters({
       store: parts.store,
       clock: parts.clock,
@@ -99,7 +104,7 @@ export class Topology {
 
   async declareTopic(name: string, options: Partial<TopicOptions>): Promise<Topic> {
     assertName("topic", name);
-    return await this.#once(`topic/${name}`, async () => {
+    return await this.#declaring.run(`topic/${name}`, async () => {
       const asked = given(options);
       assertOptions(`topic ${name}`, asked, TOPIC_DEFAULTS);
       this.#assertOpened(`topic/${name}`, `The topic ${name}`);
@@ -133,7 +138,7 @@ export class Topology {
     options: Partial<SubscriptionOptions>,
   ): Promise<Subscription> {
     assertName("group", group);
-    return await this.#once(`subscription/${topicName}/${group}`, async () => {
+    return await this.#declaring.run(`subscription/${topicName}/${group}`, async () => {
       const asked = given(options);
       assertOptions(`group ${group} of topic ${topicName}`, asked, SUBSCRIPTION_DEFAULTS);
       const topic = this.#topic(topicName);
@@ -164,28 +169,6 @@ export class Topology {
     });
   }
 
-  async bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    parsePattern(pattern);
-    const destination = kind === "queue" ? this.#queue(name) : this.#topic(name);
-    const definition = bindingOf(pattern, destination);
-    await this.#once(bindingKey(definition), async () => {
-      if (this.#parts.catalog.has(definition)) return;
-      await this.#parts.catalog.put(definition);
-      this.exchange.bind(pattern, destination);
-    });
-  }
-
-  async unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    parsePattern(pattern);
-    const destination = kind === "queue" ? this.#queue(name) : this.#topic(name);
-    const definition = bindingOf(pattern, destination);
-    await this.#once(bindingKey(definition), async () => {
-      if (!this.#parts.catalog.has(definition)) return;
-      await this.#parts.catalog.remove(definition);
-      this.exchange.unbind(pattern, destination);
-    });
-  }
-
   #queue(name: string): Queue {
     const queue = this.queues.get(name);
     if (queue !== undefined) return queue;
@@ -205,7 +188,7 @@ export class Topology {
     options: Partial<QueueOptions>,
     deadLettersOf: string | undefined,
   ): Promise<Queue> {
-    return await this.#once(`queue/${name}`, async () => {
+    return await this.#declaring.run(`queue/${name}`, async () => {
       const asked = given(options);
       assertOptions(`queue ${name}`, asked, QUEUE_DEFAULTS);
       this.#assertOpened(`queue/${name}`, `The queue ${name}`);
@@ -253,7 +236,7 @@ export class Topology {
         { source },
       );
     }
-    await this.#once(`returns/${source}`, async () => {
+    await this.#declaring.run(`returns/${source}`, async () => {
       if (subscription.returns !== undefined) return;
       await this.#opener.openReturns(subscription, topic);
       this.#parts.settlements.add(subscription.returns!);
@@ -296,14 +279,15 @@ export class Topology {
         this.#addSubscription(topic, await this.#opener.openSubscription(kept, topic));
         return;
       }
-      case "binding": {
-        const { pattern, destination: name, destinationKind: kind } = definition;
-        const destination = (kind === "queue" ? this.queues : this.topics).get(name);
-        const cause = this.#unopened.get(`${kind}/${name}`);
-        if (destination !== undefined) this.exchange.bind(pattern, destination);
-        else if (cause !== undefined) this.exchange.bind(pattern, new Unopened(kind, name, cause));
-      }
+      case "binding":
+        this.routing.open(definition);
     }
+  }
+
+  #storedDestination(kind: "queue" | "topic", name: string): Destination | undefined {
+    const cause = this.#unopened.get(`${kind}/${name}`);
+    if (cause !== undefined) return new Unopened(kind, name, cause);
+    return (kind === "queue" ? this.queues : this.topics).get(name);
   }
 
   /**
@@ -356,46 +340,4 @@ export class Topology {
   #keepSettlements({ states }: Dispatcher): void {
     for (const state of states) this.#parts.settlements.add(state);
   }
-
-  async #once<T>(key: string, declare: () => Promise<T>): Promise<T> {
-    const earlier = this.#declaring.get(key);
-    const turn = (earlier ?? Promise.resolve()).catch(() => undefined).then(declare);
-    this.#declaring.set(key, turn);
-    try {
-      return await turn;
-    } finally {
-      if (this.#declaring.get(key) === turn) this.#declaring.delete(key);
-    }
-  }
-}
-
-function bindingOf(pattern: string, destination: Destination): BindingDefinition {
-  return { kind: "binding", pattern, destinationKind: destination.kind, destination: destination.name };
-}
-
-function bindingKey({ destinationKind, destination, pattern }: BindingDefinition): string {
-  return `binding/${destinationKind}/${destination} ${pattern}`;
-}
-
-/** The options that were given: one that is undefined was not. */
-function given<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-/** Errors: `code`, naming every option that differs. */
-function assertSame<T extends object>(
-  code: BrokerErrorCode,
-  what: string,
-  existing: T,
-  wanted: Partial<T>,
-): void {
-  const different = Object.entries(wanted).filter(([option, value]) => existing[option as keyof T] !== value);
-  if (different.length === 0) return;
-  const was = different.map(([option]) => `${option} ${JSON.stringify(existing[option as keyof T])}`);
-  const is = different.map(([option, value]) => `${option} ${JSON.stringify(value)}`);
-  throw new BrokerError(
-    code,
-    `${what} was declared with ${was.join(", ")} and is now asked for with ${is.join(", ")}. Use the same, leave the option out, or choose another name.`,
-    Object.fromEntries(different.map(([option, value]) => [option, String(value)])),
-  );
 }
