@@ -10,7 +10,7 @@ const FLAGS = { create: "wx+", write: "r+", read: "r" } as const;
  * Up to so many bytes are copied to the operating system's cache in this thread: handing them to another takes longer
  * than the copy. See docs/decisions/005-small-writes.md.
  */
-const SMALL_WRITE_BYTES = 4096;
+const SMALL_WRITE_BYTES = 256 * 1024;
 
 /** Where directories cannot be opened, their entries are as durable as the system makes them. */
 const CAN_SYNC_DIRECTORIES = process.platform !== "win32";

@@ -12,10 +12,13 @@ import type { PendingAppend } from "./pending-append.js";
 const PART_BYTES = 1024 * 1024;
 /** What a commit takes in all. Logs beyond that wait for the next one. */
 const ROUND_BYTES = 16 * 1024 * 1024;
+/** So many logs are worth a commit of their own: it begins without waiting for the rest of the turn. */
+const FULL_ROUND_LOGS = 64;
 
 /**
- * One doorbell: the first append of an idle committer has `run` called in a later turn. Every commit starts in a
- * turn of its own, when all whom the last one woke have appended what they had to.
+ * One doorbell: the first append of an idle committer has `run` called in a later turn, when all whom the last commit
+ * woke have appended what they had to. Many logs do not wait for that: while the disk has what some of them appended,
+ * the turn goes on with the others. See docs/decisions/006-full-rounds.md.
  */
 export class Committer implements LogCommitter {
   private readonly clock: Clock;
@@ -24,7 +27,9 @@ export class Committer implements LogCommitter {
   /** Logs with something to commit, in the order in which they rang. */
   private waiting: Log[];
   private readonly tasks: (() => Promise<void>)[];
-  private isScheduled: boolean;
+  /** Whether a later turn will run a commit. */
+  private isDeferred: boolean;
+  private isRunning: boolean;
   /** What is being committed. */
   private current: readonly CommitPart[];
 
@@ -34,7 +39,8 @@ export class Committer implements LogCommitter {
     this.context = context;
     this.waiting = [];
     this.tasks = [];
-    this.isScheduled = false;
+    this.isDeferred = false;
+    this.isRunning = false;
     this.current = [];
   }
 
@@ -63,12 +69,22 @@ export class Committer implements LogCommitter {
   }
 
   #schedule(): void {
-    if (this.isScheduled) return;
-    this.isScheduled = true;
-    this.clock.defer(this.#run);
+    if (this.isRunning) return;
+    // Not at once: whoever rings is in the middle of an append.
+    if (this.waiting.length === FULL_ROUND_LOGS) queueMicrotask(this.#run);
+    if (this.isDeferred) return;
+    this.isDeferred = true;
+    this.clock.defer(this.#runDeferred);
   }
 
+  readonly #runDeferred = (): void => {
+    this.isDeferred = false;
+    this.#run();
+  };
+
   readonly #run = (): void => {
+    if (this.isRunning) return;
+    this.isRunning = true;
     this.#turn().catch((error: unknown) => this.#abandon(error));
   };
 
@@ -89,8 +105,9 @@ export class Committer implements LogCommitter {
       this.current = [];
       this.#releaseAdopted(parts);
     }
-    this.isScheduled = false;
-    if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
+    this.isRunning = false;
+    if (this.waiting.length >= FULL_ROUND_LOGS) this.#run();
+    else if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
   }
 
   #take(): CommitPart[] {

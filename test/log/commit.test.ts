@@ -71,6 +71,28 @@ test("while a commit runs, appends gather, and the next takes all of them with o
   await store.close();
 });
 
+test("many logs are committed while the turn in which they were appended to goes on", async () => {
+  const world = new PlainWorld();
+  const { clock } = world.io;
+  const later: (() => void)[] = [];
+  let isHeld = false;
+  const holding = Object.assign(Object.create(clock) as typeof clock, {
+    defer: (action: () => void) => (isHeld ? later.push(action) : clock.defer(action)),
+  });
+  const store = await LogStore.open({ ...world.io, clock: holding }, "data");
+  const logs = await Promise.all(Array.from({ length: 64 }, (_, i) => store.openLog(`log-${i}`, synced)));
+  isHeld = true;
+  const few = logs.slice(1).map((log) => append(log, "a"));
+  const begun = await syncsOf(world, async () => await new Promise(setImmediate));
+  assert.deepEqual(begun, [], "63 logs wait for the rest of their turn");
+  few.push(append(logs[0]!, "a"));
+  const together = await syncsOf(world, () => Promise.all(few.map(({ committed }) => committed)));
+  assert.deepEqual(together, ["journal"], "all 64 are in one commit");
+  isHeld = false;
+  for (const action of later) action();
+  await store.close();
+});
+
 test("a full disk rejects what does not fit, and appending goes on when there is room", async () => {
   const world = new PlainWorld();
   const { logs } = await openLogs(world, 1);
