@@ -200,7 +200,7 @@ export class Broker {
   statistics(): BrokerStatistics {
     const nowMs = this.clock.nowMs();
     const deadLettersOf = (source: string): number =>
-      this.#topology.deadLettersOf(source)?.state.unsettledCount ?? 0;
+      this.#topology.deadLettersOf(source)?.unsettledCount ?? 0;
     const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#store.syncStatistics;
     return {
       queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),

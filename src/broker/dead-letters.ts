@@ -9,7 +9,7 @@ import { type Appended, placeId } from "./appended.js";
 import { type DeadLetterEntry, deadLetterHistory, headersWithDeath } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
 import { ID_HEADER, type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
-import type { Queue } from "./queue.js";
+import type { Queue, QueuedMessage } from "./queue.js";
 import type { SettlementLog } from "./settlement-log.js";
 
 /** How many dead letters one atomic step moves or removes, and how many bytes of them unless a single one has more. */
@@ -17,9 +17,8 @@ const STEP_COUNT = 500;
 const STEP_BYTES = 8 * 1024 * 1024;
 
 /** A message among the dead letters of `queue`. */
-export interface DeadLetter {
+export interface DeadLetter extends QueuedMessage {
   readonly queue: Queue;
-  readonly record: StoredRecord;
   /** All its deaths, the latest last. */
   readonly history: readonly DeadLetterEntry[];
 }
@@ -85,7 +84,8 @@ export class DeadLetters {
   async *list(source?: string): AsyncGenerator<DeadLetter> {
     for (const queue of this.#parts.queues()) {
       if (source !== undefined && queue.deadLettersOf !== source) continue;
-      for await (const record of queue.browse()) yield { queue, record, history: deadLetterHistory(record) };
+      for await (const message of queue.browse())
+        yield { ...message, queue, history: deadLetterHistory(message.record) };
     }
   }
 
@@ -118,11 +118,11 @@ export class DeadLetters {
     this.#parts.store.atomically(() => {
       for (const letter of waiting) {
         pending.add(move?.(letter, nowMs));
-        pending.add(this.#parts.settlements.appendSettled(letter.queue.state, letter.record.offset));
+        pending.add(this.#parts.settlements.appendSettled(letter.state, letter.record.offset));
       }
     });
     await Promise.all([...pending].map((append) => append?.committed));
-    for (const { queue, record } of waiting) queue.removeWaiting(record, counter);
+    for (const letter of waiting) letter.queue.removeWaiting(letter, counter);
     return waiting.length;
   }
 
@@ -162,11 +162,11 @@ function* steps(letters: readonly DeadLetter[]): Generator<DeadLetter[]> {
 
 /** Those that are neither settled nor in flight, each once. */
 function stillWaiting(letters: readonly DeadLetter[]): DeadLetter[] {
-  const seen = new Map<Queue, Set<number>>();
-  return letters.filter(({ queue, record: { offset } }) => {
-    if (!queue.state.isWaiting(offset)) return false;
-    const offsets = seen.get(queue) ?? new Set();
-    seen.set(queue, offsets);
+  const seen = new Map<DeliveryState, Set<number>>();
+  return letters.filter(({ state, record: { offset } }) => {
+    if (!state.isWaiting(offset)) return false;
+    const offsets = seen.get(state) ?? new Set();
+    seen.set(state, offsets);
     if (offsets.has(offset)) return false;
     offsets.add(offset);
     return true;

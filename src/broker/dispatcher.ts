@@ -7,6 +7,7 @@ import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
 import { Burials } from "./burials.js";
 import { assertConsumerOptions, Consumer, type ConsumerOptions, type ConsumerOwner } from "./consumer.js";
+import { ConsumerChoice } from "./consumer-choice.js";
 import { type DeadLetterEntry, type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
 import { Delivery, type NackOptions } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
@@ -52,10 +53,9 @@ export class Dispatcher implements ConsumerOwner {
   /** What made this source unreadable; nothing is delivered until the broker is opened again. */
   failure: unknown = undefined;
   readonly #options: DispatcherOptions;
-  readonly #consumers: Consumer[] = [];
+  readonly #choice = new ConsumerChoice();
   readonly #due: DueTimer;
   #lanes: KeyLanes | undefined = undefined;
-  #nextConsumer = 0;
   #nextState = 0;
   #inFlight = 0;
   /** How many more messages this turn may look at. */
@@ -92,7 +92,7 @@ export class Dispatcher implements ConsumerOwner {
   }
 
   get consumers(): readonly Consumer[] {
-    return this.#consumers;
+    return this.#choice.all;
   }
 
   /** Messages in flight, those on their way to the dead letters included. */
@@ -114,7 +114,7 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Whether a consumer would get something, or is working on something. */
   get isBusy(): boolean {
-    return this.#inFlight > 0 || (this.#consumers.length > 0 && !this.isIdle);
+    return this.#inFlight > 0 || (this.consumers.length > 0 && !this.isIdle);
   }
 
   /** Errors: INVALID_OPTION, CLOSED. */
@@ -126,21 +126,18 @@ export class Dispatcher implements ConsumerOwner {
       });
     }
     const consumer = new Consumer(this, this.#options.clock, options);
-    this.#consumers.push(consumer);
+    this.#choice.add(consumer);
     this.wake();
     return consumer;
   }
 
   removeConsumer(consumer: Consumer): void {
-    const index = this.#consumers.indexOf(consumer);
-    if (index < 0) return;
-    this.#consumers.splice(index, 1);
-    this.wake();
+    if (this.#choice.remove(consumer)) this.wake();
   }
 
   /** Hot: something may be ready to be handed out. The work is done in a later turn, once for all calls until then. */
   wake(): void {
-    if (this.#isAwake || this.#consumers.length === 0) return;
+    if (this.#isAwake || this.#choice.isEmpty) return;
     this.#isAwake = true;
     this.#options.clock.defer(this.#turn);
   }
@@ -236,7 +233,7 @@ export class Dispatcher implements ConsumerOwner {
   /** Gives back what is in flight. Resolves when nothing is on its way to the dead letters. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const consumer of [...this.#consumers]) consumer.close();
+    for (const consumer of [...this.consumers]) consumer.close();
     this.#due.cancel();
     await this.burials.ended();
   }
@@ -247,7 +244,8 @@ export class Dispatcher implements ConsumerOwner {
     this.#left = TURN_MAX;
     const share = this.#share();
     while (this.#left > 0) {
-      const consumer = this.#consumerWithCredit();
+      if (this.#inFlight >= this.#options.inFlightMax) return;
+      const consumer = this.#choice.next();
       if (consumer === undefined) return;
       const before = this.#left;
       const room = Math.min(consumer.credit, this.#options.inFlightMax - this.#inFlight);
@@ -373,22 +371,12 @@ export class Dispatcher implements ConsumerOwner {
     this.wake();
   }
 
-  #consumerWithCredit(): Consumer | undefined {
-    if (this.#inFlight >= this.#options.inFlightMax) return undefined;
-    for (let tried = 0; tried < this.#consumers.length; tried += 1) {
-      const consumer = this.#consumers[this.#nextConsumer % this.#consumers.length]!;
-      this.#nextConsumer = (this.#nextConsumer + 1) % this.#consumers.length;
-      if (consumer.credit > 0) return consumer;
-    }
-    return undefined;
-  }
-
-  /** An equal part of what waits for each consumer that has credit, so that one does not take it all. */
+  /** How much one consumer is given at a time. */
   #share(): number {
-    if (this.#consumers.length === 1) return Number.POSITIVE_INFINITY;
-    const withCredit = this.#consumers.filter(({ credit }) => credit > 0).length;
-    const waiting = this.states.reduce((sum, state) => sum + state.unsettledCount, 0) - this.#inFlight;
-    return Math.max(1, Math.ceil(waiting / Math.max(1, withCredit)));
+    if (this.#choice.isAlone) return Number.POSITIVE_INFINITY;
+    return this.#choice.shareOf(
+      this.states.reduce((sum, state) => sum + state.unsettledCount, 0) - this.#inFlight,
+    );
   }
 
   #armForDelayed(): void {

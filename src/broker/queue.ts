@@ -1,8 +1,7 @@
-// A queue: each message goes to one consumer until it is settled. A log, a delivery state, and limits.
+// A queue: each message goes to one consumer until it is settled. A log and a delivery state per level, and limits.
 
 import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
-import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import { Appended } from "./appended.js";
@@ -11,9 +10,18 @@ import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
+import { QueueLevel } from "./queue-level.js";
 import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
-import { UncommittedBodies } from "./uncommitted-bodies.js";
+
+/** A message in a queue that is not settled. */
+export interface QueuedMessage {
+  readonly record: StoredRecord;
+  /** Of its level. */
+  readonly state: DeliveryState;
+  /** See {@link DeliveryState.partition}. */
+  readonly partition: number | undefined;
+}
 
 export class Queue {
   readonly kind = "queue";
@@ -21,45 +29,60 @@ export class Queue {
   /** Unique for ever: part of the names of what is stored. */
   readonly id: number;
   readonly options: QueueOptions;
-  readonly log: Log;
-  readonly state: DeliveryState;
+  /** One for each priority, the lowest first. */
+  readonly states: readonly DeliveryState[];
   readonly dispatcher: Dispatcher;
   /** The queue or `topic/group` whose dead letters this queue holds. */
   readonly deadLettersOf: string | undefined;
   /** Messages committed since the broker was opened, replayed dead letters included. */
   published = 0;
-  readonly #uncommitted = new UncommittedBodies();
+  readonly #levels: readonly QueueLevel[];
   readonly #waiters: RoomWaiters;
   readonly #isLimited: boolean;
   /** Whether publishers are told or held up when the queue is full; else its oldest messages go. */
   readonly #refuses: boolean;
 
-  constructor(definition: QueueDefinition, state: DeliveryState, dispatcher: Dispatcher, clock: Clock) {
+  constructor(
+    definition: QueueDefinition,
+    states: readonly DeliveryState[],
+    dispatcher: Dispatcher,
+    clock: Clock,
+  ) {
     const { name, id, options, deadLettersOf } = definition;
     this.name = name;
     this.id = id;
     this.options = options;
-    this.log = state.log;
-    this.state = state;
+    this.states = states;
+    this.#levels = states.map((state) => new QueueLevel(state, (count) => this.#committed(count)));
     this.dispatcher = dispatcher;
     this.deadLettersOf = deadLettersOf;
     this.#waiters = new RoomWaiters(name, clock, (besides) => this.#hasRoom(besides));
     this.#isLimited = options.countMax !== UNLIMITED || options.bytesMax !== UNLIMITED;
     this.#refuses = options.overflow === "reject" || options.overflow === "wait";
-    this.log.onCommit = () => this.#committed();
     dispatcher.onEnded = (isSettled) => this.#ended(isSettled);
     dispatcher.onFetched = () => this.#dropExcess();
-    dispatcher.addState(state);
+    for (const state of states) dispatcher.addState(state);
   }
 
   /** Messages that are not settled, those on their way to disk included. */
   get count(): number {
-    return this.state.unsettledCount + this.#uncommitted.count;
+    let count = 0;
+    for (const level of this.#levels) count += level.count;
+    return count;
+  }
+
+  /** Committed messages that are not settled. */
+  get unsettledCount(): number {
+    let count = 0;
+    for (const state of this.states) count += state.unsettledCount;
+    return count;
   }
 
   /** Body bytes of the messages that are not settled, those on their way to disk included. */
   get bodyBytes(): number {
-    return Math.max(0, this.state.bodyBytes.unsettled + this.#uncommitted.bytes);
+    let bytes = 0;
+    for (const level of this.#levels) bytes += level.bodyBytes;
+    return bytes;
   }
 
   /** Whether the next message would be refused, or its publisher should wait. */
@@ -84,16 +107,18 @@ export class Queue {
   append(message: OutgoingMessage): Appended {
     const bodyBytes = this.#assertTakes(message);
     const { timestampMs, key, value, headers } = message;
-    const pending = this.log.append(timestampMs, key, value, headers);
-    this.#track(pending, bodyBytes);
+    const level = this.#levels[0]!;
+    const pending = level.state.log.append(timestampMs, key, value, headers);
+    this.#track(level, pending, bodyBytes);
     if (this.#waiters.arrive() && this.#waiters.size > 0) this.#waiters.admit();
     return new Appended(this.name, undefined, pending);
   }
 
   /** Takes a replayed dead letter, however full the queue is. Errors: those of the log. */
   appendReturned(record: StoredRecord, timestampMs: number): PendingAppend {
-    const pending = this.log.append(timestampMs, record.key, record.value, record.headersEncoded());
-    this.#track(pending, record.valueSizeBytes);
+    const level = this.#levels[0]!;
+    const pending = level.state.log.append(timestampMs, record.key, record.value, record.headersEncoded());
+    this.#track(level, pending, record.valueSizeBytes);
     return pending;
   }
 
@@ -115,14 +140,20 @@ export class Queue {
     return this.dispatcher;
   }
 
-  /** Messages that are not settled, oldest first, without consuming them. */
-  async *browse(): AsyncGenerator<StoredRecord> {
-    for (const [start, end] of this.state.unsettledRanges()) yield* readRecords(this.log, start, end);
+  /** Messages that are not settled, without consuming them: the highest level first, oldest first within each. */
+  async *browse(): AsyncGenerator<QueuedMessage> {
+    for (const state of this.states.toReversed()) {
+      for (const [start, end] of state.unsettledRanges()) {
+        for await (const record of readRecords(state.log, start, end)) {
+          yield { record, state, partition: state.partition };
+        }
+      }
+    }
   }
 
   /** Removes everything that is not in flight and returns how many messages that were. */
   purge(): number {
-    const purged = this.state.purge();
+    const purged = this.states.reduce((sum, state) => sum + state.purge(), 0);
     this.dispatcher.counters.dropped += purged;
     this.#waiters.admit();
     this.dispatcher.wake();
@@ -130,8 +161,8 @@ export class Queue {
   }
 
   /** Settles a message that is not in flight, counted as dropped or settled; false when it is, or was settled before. */
-  removeWaiting(record: StoredRecord, counter: "dropped" | "settled"): boolean {
-    if (!this.state.settleWaiting(record)) return false;
+  removeWaiting({ state, record }: QueuedMessage, counter: "dropped" | "settled"): boolean {
+    if (!state.settleWaiting(record)) return false;
     this.dispatcher.counters[counter] += 1;
     this.#waiters.admit();
     this.dispatcher.wake();
@@ -169,16 +200,14 @@ export class Queue {
     );
   }
 
-  #track(pending: PendingAppend, bodyBytes: number): void {
-    const isNew = this.#uncommitted.add(pending, bodyBytes);
+  #track(level: QueueLevel, pending: PendingAppend, bodyBytes: number): void {
+    const isNew = level.track(pending, bodyBytes);
     // A commit that fails makes room and tells nobody else.
     if (isNew && this.makesWait) pending.committed.catch(() => this.#waiters.admit());
   }
 
-  #committed(): void {
-    const committed = this.#uncommitted.takeCommitted();
-    this.published += committed.count;
-    this.state.addBodyBytes(committed.bytes);
+  #committed(count: number): void {
+    this.published += count;
     this.#dropExcess();
     this.dispatcher.wake();
   }
@@ -200,10 +229,9 @@ export class Queue {
   #isExceeded(): boolean {
     const { countMax, bytesMax } = this.options;
     const { burials } = this.dispatcher;
-    return (
-      this.state.unsettledCount - burials.count > countMax ||
-      this.state.bodyBytes.unsettled - burials.bytes > bytesMax
-    );
+    let bytes = -burials.bytes;
+    for (const state of this.states) bytes += state.bodyBytes.unsettled;
+    return this.unsettledCount - burials.count > countMax || bytes > bytesMax;
   }
 }
 

@@ -74,7 +74,7 @@ export class SourceOpener {
     });
     const state = this.#ownState(log, dispatcher);
     await countBodyBytes(state);
-    return new Queue(definition, state, dispatcher, this.#parts.clock);
+    return new Queue(definition, [state], dispatcher, this.#parts.clock);
   }
 
   async openTopic(definition: TopicDefinition): Promise<Topic> {

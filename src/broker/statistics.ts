@@ -74,22 +74,29 @@ export interface TopicStatistics {
 }
 
 export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number): QueueStatistics {
-  const { dispatcher, state, log } = queue;
-  const oldest = dispatcher.oldestOf(state);
+  const { dispatcher, states } = queue;
+  const delayed = states.reduce((sum, { delayedCount }) => sum + delayedCount, 0);
   return {
     name: queue.name,
-    waiting: Math.max(0, queue.count - dispatcher.inFlight - state.delayedCount),
+    waiting: Math.max(0, queue.count - dispatcher.inFlight - delayed),
     inFlight: dispatcher.inFlight,
-    delayed: state.delayedCount,
+    delayed,
     deadLetters,
-    bytes: log.sizeBytes,
-    oldestAgeMs: oldest === undefined ? undefined : Math.max(0, nowMs - oldest.timestampMs),
+    bytes: states.reduce((sum, { log }) => sum + log.sizeBytes, 0),
+    oldestAgeMs: oldestAgeMs(queue, nowMs),
     consumers: dispatcher.consumers.length,
     published: queue.published,
     deadLettersOf: queue.deadLettersOf,
     failure: describeFailure(dispatcher.failure),
     ...dispatcher.counters,
   };
+}
+
+function oldestAgeMs({ dispatcher, states }: Queue, nowMs: number): number | undefined {
+  let oldestMs = Number.POSITIVE_INFINITY;
+  for (const state of states)
+    oldestMs = Math.min(oldestMs, dispatcher.oldestOf(state)?.timestampMs ?? oldestMs);
+  return oldestMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, nowMs - oldestMs);
 }
 
 export function topicStatistics(topic: Topic, deadLettersOf: (source: string) => number): TopicStatistics {

@@ -205,7 +205,10 @@ export class Topology {
         ...(deadLettersOf === undefined ? {} : { deadLettersOf }),
       };
       const queue = await this.#opener.openQueue(definition);
-      await this.#put(definition, [queue.log]);
+      await this.#put(
+        definition,
+        queue.states.map(({ log }) => log),
+      );
       this.#addQueue(queue);
       return queue;
     });

@@ -146,8 +146,8 @@ export class Queue<C extends Capabilities = Capabilities> {
     const { limit } = knownOptions("browse", options, ["limit"]);
     let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
     this.#core.assertSupports("browse", "browsing a queue");
-    for await (const record of (await this.#queue()).browse()) {
-      yield new StoredMessage(record, this.name, undefined);
+    for await (const { record, partition } of (await this.#queue()).browse()) {
+      yield new StoredMessage(record, this.name, partition);
       left -= 1;
       if (left <= 0) return;
     }

@@ -89,7 +89,7 @@ export interface EngineQueue {
   waitForRoom(signal?: AbortSignal): Promise<void>;
   append(message: OutgoingMessage): EngineAppended;
   /** Messages that are not settled, from the oldest, without consuming them. */
-  browse(): AsyncIterable<EngineRecord>;
+  browse(): AsyncIterable<{ readonly record: EngineRecord; readonly partition: number | undefined }>;
   purge(): number;
 }
 

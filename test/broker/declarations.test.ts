@@ -340,7 +340,7 @@ test("a read-only broker compacts nothing, stores nothing and declares nothing",
   const before = world.disk.usedBytes;
   const looking = await world.open({ readOnly: true });
   assert.equal(looking.statistics().queues[0]!.waiting, 1);
-  assert.deepEqual([...(await looking.queue("work")!.browse().next()).value.valueText()], ["a"]);
+  assert.deepEqual([...(await looking.queue("work")!.browse().next()).value.record.valueText()], ["a"]);
   await assert.rejects(looking.declareQueue("new"), withCode("READ_ONLY"));
   assert.throws(() => looking.queue("work")!.append(message("b")), withCode("READ_ONLY"));
   await world.pass(120_000);

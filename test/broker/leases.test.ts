@@ -55,7 +55,7 @@ test("a lease that runs out hands the message to another consumer, as the next a
   const again = [...other.takeAll(), ...slow.takeAll()];
   assert.equal(again.length, 1);
   assert.equal(again[0]!.attempt, 2);
-  assert.match(queue.state.failureOf(0)!.error, /lease of 1000 ms ran out in attempt 1/);
+  assert.match(queue.states[0]!.failureOf(0)!.error, /lease of 1000 ms ran out in attempt 1/);
   await broker.close();
 });
 

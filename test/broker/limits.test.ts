@@ -15,7 +15,7 @@ async function limited(world: BrokerWorld, options: Partial<QueueOptions>) {
   };
   const waiting = async (): Promise<string[]> => {
     const values: string[] = [];
-    for await (const record of queue.browse()) values.push(record.valueText());
+    for await (const { record } of queue.browse()) values.push(record.valueText());
     return values;
   };
   return { broker, queue, publish, waiting };
@@ -26,10 +26,10 @@ function withCode(code: BrokerErrorCode): (error: unknown) => boolean {
 }
 
 async function deadOf(broker: {
-  queue(name: string): { browse(): AsyncIterable<{ valueText(): string }> } | undefined;
+  queue(name: string): { browse(): AsyncIterable<{ record: { valueText(): string } }> } | undefined;
 }) {
   const values: string[] = [];
-  for await (const record of broker.queue("dead/work")?.browse() ?? []) values.push(record.valueText());
+  for await (const { record } of broker.queue("dead/work")?.browse() ?? []) values.push(record.valueText());
   return values;
 }
 
@@ -192,7 +192,7 @@ test("drop-oldest: messages that have to be read from disk first are dropped as 
   await broker.flush();
   await world.quiet();
   assert.equal(queue.count, 300);
-  assert.equal((await queue.browse().next()).value.offset, 300);
+  assert.equal((await queue.browse().next()).value.record.offset, 300);
   await broker.close();
 });
 

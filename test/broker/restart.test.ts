@@ -69,7 +69,7 @@ test("after a crash what was in flight comes back as the next attempt, before th
       ["g", 1],
     ],
   );
-  assert.match(again.queue("work")!.state.failureOf(1)!.error, /the process ended/);
+  assert.match(again.queue("work")!.states[0]!.failureOf(1)!.error, /the process ended/);
   await world.pass(60_000);
   assert.equal(two.takeAll().at(-1)!.attempt, 2);
   await again.close();
@@ -157,7 +157,7 @@ test("settlements that outlived their messages in a power failure do not settle 
 
     const third = await world.open({ durability: "written" });
     const work = third.queue("work")!;
-    if (work.log.highWatermark < 22) cut += 1;
+    if (work.states[0]!.log.highWatermark < 22) cut += 1;
     const values = Array.from({ length: 30 }, (_, index) => `kept ${index}`);
     await publish(third, work, values);
     world.crash();
@@ -216,7 +216,7 @@ test("a queue that cannot be read is left out, told about, and never replaced by
   }
   await publish(broker, other, ["b"]);
   world.crash();
-  await damage(world, `data/logs/${queue.log.name}/00000000000000000000.log`);
+  await damage(world, `data/logs/${queue.states[0]!.log.name}/00000000000000000000.log`);
   await damage(world, `data/logs/${topic.partitions[0]!.name}/00000000000000000000.log`);
 
   for (let life = 0; life < 2; life += 1) {
@@ -246,7 +246,7 @@ test("damage that is only found on reading stops the deliveries of that queue, i
   const { broker, queue } = await declared(world, ["a"]);
   await publish(broker, queue, ["b"]);
   await broker.close();
-  await damage(world, `data/logs/${queue.log.name}/00000000000000000000.log`);
+  await damage(world, `data/logs/${queue.states[0]!.log.name}/00000000000000000000.log`);
   const again = await world.open();
   const work = again.queue("work")!;
   const one = new TestConsumer(work.dispatcher);
@@ -271,7 +271,7 @@ test("a queue that can be read again goes on where it was, also when settlements
   await world.quiet();
   await broker.flush();
   world.crash();
-  const path = `data/logs/${queue.log.name}/00000000000000000000.log`;
+  const path = `data/logs/${queue.states[0]!.log.name}/00000000000000000000.log`;
   const good = await world.disk.readFile(path);
   await damage(world, path);
 

@@ -87,7 +87,7 @@ test("what a message failed with is kept until it is settled", async () => {
   nack(one.take("a"), 0, "first");
   await world.pass(700);
   nack(one.take("a"), 1_000, `second${"!".repeat(5_000)}`);
-  const failure = queue.state.failureOf(0)!;
+  const failure = queue.states[0]!.failureOf(0)!;
   assert.equal(failure.attempts, 2);
   assert.equal(failure.firstFailedAtMs, START_MS);
   assert.equal(failure.readyAtMs, START_MS + 1_700);
@@ -95,7 +95,7 @@ test("what a message failed with is kept until it is settled", async () => {
   assert.equal(failure.error.length, 2_000);
   await world.pass(1_000);
   one.take("a").ack();
-  assert.equal(queue.state.failureOf(0), undefined);
+  assert.equal(queue.states[0]!.failureOf(0), undefined);
   await broker.close();
 });
 

@@ -82,8 +82,8 @@ test("a log of settlements that has grown large is rewritten, and says the same"
   const again = await world.open();
   const work = again.queue("work")!;
   assert.equal(work.count, 500);
-  assert.equal(work.state.attemptsOf(1), 20);
-  assert.equal(work.state.failureOf(1)!.error.length, 2_000);
+  assert.equal(work.states[0]!.attemptsOf(1), 20);
+  assert.equal(work.states[0]!.failureOf(1)!.error.length, 2_000);
   assert.equal(again.queue("idle")!.count, 4);
   await again.close();
 });
@@ -103,7 +103,7 @@ test("a log of settlements does not grow over many short lives", async () => {
   }
   assert.ok(size < 20_000_000, String(size));
   const again = await world.open();
-  assert.equal(again.queue("work")!.state.attemptsOf(999), 12);
+  assert.equal(again.queue("work")!.states[0]!.attemptsOf(999), 12);
   await again.close();
 });
 
@@ -123,7 +123,7 @@ test("a crash at any step of a rewrite leaves what was settled settled, and what
     for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     world.crash();
     const again = await world.open();
-    const { state } = again.queue("work")!;
+    const state = again.queue("work")!.states[0]!;
     assert.equal(state.isWaiting(0), false, `after ${turns} turns`);
     assert.equal(state.unsettledCount, 1_000);
     assert.ok(
