@@ -27,6 +27,14 @@ export {
   event,
   type MessageType,
 } from "./bus/message-type.js";
+export type {
+  HandleAnswer,
+  HandleContext,
+  HandleResults,
+  Middleware,
+  PublishContext,
+  UnsentMessage,
+} from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
 export type { PublishOptions } from "./bus/publish-options.js";

@@ -79,8 +79,13 @@ export class BatchRegistration extends Registration {
     const abort = new AbortController();
     call.abort = (reason) => abort.abort(reason);
     const batch = new Batch(items);
-    const outcomes = outcomesOf(batch, await this.#handler(batch, { signal: abort.signal }));
-    const settled = await Promise.allSettled(outcomes);
+    const { signal } = abort;
+    const ask = async () =>
+      await Promise.allSettled(outcomesOf(batch, await this.#handler(batch, { signal })));
+    const settled =
+      this.parts.middleware.handling === undefined
+        ? await ask()
+        : await this.throughMiddleware(items, true, signal, ask);
     if (call.isOver) return;
     for (const [index, answer] of settled.entries()) {
       if (answer.status === "fulfilled") this.conclude(valid[index]!, answer.value);

@@ -4,25 +4,43 @@ import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
 import { unlessAborted } from "./abortable.js";
 import type { BusCore } from "./bus-core.js";
+import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { shown } from "./option-checks.js";
 import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
-import { type AnyPublishOptions, assertOneId, MessageMaker } from "./publish-options.js";
+import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 
 export class BodySender {
   readonly #core: BusCore;
   readonly #where: string;
+  readonly #origin: PublishOrigin;
   readonly #maker: MessageMaker;
 
   /** The subject is stored where it is not the name of the queue or topic. */
-  constructor(core: BusCore, where: string, subject: string) {
+  constructor(core: BusCore, kind: "queue" | "topic", where: string, subject: string) {
     this.#core = core;
     this.#where = where;
+    const operation = kind === "queue" ? "send" : "publish";
+    this.#origin = { operation, kind, destination: where, subject, type: undefined };
     this.#maker = new MessageMaker(core.engine, subject, subject !== where, undefined);
   }
 
   /** Resolves when the message is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet. */
-  async send(
+  send(
+    open: () => Promise<Outlet>,
+    body: string | Uint8Array,
+    options: AnyPublishOptions | undefined,
+  ): Promise<Receipt> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return this.#send(open, body, options);
+    return middleware
+      .publish(this.#origin, [body], options, async ([headers]) => [
+        await this.#send(open, body, withHeaders(options, headers)),
+      ])
+      .then(([receipt]) => receipt!);
+  }
+
+  async #send(
     open: () => Promise<Outlet>,
     body: string | Uint8Array,
     options: AnyPublishOptions | undefined,
@@ -43,16 +61,31 @@ export class BodySender {
    * Hands all over in one go, so that they share a commit: all are taken or none. Resolves when all are durable.
    * Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet.
    */
-  async sendMany(
+  sendMany(
     open: () => Promise<Outlet>,
     bodies: readonly (string | Uint8Array)[],
     options: AnyPublishOptions | undefined,
+  ): Promise<Receipt[]> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return this.#sendMany(open, bodies, options, undefined);
+    return middleware.publish(this.#origin, bodies, options, (headers) =>
+      this.#sendMany(open, bodies, options, headers),
+    );
+  }
+
+  async #sendMany(
+    open: () => Promise<Outlet>,
+    bodies: readonly (string | Uint8Array)[],
+    options: AnyPublishOptions | undefined,
+    headers: readonly MessageHeaders[] | undefined,
   ): Promise<Receipt[]> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     assertOneId(bodies.length, options);
     const nowMs = this.#core.engine.clock.nowMs();
-    const messages = bodies.map((body) => this.#message(body, nowMs, options));
+    const messages = bodies.map((body, index) =>
+      this.#message(body, nowMs, withHeaders(options, headers?.[index])),
+    );
     this.#core.assertWritable();
     const outlet = await unlessAborted(open(), signal);
     this.#core.assertOpen();

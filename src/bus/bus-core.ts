@@ -5,6 +5,7 @@ import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
 import { Handlers } from "./handlers.js";
+import { MiddlewareChain } from "./middleware.js";
 import { notSupported } from "./option-checks.js";
 import type { Reporter } from "./reporter.js";
 
@@ -15,6 +16,7 @@ export class BusCore {
   readonly engine: Engine;
   readonly onError: Reporter;
   readonly handlers: Handlers;
+  readonly middleware = new MiddlewareChain();
   readonly #closers = new Set<() => void>();
   readonly #declaring = new Set<Promise<unknown>>();
   #life: "open" | "closing" | "closed" = "open";

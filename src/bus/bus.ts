@@ -11,6 +11,7 @@ import { HANDLER_OPTIONS } from "./handler-settings.js";
 import type { AnyRegisterOptions } from "./handlers.js";
 import { type LiveOptions, LiveSubscription } from "./live-subscription.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
+import type { Middleware } from "./middleware.js";
 import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
 import { EventOutlet, QueueOutlet } from "./outlet.js";
 import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
@@ -74,6 +75,28 @@ export class Bus<C extends Capabilities = Capabilities> {
   /** Whether handlers are being declared. */
   protected get isStarting(): boolean {
     return this.#core.handlers.starting !== undefined;
+  }
+
+  /**
+   * Runs `middleware` around every call that hands messages over and every call of a handler, from now on; what was
+   * registered first is outermost. Receiving by hand is not handling. Errors: INVALID_OPTION.
+   *
+   * @example
+   * bus.use({
+   *   publish(context, next) {
+   *     for (const { headers } of context.messages) headers["tenant"] = "acme";
+   *     return next();
+   *   },
+   *   async handle({ name, messages }, next) {
+   *     await next();
+   *     console.log(`handled ${messages.length} of ${name}`);
+   *   },
+   * });
+   */
+  use(middleware: Middleware): this {
+    this.#core.assertOpen();
+    this.#core.middleware.add(middleware);
+    return this;
   }
 
   /**

@@ -5,6 +5,7 @@ import { BatchRegistration } from "./batch-registration.js";
 import { Consumption, type ConsumptionTarget } from "./consumption.js";
 import type { AnyHandlerOptions, BatchHandler, BatchOptions, Handler, Handling } from "./handler.js";
 import { HandlerSettings } from "./handler-settings.js";
+import type { MiddlewareChain } from "./middleware.js";
 import { invalidOption } from "./option-checks.js";
 import type { Reading } from "./reading.js";
 import type { Registration } from "./registration.js";
@@ -15,6 +16,7 @@ import { SingleRegistration } from "./single-registration.js";
 export interface HandlersHost {
   readonly engine: Engine;
   readonly onError: Reporter;
+  readonly middleware: MiddlewareChain;
   assertReceiving(): void;
   assertSupports(capability: "orderByKey", what: string): void;
   keepAlive(): () => void;
@@ -94,10 +96,13 @@ export class Handlers {
   ): Registration {
     if (typeof handler !== "function")
       throw invalidOption(`handler of ${reading.name}`, handler, "a function");
-    const { engine, onError } = this.#host;
+    const { engine, onError, middleware } = this.#host;
     const settings = new HandlerSettings(options, engine.random, onError);
     if (settings.isOrderedByKey) this.#host.assertSupports("orderByKey", "order by key");
-    const parts = { reading, settings, source: target.source, clock: engine.clock, onError };
+    const { kind, name, source } = target;
+    const group = kind === "group" ? name.slice(source.length + 1) : undefined;
+    const { clock } = engine;
+    const parts = { reading, settings, source, group, middleware, clock, onError };
     return options.batch === undefined
       ? new SingleRegistration(parts, handler as Handler<unknown>)
       : new BatchRegistration(parts, handler as BatchHandler<unknown>);

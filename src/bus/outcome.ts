@@ -49,6 +49,24 @@ export function isOutcome(value: unknown): value is Outcome {
   }
 }
 
+/** What a handler's call came to. Errors: TypeError when it is neither nothing nor an outcome. */
+export function outcomeOf(returned: unknown): Outcome {
+  if (returned === undefined) return ACK;
+  if (isOutcome(returned)) return returned;
+  throw notAnOutcome(returned);
+}
+
+export function notAnOutcome(returned: unknown): TypeError {
+  return new TypeError(
+    `the handler has to return nothing, or ack(), retry(), deadLetter(reason) or drop(); it returned ${nameOf(returned)}`,
+  );
+}
+
+function nameOf(returned: unknown): string {
+  if (returned === null) return "null";
+  return typeof returned === "object" ? "an object" : `a ${typeof returned}`;
+}
+
 /** Errors: INVALID_OPTION. */
 export function checkedReason(reason: unknown): string {
   if (typeof reason === "string" && reason !== "") return reason;

@@ -110,6 +110,14 @@ export class MessageMaker {
   }
 }
 
+/** The options of one message of several, whose headers may differ. */
+export function withHeaders(
+  options: AnyPublishOptions | undefined,
+  headers: Readonly<Record<string, string>> | undefined,
+): AnyPublishOptions | undefined {
+  return headers === undefined ? options : { ...options, headers };
+}
+
 /** One id cannot be given to several messages. Errors: INVALID_OPTION. */
 export function assertOneId(count: number, options: AnyPublishOptions | undefined): void {
   if (options?.id === undefined || count <= 1) return;

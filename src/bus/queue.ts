@@ -83,7 +83,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     this.name = name;
     this.#core = core;
     this.#options = knownOptions(`queue ${name}`, options, QUEUE_OPTIONS);
-    this.#sender = new BodySender(core, name, name);
+    this.#sender = new BodySender(core, "queue", name, name);
     this.#puller = new Puller(core, async () => (await this.#queue()).source, name);
   }
 

@@ -8,10 +8,12 @@ import type { EngineDelivery } from "../engines/engine.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import { answerLost } from "./answer-lost.js";
+import type { BatchItem } from "./batch.js";
 import { Call } from "./call.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { HandlerSettings } from "./handler-settings.js";
-import { isOutcome, type Outcome } from "./outcome.js";
+import type { HandleContext, HandleResults, MiddlewareChain } from "./middleware.js";
+import { isOutcome, notAnOutcome, type Outcome } from "./outcome.js";
 import type { Reading } from "./reading.js";
 import type { Reporter } from "./reporter.js";
 import type { RetryDecision } from "./retry-policy.js";
@@ -22,6 +24,9 @@ export interface RegistrationParts {
   readonly settings: HandlerSettings;
   /** The queue or topic: what messages say they come from. */
   readonly source: string;
+  /** Undefined for a queue. */
+  readonly group: string | undefined;
+  readonly middleware: MiddlewareChain;
   readonly clock: Clock;
   readonly onError: Reporter;
 }
@@ -110,7 +115,20 @@ export abstract class Registration {
   protected conclude(delivery: EngineDelivery, returned: unknown): void {
     if (returned === undefined) this.#settle(delivery);
     else if (isOutcome(returned)) this.#conclude(delivery, returned);
-    else this.fail(delivery, new TypeError(`${NOT_AN_OUTCOME} it returned ${nameOf(returned)}`));
+    else this.fail(delivery, notAnOutcome(returned));
+  }
+
+  /** Calls the handler within all middleware. */
+  protected throughMiddleware(
+    items: readonly BatchItem<unknown>[],
+    isBatch: boolean,
+    signal: AbortSignal,
+    call: () => Promise<HandleResults>,
+  ): Promise<HandleResults> {
+    const { source, group, middleware } = this.parts;
+    const { name } = this.reading;
+    const context: HandleContext = { source, group, name, isBatch, messages: items, signal };
+    return middleware.handle(context, call);
   }
 
   /** The retry policy decides. */
@@ -216,11 +234,4 @@ export abstract class Registration {
       else answerLost(delivery);
     }
   }
-}
-
-const NOT_AN_OUTCOME = "the handler has to return nothing, or ack(), retry(), deadLetter(reason) or drop();";
-
-function nameOf(returned: unknown): string {
-  if (returned === null) return "null";
-  return typeof returned === "object" ? "an object" : `a ${typeof returned}`;
 }

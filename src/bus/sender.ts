@@ -8,14 +8,16 @@ import type { BusCore } from "./bus-core.js";
 import { encodeValue } from "./codec.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { CommandType, EventType, MessageType } from "./message-type.js";
+import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
-import { type AnyPublishOptions, assertOneId, MessageMaker } from "./publish-options.js";
+import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import { validate } from "./schema.js";
 
 export class Sender<In> {
   readonly #core: BusCore;
   readonly #type: MessageType<In, unknown>;
+  readonly #origin: PublishOrigin;
   readonly #maker: MessageMaker;
   readonly #declare: () => Promise<Outlet>;
   #declaring: Promise<Outlet> | undefined = undefined;
@@ -30,6 +32,7 @@ export class Sender<In> {
     const isSubjectStored = type.kind === "event" || type.queue !== type.name;
     this.#core = core;
     this.#type = type;
+    this.#origin = originOf(type);
     this.#maker = new MessageMaker(core.engine, type.name, isSubjectStored, type.codec.contentType);
     this.#declare = declare;
   }
@@ -38,7 +41,17 @@ export class Sender<In> {
    * Hot: resolves when the message is as durable as its queue or topic. What can be wrong with it is found, and its
    * body is made, before anything is declared or waited for.
    */
-  async send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
+  send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
+    if (this.#core.middleware.publishing === undefined) return this.#send(value, options);
+    const { middleware } = this.#core;
+    return middleware
+      .publish(this.#origin, [value], options, async ([headers]) => [
+        await this.#send(value, withHeaders(options, headers)),
+      ])
+      .then(([receipt]) => receipt!);
+  }
+
+  async #send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     const checked = this.#check(value);
@@ -52,7 +65,20 @@ export class Sender<In> {
   }
 
   /** Hands all over in one go, so that they share a commit. All are taken or none. */
-  async sendMany(values: readonly In[], options: AnyPublishOptions | undefined): Promise<Receipt[]> {
+  sendMany(values: readonly In[], options: AnyPublishOptions | undefined): Promise<Receipt[]> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return this.#sendMany(values, options, undefined);
+    return middleware.publish(this.#origin, values, options, (headers) =>
+      this.#sendMany(values, options, headers),
+    );
+  }
+
+  /** `headers` are those of each message, where they are not those of the options. */
+  async #sendMany(
+    values: readonly In[],
+    options: AnyPublishOptions | undefined,
+    headers: readonly MessageHeaders[] | undefined,
+  ): Promise<Receipt[]> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     assertOneId(values.length, options);
@@ -66,7 +92,9 @@ export class Sender<In> {
     }
     if (checks.length > 0) await unlessAborted(Promise.all(checks), signal);
     const nowMs = this.#core.engine.clock.nowMs();
-    const messages = values.map((value) => this.#message(value, options, nowMs));
+    const messages = values.map((value, index) =>
+      this.#message(value, withHeaders(options, headers?.[index]), nowMs),
+    );
     const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
     this.#core.assertOpen();
     const appended = await appendAll(outlet, messages, signal);
@@ -130,4 +158,12 @@ export class Sender<In> {
       cause,
     );
   }
+}
+
+function originOf<In>(type: EventType<In, unknown> | CommandType<In, unknown>): PublishOrigin {
+  const target =
+    type.kind === "event"
+      ? ({ operation: "publish", kind: "topic", destination: type.topic } as const)
+      : ({ operation: "send", kind: "queue", destination: type.queue } as const);
+  return { ...target, subject: type.name, type: type as unknown as EventType | CommandType };
 }

@@ -4,6 +4,8 @@ import type { EngineDelivery } from "../engines/engine.js";
 import { answerLost } from "./answer-lost.js";
 import { type Call, CallContext, leaseLost } from "./call.js";
 import type { Handler } from "./handler.js";
+import { fulfilled } from "./middleware.js";
+import { type Outcome, outcomeOf } from "./outcome.js";
 import { Registration, type RegistrationParts } from "./registration.js";
 
 export class SingleRegistration extends Registration {
@@ -56,7 +58,10 @@ export class SingleRegistration extends Registration {
     if (begun !== undefined) this.#attach(context, begun, delivery);
     let pending: Promise<unknown> | undefined;
     try {
-      const returned: unknown = this.#handler(value, context);
+      const returned: unknown =
+        this.parts.middleware.handling === undefined
+          ? this.#handler(value, context)
+          : this.#callThroughMiddleware(delivery, value, context);
       // A thenable of another library may throw, call back twice, or at once: a promise of it does not.
       if (isThenable(returned)) pending = Promise.resolve(returned);
       else this.conclude(delivery, returned);
@@ -65,6 +70,21 @@ export class SingleRegistration extends Registration {
     }
     if (pending !== undefined) this.#follow(delivery, context, begun, pending);
     else if (begun !== undefined) this.end(begun);
+  }
+
+  async #callThroughMiddleware(
+    delivery: EngineDelivery,
+    value: unknown,
+    context: CallContext,
+  ): Promise<Outcome> {
+    const { message, signal } = context;
+    const items = [{ value, message, attempt: delivery.attempt }];
+    const results = await this.throughMiddleware(items, false, signal, async () => [
+      fulfilled(outcomeOf(await this.#handler(value, context))),
+    ]);
+    const result = results[0]!;
+    if (result.status === "rejected") throw result.reason;
+    return result.value;
   }
 
   #follow(

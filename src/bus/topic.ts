@@ -142,7 +142,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   /** Errors: INVALID_SUBJECT. */
   #sender(subject = this.name): BodySender {
     assertPublishable(subject);
-    return new BodySender(this.#core, this.name, subject);
+    return new BodySender(this.#core, "topic", this.name, subject);
   }
 
   /** A group must not miss what is published after its handler was registered. */
