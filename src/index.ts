@@ -17,6 +17,7 @@ export type {
   HandlerOptions,
   Handling,
 } from "./bus/handler.js";
+export type { LiveMessage } from "./bus/live-message.js";
 export type { LiveOptions, LiveSubscription } from "./bus/live-subscription.js";
 export {
   type CommandOptions,
@@ -37,7 +38,7 @@ export type {
 } from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
-export type { PublishOptions } from "./bus/publish-options.js";
+export type { LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
 export type { Receipt } from "./bus/receipt.js";

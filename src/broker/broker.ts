@@ -8,7 +8,8 @@ import { Catalog } from "./catalog.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
-import { LiveFeed, type LiveSubscription, type LiveSubscriptionOptions } from "./live-subscription.js";
+import { LiveFeed } from "./live-feed.js";
+import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
 import type { OutgoingMessage } from "./message.js";
 import type { Queue } from "./queue.js";
 import { SettlementLog } from "./settlement-log.js";
@@ -33,10 +34,11 @@ export interface BrokerOptions {
 
 export class Broker {
   readonly clock: Clock;
+  /** What is published without being stored, and looking on at that and at what is committed to topics. */
+  readonly live: LiveFeed;
   readonly #store: LogStore;
   readonly #settlements: SettlementLog;
   readonly #topology: Topology;
-  readonly #live: LiveFeed;
   readonly #onError: (error: unknown, where: string) => void;
   #maintenance: Timer | undefined = undefined;
   #maintaining: Promise<void> | undefined = undefined;
@@ -54,7 +56,7 @@ export class Broker {
     this.#store = store;
     this.#settlements = settlements;
     this.#topology = topology;
-    this.#live = live;
+    this.live = live;
     this.#onError = options.onError;
   }
 
@@ -81,9 +83,10 @@ export class Broker {
       await catalog.load();
       if (!readOnly) await compactCatalog(catalogLog, onError);
       await settlements.load();
-      const live = new LiveFeed(onError);
-      const onTopic = (topic: Topic): void => live.add(topic);
-      const topology = new Topology({
+      const topics = (): Iterable<Topic> => topology.topics.values();
+      const live = new LiveFeed({ clock, random: io.random, topics, onError });
+      const onTopic = (topic: Topic): void => live.addTopic(topic);
+      const topology: Topology = new Topology({
         clock,
         store,
         catalog,
@@ -179,9 +182,17 @@ export class Broker {
     this.#store.atomically(action);
   }
 
-  /** Looks on at what is committed to topics from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */
+  /**
+   * Hot: hands the message to whoever looks on at its subject, and stores it nowhere; returns how many took it. Nobody
+   * may change its bytes from then on. Errors: INVALID_SUBJECT.
+   */
+  publishLive(message: OutgoingMessage): number {
+    return this.live.publish(message);
+  }
+
+  /** Looks on at what is committed to topics and what is published live from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */
   subscribeLive(options: LiveSubscriptionOptions): LiveSubscription {
-    return this.#live.subscribe(options, this.topics);
+    return this.live.subscribe(options);
   }
 
   /** Whether no consumer has, or could be given, anything now. Delayed messages wait for their time and do not count. */
@@ -231,7 +242,7 @@ export class Broker {
 
   async #close(): Promise<void> {
     this.#maintenance?.cancel();
-    this.#live.close();
+    this.live.close();
     for (const queue of this.queues) queue.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;

@@ -1,55 +1,98 @@
-// Seeing messages as they are committed, without a cursor that is kept: for looking on, not for work.
+// Seeing messages as they are committed or published live, without a cursor that is kept: for looking on, not for work.
 
-import { BrokerError, isBrokerError } from "../broker-error.js";
-import { PatternTrie } from "../collections/pattern-trie.js";
+import { BrokerError } from "../broker-error.js";
 import { Ring } from "../collections/ring.js";
-import type { Log } from "../log/log.js";
+import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
-import { SUBJECT_HEADER } from "./message.js";
-import { RecordCursor } from "./record-cursor.js";
-import { parsePattern, parseSubject } from "./subject.js";
-import type { Topic } from "./topic.js";
+import { type Followed, LiveCatchUp } from "./live-catch-up.js";
+import { CommittedMessage, type LiveMessage, type LiveReceiver, subjectOf } from "./live-message.js";
+import { RoomWaiters } from "./room-waiters.js";
 
 /** What happens to a message that a live subscription has no room for. */
-export type FullPolicy = "drop-newest" | "drop-oldest" | "disconnect";
+export type FullPolicy =
+  | "drop-newest"
+  | "drop-oldest"
+  | "disconnect"
+  /** A message of a topic is read from its log later; whoever publishes live waits. */
+  | "wait";
 
 export interface LiveSubscriptionOptions {
   readonly pattern: string;
   /** Messages that may wait to be taken. */
   readonly bufferMax: number;
   readonly whenFull: FullPolicy;
+  /** Of the subscriptions of one group that match a message, one sees it. @default sees all, whoever else does */
+  readonly group?: string | undefined;
 }
 
-/** A message that a live subscription saw. */
-export interface LiveMessage {
-  /** The topic's name. */
-  readonly source: string;
-  readonly partition: number;
-  readonly record: StoredRecord;
+/** What a live subscription needs of its feed. */
+export interface LiveSubscriptionParts {
+  readonly clock: Clock;
+  readonly onError: (error: unknown, where: string) => void;
 }
 
-export class LiveSubscription {
+export class LiveSubscription implements LiveReceiver {
   readonly options: LiveSubscriptionOptions;
+  readonly group: string | undefined;
   /** Messages that were not taken in time. */
   dropped = 0;
-  readonly #buffer = new Ring<LiveMessage>();
   readonly #onClose: (subscription: LiveSubscription) => void;
+  /** Made with the first message: most of a million subscriptions hold none. */
+  #buffer: Ring<LiveMessage> | undefined = undefined;
   /** Of those who wait in {@link take}. */
-  readonly #wakeTakers = new Set<() => void>();
+  #wakeTakers: Set<() => void> | undefined = undefined;
+  /** With `wait` only, like the next. */
+  readonly #catchUp: LiveCatchUp | undefined;
+  readonly #waiters: RoomWaiters | undefined;
+  /** Whose turn it is when there is room: the logs' or a publisher's. */
+  #isLogsTurn = false;
   #isClosed = false;
   #error: BrokerError | undefined = undefined;
 
-  constructor(options: LiveSubscriptionOptions, onClose: (subscription: LiveSubscription) => void) {
+  /** Errors: INVALID_OPTION, INVALID_SUBJECT. */
+  constructor(
+    options: LiveSubscriptionOptions,
+    { clock, onError }: LiveSubscriptionParts,
+    onClose: (subscription: LiveSubscription) => void,
+  ) {
+    assertOptions(options);
+    const { pattern, group, whenFull } = options;
+    const waits = whenFull === "wait";
     this.options = options;
+    this.group = group;
     this.#onClose = onClose;
+    this.#catchUp = waits ? new LiveCatchUp(pattern, this, onError) : undefined;
+    this.#waiters = waits
+      ? new RoomWaiters(`the live subscription to ${pattern}`, clock, (besides) => this.#hasRoom(besides))
+      : undefined;
+  }
+
+  /** Whether a publisher should {@link waitForRoom} before it publishes live. */
+  get mustWait(): boolean {
+    return this.#waiters?.mustWait ?? false;
+  }
+
+  /** Whether one more message would be taken. */
+  get hasRoom(): boolean {
+    return this.#hasRoom(0);
+  }
+
+  /** Resolves when there is room for one message, or the subscription was closed. Errors: TOO_MANY_PENDING, the signal's reason. */
+  async waitForRoom(signal: AbortSignal | undefined): Promise<void> {
+    await this.#waiters?.wait(signal).catch((error: unknown) => {
+      if (!this.#isClosed) throw error;
+    });
   }
 
   /** The next message, or undefined after {@link close}. Errors: SLOW_SUBSCRIBER once it was disconnected, the signal's reason. */
   async take(signal?: AbortSignal): Promise<LiveMessage | undefined> {
     for (;;) {
       signal?.throwIfAborted();
-      const message = this.#buffer.shift();
-      if (message !== undefined) return message;
+      const message = this.#buffer?.shift();
+      if (message !== undefined) {
+        if (this.#catchUp !== undefined) this.#refill();
+        return message;
+      }
       if (this.#error !== undefined) throw this.#error;
       if (this.#isClosed) return undefined;
       await this.#arrival(signal);
@@ -60,21 +103,69 @@ export class LiveSubscription {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#onClose(this);
+    this.#catchUp?.close();
+    this.#waiters?.close();
     this.#wakeAll();
   }
 
-  /** Called by the feed for each message that matches. */
-  offer(message: LiveMessage): void {
-    if (this.#buffer.size >= this.options.bufferMax && !this.#makeRoom()) return;
+  /** Hot: called for each message that matches. */
+  offer(message: LiveMessage): boolean {
+    if (this.#isClosed) return false;
+    if (this.#catchUp !== undefined) return this.#offerOrWait(message);
+    if (!this.hasRoom && !this.#makeRoom()) return false;
+    this.#push(message);
+    return true;
+  }
+
+  /** A message of a topic that was not taken when it was committed. */
+  push(followed: Followed, record: StoredRecord): void {
+    this.#push(new CommittedMessage(subjectOf(record, followed.topic.name), followed, record));
+  }
+
+  lose(count: number): void {
+    this.dropped += count;
+  }
+
+  #hasRoom(besides: number): boolean {
+    return (this.#buffer?.size ?? 0) + besides < this.options.bufferMax;
+  }
+
+  #push(message: LiveMessage): void {
+    this.#buffer ??= new Ring();
     this.#buffer.push(message);
-    if (this.#wakeTakers.size > 0) this.#wakeAll();
+    if (this.#wakeTakers !== undefined && this.#wakeTakers.size > 0) this.#wakeAll();
+  }
+
+  /** A publisher that was let in has its place, even if another took it. */
+  #offerOrWait(message: LiveMessage): boolean {
+    if (message instanceof CommittedMessage) {
+      const { followed, record } = message;
+      if (this.#catchUp!.isBehind(followed)) return false;
+      if (!this.hasRoom) {
+        this.#catchUp!.fallBehind(followed, record.offset);
+        return false;
+      }
+    } else if (!this.#waiters!.arrive() && !this.hasRoom) {
+      this.dropped += 1;
+      return false;
+    }
+    this.#push(message);
+    return true;
+  }
+
+  /** Publishers and logs take turns, so that neither keeps the other out for ever. */
+  #refill(): void {
+    this.#isLogsTurn = !this.#isLogsTurn;
+    if (this.#isLogsTurn) this.#catchUp!.run();
+    if (this.#waiters!.size > 0) this.#waiters!.admit();
+    if (!this.#isLogsTurn) this.#catchUp!.run();
   }
 
   #makeRoom(): boolean {
     this.dropped += 1;
     if (this.options.whenFull === "drop-newest") return false;
     if (this.options.whenFull === "drop-oldest") {
-      this.#buffer.shift();
+      this.#buffer!.shift();
       return true;
     }
     this.#error = new BrokerError(
@@ -87,111 +178,31 @@ export class LiveSubscription {
   }
 
   #wakeAll(): void {
-    for (const wake of [...this.#wakeTakers]) wake();
+    for (const wake of [...(this.#wakeTakers ?? [])]) wake();
   }
 
   #arrival(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
         signal?.removeEventListener("abort", wake);
-        this.#wakeTakers.delete(wake);
+        this.#wakeTakers?.delete(wake);
         resolve();
       };
+      this.#wakeTakers ??= new Set();
       this.#wakeTakers.add(wake);
       signal?.addEventListener("abort", wake, { once: true });
     });
   }
 }
 
-/** Follows the ends of the topics' logs and hands what is new to the live subscriptions that it matches. */
-export class LiveFeed {
-  readonly #subscriptions = new PatternTrie<LiveSubscription>();
-  readonly #open = new Set<LiveSubscription>();
-  readonly #positions = new Map<Log, Position>();
-  readonly #onError: (error: unknown, where: string) => void;
-  #isClosed = false;
+const FULL_POLICIES: readonly string[] = [
+  "drop-newest",
+  "drop-oldest",
+  "disconnect",
+  "wait",
+] satisfies FullPolicy[];
 
-  constructor(onError: (error: unknown, where: string) => void) {
-    this.#onError = onError;
-  }
-
-  /** Sees what is committed from now on. Errors: INVALID_SUBJECT, INVALID_OPTION, CLOSED. */
-  subscribe(options: LiveSubscriptionOptions, topics: Iterable<Topic>): LiveSubscription {
-    assertOptions(options);
-    const pattern = parsePattern(options.pattern);
-    if (this.#isClosed)
-      throw new BrokerError("CLOSED", "The broker is closed; there is nothing to look on at.");
-    if (this.#open.size === 0) for (const topic of topics) this.#startAtEnd(topic);
-    const subscription = new LiveSubscription(options, (closed) => {
-      this.#subscriptions.remove(pattern, closed);
-      this.#open.delete(closed);
-      if (this.#open.size === 0) this.#positions.clear();
-    });
-    this.#subscriptions.add(pattern, subscription);
-    this.#open.add(subscription);
-    return subscription;
-  }
-
-  /** Called for each topic when the broker opens or declares it, while somebody may be subscribed. */
-  add(topic: Topic): void {
-    topic.onCommit = (_topic, partition) => this.#follow(topic, partition);
-    if (this.#open.size > 0) this.#startAtEnd(topic);
-  }
-
-  /** Ends all subscriptions: what they have may still be taken. */
-  close(): void {
-    this.#isClosed = true;
-    for (const subscription of [...this.#open]) subscription.close();
-  }
-
-  /** Hot: called after each commit; returns at once while nobody looks on. It must not throw. */
-  #follow(topic: Topic, partition: number): void {
-    const log = topic.partitions[partition]!;
-    const position = this.#positions.get(log);
-    if (position === undefined) return;
-    position.next = Math.max(position.next, log.logStartOffset);
-    try {
-      while (position.next < log.highWatermark) {
-        const record = position.cursor.at(position.next);
-        if (record === undefined) return;
-        position.next = record.offset + 1;
-        this.#offer({ source: topic.name, partition, record });
-      }
-    } catch (error) {
-      this.#onError(error, `following ${topic.name}`);
-      position.next = log.highWatermark;
-    }
-  }
-
-  #offer(message: LiveMessage): void {
-    const subject = message.record.header(SUBJECT_HEADER)?.toString("utf8") ?? message.source;
-    const levels = levelsOf(subject);
-    if (levels === undefined) return;
-    for (const subscription of this.#subscriptions.match(levels)) subscription.offer(message);
-  }
-
-  #startAtEnd(topic: Topic): void {
-    for (const [partition, log] of topic.partitions.entries()) {
-      const fetched = (error: unknown): void => {
-        const isExpected = isBrokerError(error, "OFFSET_OUT_OF_RANGE") || isBrokerError(error, "CLOSED");
-        if (error === undefined || isBrokerError(error, "OFFSET_OUT_OF_RANGE"))
-          this.#follow(topic, partition);
-        if (error !== undefined && !isExpected) this.#onError(error, `following ${topic.name}`);
-      };
-      this.#positions.set(log, { next: log.highWatermark, cursor: new RecordCursor(log, fetched) });
-    }
-  }
-}
-
-/** How far a partition was followed. */
-interface Position {
-  next: number;
-  readonly cursor: RecordCursor;
-}
-
-const FULL_POLICIES: readonly string[] = ["drop-newest", "drop-oldest", "disconnect"] satisfies FullPolicy[];
-
-function assertOptions({ bufferMax, whenFull }: LiveSubscriptionOptions): void {
+function assertOptions({ bufferMax, whenFull, group }: LiveSubscriptionOptions): void {
   if (!(Number.isInteger(bufferMax) && bufferMax >= 1)) {
     throw new BrokerError(
       "INVALID_OPTION",
@@ -206,14 +217,11 @@ function assertOptions({ bufferMax, whenFull }: LiveSubscriptionOptions): void {
       { option: "whenFull", value: String(whenFull) },
     );
   }
-}
-
-/** Undefined for what was stored under a subject that is none: no pattern matches it. */
-function levelsOf(subject: string): string[] | undefined {
-  try {
-    return parseSubject(subject);
-  } catch (error) {
-    if (isBrokerError(error, "INVALID_SUBJECT")) return undefined;
-    throw error;
+  if (whenFull === "wait" && group !== undefined) {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The option whenFull of a live subscription in the group ${group} is wait; choose another, or leave the group out: a message that one member has no room for goes to the next.`,
+      { option: "whenFull", value: whenFull },
+    );
   }
 }

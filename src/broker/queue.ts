@@ -56,7 +56,7 @@ export class Queue {
     this.#levels = states.map((state) => new QueueLevel(state, (count) => this.#committed(count)));
     this.dispatcher = dispatcher;
     this.deadLettersOf = deadLettersOf;
-    this.#waiters = new RoomWaiters(name, clock, (besides) => this.#hasRoom(besides));
+    this.#waiters = new RoomWaiters(`queue ${name}`, clock, (besides) => this.#hasRoom(besides));
     this.#isLimited = options.countMax !== UNLIMITED || options.bytesMax !== UNLIMITED;
     this.#refuses = options.overflow === "reject" || options.overflow === "wait";
     dispatcher.onEnded = (isSettled) => this.#ended(isSettled);

@@ -1,10 +1,10 @@
-// Publishers that wait for room in a queue, in the order in which they came.
+// Publishers that wait for room somewhere, in the order in which they came.
 
 import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import { onAbort } from "../io/on-abort.js";
 
-/** How many publishers may wait for room in one queue. */
+/** How many publishers may wait for room in one place. */
 const ROOM_WAITERS_MAX = 10_000;
 
 interface Waiter {
@@ -17,7 +17,8 @@ interface Waiter {
  * not use by then goes to the next.
  */
 export class RoomWaiters {
-  readonly #queue: string;
+  /** A queue, or whatever else is full. */
+  readonly #where: string;
   readonly #clock: Clock;
   readonly #hasRoom: (besides: number) => boolean;
   readonly #waiters = new Set<Waiter>();
@@ -27,8 +28,8 @@ export class RoomWaiters {
   #isClosed = false;
 
   /** `hasRoom` says whether there is room for one more message besides so many that are expected. */
-  constructor(queue: string, clock: Clock, hasRoom: (besides: number) => boolean) {
-    this.#queue = queue;
+  constructor(where: string, clock: Clock, hasRoom: (besides: number) => boolean) {
+    this.#where = where;
     this.#clock = clock;
     this.#hasRoom = hasRoom;
   }
@@ -49,8 +50,8 @@ export class RoomWaiters {
     if (this.#waiters.size >= ROOM_WAITERS_MAX) {
       throw new BrokerError(
         "TOO_MANY_PENDING",
-        `${ROOM_WAITERS_MAX} publishers wait for room in queue ${this.#queue} already. Await each publish, or add consumers.`,
-        { queue: this.#queue },
+        `${ROOM_WAITERS_MAX} publishers wait for room in ${this.#where} already. Await each publish, or add consumers.`,
+        { where: this.#where },
       );
     }
     let forget: (() => void) | undefined;
@@ -104,8 +105,8 @@ export class RoomWaiters {
   }
 
   #closed(): BrokerError {
-    return new BrokerError("CLOSED", `Queue ${this.#queue} was closed while a publisher waited for room.`, {
-      queue: this.#queue,
+    return new BrokerError("CLOSED", `A publisher waited for room in ${this.#where} when that was closed.`, {
+      where: this.#where,
     });
   }
 }

@@ -9,12 +9,17 @@ import { DeadLetters } from "./dead-letters.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { HANDLER_OPTIONS } from "./handler-settings.js";
 import type { AnyRegisterOptions } from "./handlers.js";
-import { type LiveOptions, LiveSubscription } from "./live-subscription.js";
+import { type LiveOptions, type LiveSubscription, openLive } from "./live-subscription.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import type { Middleware } from "./middleware.js";
-import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
+import { invalidOption, knownOptions, oneOf } from "./option-checks.js";
 import { EventOutlet, QueueOutlet } from "./outlet.js";
-import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
+import {
+  type AnyPublishOptions,
+  checkedLiveOptions,
+  type LivePublishOptions,
+  type PublishOptions,
+} from "./publish-options.js";
 import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
@@ -124,6 +129,23 @@ export class Bus<C extends Capabilities = Capabilities> {
     options?: PublishOptions<C>,
   ): Promise<Receipt[]> {
     return await this.#eventSender(event).sendMany(values, options as AnyPublishOptions | undefined);
+  }
+
+  /**
+   * Hands the event to the live subscriptions that are there now, and stores it nowhere: a group does not get it. Resolves
+   * with how many took it. Waits only for those with `whenFull: "wait"`. Errors: INVALID_PAYLOAD, INVALID_SCHEMA,
+   * INVALID_OPTION, NOT_SUPPORTED, TOO_MANY_PENDING, the reason of the signal.
+   *
+   * @example
+   * const seenBy = await bus.publishLive(CursorMoved, { x: 3, y: 4 });
+   */
+  async publishLive<In, Out>(
+    event: EventType<In, Out>,
+    value: NoInfer<In>,
+    options?: IfSupported<C["live"], LivePublishOptions>,
+  ): Promise<number> {
+    this.#core.assertSupports("live", "live publishing");
+    return await this.#eventSender(event).sendLive(value, checkedLiveOptions(options));
   }
 
   /**
@@ -244,8 +266,8 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
-   * Looks on at events whose subject matches `pattern`, from now on: `*` is one level, `#` any number, a last `>` one
-   * or more. Not durable: for looking, not for work. Errors: INVALID_SUBJECT, INVALID_OPTION.
+   * Looks on at events whose subject matches `pattern`, from now on, those that are published live too: `*` is one level,
+   * `#` any number, a last `>` one or more. Not durable: for looking, not for work. Errors: INVALID_SUBJECT, INVALID_OPTION.
    *
    * @example
    * for await (const message of bus.subscribe("order.#", { buffer: 100 })) console.log(message.subject, message.text());
@@ -256,15 +278,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   ): LiveSubscription {
     this.#core.assertOpen();
     this.#core.assertSupports("live", "live subscriptions");
-    const known: LiveOptions = knownOptions("subscribe", options, ["buffer", "whenFull", "signal"]);
-    const bufferMax = wholeNumber("buffer", known.buffer ?? 1000);
-    const whenFull = oneOf("whenFull", known.whenFull ?? "drop-oldest", [
-      "drop-newest",
-      "drop-oldest",
-      "disconnect",
-    ]);
-    const live = this.engine.broker.subscribeLive({ pattern, bufferMax, whenFull });
-    return new LiveSubscription(this.#core, live, known.signal);
+    return openLive(this.#core, pattern, options);
   }
 
   /**

@@ -1,21 +1,27 @@
-// Looking on at events as they are committed.
+// Looking on at events as they are committed or published live.
 
 import type { EngineLive } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
-import { StoredMessage } from "./stored-message.js";
+import { LiveMessage } from "./live-message.js";
+import { knownOptions, oneOf, optionalText, wholeNumber } from "./option-checks.js";
 
 export interface LiveOptions {
   /** Messages that may wait to be taken. @default 1000 */
   readonly buffer?: number;
-  /** What happens to a message when the buffer is full. @default "drop-oldest" */
-  readonly whenFull?: "drop-newest" | "drop-oldest" | "disconnect";
+  /**
+   * What happens to a message when the buffer is full. `"wait"` loses nothing that its topic keeps: a message of a topic is
+   * read from there when there is room, and whoever publishes live waits. @default "drop-oldest"
+   */
+  readonly whenFull?: "drop-newest" | "drop-oldest" | "disconnect" | "wait";
+  /** Of the subscriptions of one group that match a message, one sees it. Not with `"wait"`. @default sees all, whoever else does */
+  readonly group?: string;
   /** Ends the stream. */
   readonly signal?: AbortSignal;
 }
 
 /** An endless stream of messages; `break`, the signal or the bus ends it. SLOW_SUBSCRIBER is thrown when it was disconnected. */
-export class LiveSubscription implements AsyncIterable<StoredMessage> {
+export class LiveSubscription implements AsyncIterable<LiveMessage> {
   readonly #core: BusCore;
   readonly #live: EngineLive;
   readonly #forget: (() => void)[];
@@ -32,10 +38,10 @@ export class LiveSubscription implements AsyncIterable<StoredMessage> {
     return this.#live.dropped;
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<StoredMessage, void, undefined> {
+  async *[Symbol.asyncIterator](): AsyncGenerator<LiveMessage, void, undefined> {
     try {
       for (let message = await this.#take(); message !== undefined; message = await this.#take()) {
-        yield new StoredMessage(message.record, message.source, message.partition);
+        yield new LiveMessage(message);
       }
     } finally {
       this.close();
@@ -56,4 +62,21 @@ export class LiveSubscription implements AsyncIterable<StoredMessage> {
       release();
     }
   }
+}
+
+const LIVE_OPTIONS = ["buffer", "whenFull", "group", "signal"];
+
+/** Errors: INVALID_OPTION, INVALID_SUBJECT, CLOSED. */
+export function openLive(core: BusCore, pattern: string, options: LiveOptions): LiveSubscription {
+  const known = knownOptions("subscribe", options, LIVE_OPTIONS);
+  const bufferMax = wholeNumber("buffer", known.buffer ?? 1000);
+  const whenFull = oneOf("whenFull", known.whenFull ?? "drop-oldest", [
+    "drop-newest",
+    "drop-oldest",
+    "disconnect",
+    "wait",
+  ]);
+  const group = optionalText("group", known.group);
+  const live = core.engine.broker.subscribeLive({ pattern, bufferMax, whenFull, group });
+  return new LiveSubscription(core, live, known.signal);
 }

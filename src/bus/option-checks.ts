@@ -30,6 +30,12 @@ export function oneOf<T extends string>(option: string, value: T, allowed: reado
   throw invalidOption(option, value, `one of ${allowed.join(", ")}`);
 }
 
+/** Undefined where it was left out. Errors: INVALID_OPTION. */
+export function optionalText(option: string, value: unknown): string | undefined {
+  if (value === undefined || (typeof value === "string" && value !== "")) return value;
+  throw invalidOption(option, value, "a text that is not empty");
+}
+
 /** Errors: INVALID_OPTION. */
 export function validDate(option: string, value: unknown): Date {
   if (value instanceof Date && !Number.isNaN(value.getTime())) return value;

@@ -4,7 +4,7 @@ import { constantHeaders, type OutgoingMessage, withProperties } from "../broker
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import { type Duration, toMs } from "./duration.js";
-import { notSupported, validDate } from "./option-checks.js";
+import { knownOptions, notSupported, validDate } from "./option-checks.js";
 import type { IfSupported } from "./supported.js";
 
 /** The longest key, in UTF-16 code units. */
@@ -46,6 +46,14 @@ export type PublishOptions<C extends Capabilities = Capabilities> = BasicOptions
 
 /** All that may be given, whatever the engine. */
 export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions;
+
+/** Options of one message that is published live. */
+export type LivePublishOptions = BasicOptions;
+
+/** Errors: INVALID_OPTION: a live message is handed out at once or not at all. */
+export function checkedLiveOptions(options: LivePublishOptions | undefined): LivePublishOptions | undefined {
+  return options && knownOptions("publishLive", options, ["id", "key", "headers", "signal"]);
+}
 
 /** Makes the messages of one kind: constant headers are encoded once. */
 export class MessageMaker {

@@ -64,6 +64,20 @@ export class Sender<In> {
     return new Receipt(appended, message.timestampMs, options?.id);
   }
 
+  /** Resolves with how many of those who look on took it; it is stored nowhere. */
+  async sendLive(value: In, options: AnyPublishOptions | undefined): Promise<number> {
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const checked = this.#check(value);
+    if (checked instanceof Promise) await unlessAborted(checked, signal);
+    const { broker, clock } = this.#core.engine;
+    const message = owned(this.#message(value, options, clock.nowMs()));
+    const { live } = broker;
+    if (live.mustWait(message.subject)) await live.waitForRoom(message.subject, signal);
+    this.#core.assertOpen();
+    return broker.publishLive(message);
+  }
+
   /** Hands all over in one go, so that they share a commit. All are taken or none. */
   sendMany(values: readonly In[], options: AnyPublishOptions | undefined): Promise<Receipt[]> {
     const { middleware } = this.#core;
@@ -166,4 +180,9 @@ function originOf<In>(type: EventType<In, unknown> | CommandType<In, unknown>): 
       ? ({ operation: "publish", kind: "topic", destination: type.topic } as const)
       : ({ operation: "send", kind: "queue", destination: type.queue } as const);
   return { ...target, subject: type.name, type: type as unknown as EventType | CommandType };
+}
+
+/** Who publishes live may change its bytes afterwards; who looks on may keep the message. */
+function owned(message: OutgoingMessage): OutgoingMessage {
+  return message.value instanceof Uint8Array ? { ...message, value: Buffer.from(message.value) } : message;
 }

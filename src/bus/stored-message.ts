@@ -20,7 +20,11 @@ export class StoredMessage {
 
   /** Given when it was sent, else the place where it was first stored. The same in every attempt, and after a replay. */
   get id(): string {
-    return this.#text(ID_HEADER) ?? placeId(this.source, this.partition, this.#record.offset);
+    return this.givenId ?? placeId(this.source, this.partition, this.#record.offset);
+  }
+
+  protected get givenId(): string | undefined {
+    return this.#text(ID_HEADER);
   }
 
   get subject(): string {

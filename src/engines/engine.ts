@@ -44,6 +44,7 @@ export interface EngineBroker {
   readonly queues: Iterable<EngineQueue>;
   readonly topics: Iterable<EngineTopic>;
   readonly deadLetters: EngineDeadLetters;
+  readonly live: EngineLiveFeed;
   /** Whether no consumer has, or could be given, anything now. */
   readonly isIdle: boolean;
   queue(name: string): EngineQueue | undefined;
@@ -62,6 +63,8 @@ export interface EngineBroker {
   publish(message: OutgoingMessage): EngineAppended[];
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */
   atomically(action: () => void): void;
+  /** Hands the message to whoever looks on, and stores it nowhere; returns how many took it. Its bytes stay as they are. */
+  publishLive(message: OutgoingMessage): number;
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
   statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */
@@ -157,8 +160,9 @@ export interface EngineDelivery {
   extend(leaseMs: number): void;
 }
 
-/** A stored message as an engine hands it over. Views live as long as it does. */
+/** A message as an engine hands it over. Views live as long as it does. */
 export interface EngineRecord {
+  /** -1 when it is stored nowhere. */
   readonly offset: number;
   readonly timestampMs: number;
   readonly value: Buffer | null;
@@ -168,13 +172,35 @@ export interface EngineRecord {
   headers(): readonly (readonly [name: string, value: Uint8Array | string | null])[];
 }
 
+/** What is published live and stored nowhere. */
+export interface EngineLiveFeed {
+  /** Whether anybody at all could get a live message. */
+  readonly hasReceivers: boolean;
+  /** Whether somebody who makes publishers wait has no room for a message of this subject. */
+  mustWait(subject: string): boolean;
+  waitForRoom(subject: string, signal: AbortSignal | undefined): Promise<void>;
+  /** A private subject: what is published live to it goes to the receiver alone. */
+  openInbox(receiver: EngineLiveReceiver): { readonly subject: string; close(): void };
+}
+
+export interface EngineLiveReceiver {
+  readonly group: string | undefined;
+  /** Returns false when it did not take the message. It must not throw. */
+  offer(message: EngineLiveMessage): boolean;
+}
+
+export interface EngineLiveMessage {
+  readonly subject: string;
+  /** The topic; undefined when it was published live. */
+  readonly source: string | undefined;
+  /** Of the topic; undefined when it was published live. */
+  readonly partition: number | undefined;
+  readonly record: EngineRecord;
+}
+
 export interface EngineLive {
   readonly dropped: number;
-  take(
-    signal?: AbortSignal,
-  ): Promise<
-    { readonly source: string; readonly partition: number; readonly record: EngineRecord } | undefined
-  >;
+  take(signal?: AbortSignal): Promise<EngineLiveMessage | undefined>;
   close(): void;
 }
 

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FullPolicy, LiveMessage, LiveSubscription } from "../../src/broker/live-subscription.js";
+import type { LiveMessage } from "../../src/broker/live-message.js";
+import type { FullPolicy, LiveSubscription } from "../../src/broker/live-subscription.js";
+import type { OutgoingMessage } from "../../src/broker/message.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
 
@@ -177,6 +179,180 @@ test("a record whose headers are damaged stops neither the broker nor what comes
   await broker.close();
 });
 
+function live(value: string, subject = "order.live"): OutgoingMessage {
+  return message(value, { subject });
+}
+
+test("what is published live is seen by those who look on at that moment, and stored nowhere", async () => {
+  const world = new BrokerWorld();
+  const { broker, topic } = await publishing(world);
+  assert.equal(broker.publishLive(live("before")), 0);
+  const all = broker.subscribeLive({ pattern: "#", ...LARGE });
+  const some = broker.subscribeLive({ pattern: "order.live", ...LARGE });
+  assert.equal(broker.publishLive(live("1")), 2);
+  assert.equal(broker.publishLive(live("2", "order.other")), 1);
+  some.close();
+  assert.equal(broker.publishLive(live("3")), 1);
+  const seen = (await all.take())!;
+  assert.deepEqual(
+    [seen.subject, seen.source, seen.partition, seen.record.offset, seen.record.timestampMs, textOf(seen)],
+    ["order.live", undefined, undefined, -1, START_MS, "1"],
+  );
+  assert.equal(seen.record.header("omnibus-subject")?.toString(), "order.live");
+  assert.equal(seen.record.value?.toString(), "1");
+  assert.deepEqual(await drain(all), ["2", "3"]);
+  assert.deepEqual(await drain(some), ["1"]);
+  assert.equal(topic.partitions[0]!.highWatermark + topic.partitions[1]!.highWatermark, 0);
+  await broker.close();
+});
+
+test("of one group each message is seen by one, in turns, and by the next when one has no room", async () => {
+  const world = new BrokerWorld();
+  const { broker, publish } = await publishing(world);
+  const options = { pattern: "order.>", bufferMax: 2, whenFull: "drop-newest", group: "g" } as const;
+  const members = [broker.subscribeLive(options), broker.subscribeLive({ ...options, pattern: "#" })];
+  const other = broker.subscribeLive({ pattern: "#", ...LARGE });
+  for (const value of ["1", "2", "3", "4"]) assert.equal(broker.publishLive(live(value)), 2);
+  assert.equal(broker.publishLive(live("5")), 1);
+  assert.equal((await drain(other)).length, 5);
+  const seen = await Promise.all(members.map(drain));
+  assert.deepEqual(seen.flat().sort(), ["1", "2", "3", "4"]);
+  assert.deepEqual(
+    seen.map(({ length }) => length),
+    [2, 2],
+  );
+  await publish("order.a");
+  await broker.close();
+});
+
+test("an inbox gets what is published to its subject; no pattern sees that, and nobody once it is closed", async () => {
+  const world = new BrokerWorld();
+  const { broker } = await publishing(world);
+  const all = broker.subscribeLive({ pattern: "#", ...LARGE });
+  const got: string[] = [];
+  const receiver = { group: undefined, offer: (seen: LiveMessage) => got.push(textOf(seen)) > 0 };
+  const inbox = broker.live.openInbox(receiver);
+  const other = broker.live.openInbox(receiver);
+  assert.notEqual(inbox.subject, other.subject);
+  assert.equal(broker.publishLive(live("1", inbox.subject)), 1);
+  inbox.close();
+  assert.equal(broker.publishLive(live("2", inbox.subject)), 0);
+  assert.deepEqual(got, ["1"]);
+  assert.deepEqual(await drain(all), []);
+  await broker.close();
+});
+
+test("subscriptions that come and go change who sees a subject at once, however it is written", async () => {
+  const world = new BrokerWorld();
+  const { broker } = await publishing(world);
+  const always = broker.subscribeLive({ pattern: "x", ...LARGE });
+  assert.equal(broker.publishLive(live("0", "a.b")), 0);
+  const literal = broker.subscribeLive({ pattern: "a.b", ...LARGE });
+  assert.equal(broker.publishLive(live("1", "a.b")), 1);
+  assert.equal(broker.publishLive(live("2", "\\a.b")), 1);
+  const wild = broker.subscribeLive({ pattern: "*.b", ...LARGE });
+  const escaped = broker.subscribeLive({ pattern: "\\a.b", ...LARGE });
+  assert.equal(broker.publishLive(live("3", "a.b")), 3);
+  assert.equal(broker.publishLive(live("4", "\\a.b")), 3);
+  literal.close();
+  escaped.close();
+  assert.equal(broker.publishLive(live("5", "\\a.b")), 1);
+  wild.close();
+  assert.equal(broker.publishLive(live("6", "a.b")), 0);
+  assert.throws(
+    () => broker.publishLive(live("7", "a\nb")),
+    (error) => isBrokerError(error, "INVALID_SUBJECT"),
+  );
+  assert.deepEqual(await drain(always), []);
+  await broker.close();
+});
+
+const WAIT = { bufferMax: 2, whenFull: "wait" } as const;
+
+test("wait: what there was no room for is read from the log later, in order, and nothing is lost or seen twice", async () => {
+  for (const tailCacheBytes of [undefined, 1]) {
+    const world = new BrokerWorld();
+    const { broker, topic } = await publishing(world, tailCacheBytes);
+    const slow = broker.subscribeLive({ pattern: "order.*", ...WAIT });
+    const other = broker.subscribeLive({ pattern: "#", ...LARGE });
+    const seen: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      for (let i = 0; i < 6; i += 1) {
+        const subject = i === 3 ? "not.matched" : "order.a";
+        topic.append(message(`${round}.${i}`, { subject, key: "k" }));
+      }
+      await broker.flush();
+      for (let taken = 0; taken < 3; taken += 1) seen.push(textOf((await slow.take())!));
+    }
+    while (seen.length < 25) seen.push(textOf((await slow.take())!));
+    const all = (await drain(other)).sort();
+    assert.equal(all.length, 30);
+    assert.deepEqual(
+      seen,
+      all.filter((value) => !value.endsWith(".3")),
+    );
+    assert.equal(slow.dropped, 0);
+    topic.append(message("last", { subject: "order.a", key: "k" }));
+    await broker.flush();
+    assert.equal(textOf((await slow.take())!), "last");
+    await broker.close();
+    assert.deepEqual(world.reported, []);
+  }
+});
+
+test("wait: who publishes live stands in line for room, and whoever does not is not taken, and counted", async () => {
+  const world = new BrokerWorld();
+  const { broker } = await publishing(world);
+  const slow = broker.subscribeLive({ pattern: "order.*", ...WAIT });
+  const second = broker.subscribeLive({ pattern: "#", ...WAIT });
+  for (const value of ["1", "2"]) {
+    assert.equal(broker.live.mustWait("order.live"), false);
+    assert.equal(broker.publishLive(live(value)), 2);
+  }
+  assert.equal(broker.live.mustWait("order.live"), true);
+  assert.equal(broker.live.mustWait("other"), true);
+  assert.equal(broker.publishLive(live("lost")), 0);
+  assert.equal(slow.dropped, 1);
+  const published: string[] = [];
+  const publishers = ["3", "4"].map(async (value) => {
+    await broker.live.waitForRoom("order.live", undefined);
+    published.push(`${value}: ${broker.publishLive(live(value))}`);
+  });
+  const abort = new AbortController();
+  const given = broker.live.waitForRoom("order.live", abort.signal);
+  abort.abort(new Error("enough"));
+  await assert.rejects(given, /enough/);
+  await world.quiet();
+  assert.deepEqual(published, []);
+  assert.equal(textOf((await slow.take())!), "1");
+  await world.quiet();
+  assert.deepEqual(published, [], "the other one has no room yet");
+  assert.equal(textOf((await second.take())!), "1");
+  await world.quiet();
+  assert.deepEqual(published, ["3: 2"]);
+  second.close();
+  assert.equal(textOf((await slow.take())!), "2");
+  await Promise.all(publishers);
+  assert.deepEqual(published, ["3: 2", "4: 1"]);
+  assert.deepEqual(await drain(slow), ["3", "4"]);
+  await broker.close();
+});
+
+test("wait: what retention removed before it was read is counted as dropped", async () => {
+  const world = new BrokerWorld();
+  const { broker, topic } = await publishing(world);
+  const slow = broker.subscribeLive({ pattern: "#", ...WAIT });
+  for (let i = 0; i < 10; i += 1) topic.append(message(String(i), { key: "k" }));
+  await broker.flush();
+  await topic.partitions[topic.append(message("last", { key: "k" })).partition!]!.deleteBefore(5);
+  await broker.flush();
+  const seen: string[] = [];
+  while (seen.at(-1) !== "last") seen.push(textOf((await slow.take())!));
+  assert.deepEqual(seen, ["0", "1", "5", "6", "7", "8", "9", "last"]);
+  assert.equal(slow.dropped, 3);
+  await broker.close();
+});
+
 test("options that make no sense are refused", async () => {
   const world = new BrokerWorld();
   const { broker } = await publishing(world);
@@ -187,6 +363,10 @@ test("options that make no sense are refused", async () => {
     );
   assert.throws(
     () => broker.subscribeLive({ pattern: "#", bufferMax: 1, whenFull: "explode" as FullPolicy }),
+    (error) => isBrokerError(error, "INVALID_OPTION"),
+  );
+  assert.throws(
+    () => broker.subscribeLive({ pattern: "#", ...WAIT, group: "g" }),
     (error) => isBrokerError(error, "INVALID_OPTION"),
   );
   assert.throws(

@@ -110,7 +110,7 @@ test("what is wrong with a live subscription is named", async (t) => {
   const subscribe = (options: unknown) => () => bus.subscribe("#", options as LiveOptions);
   await failsWith("INVALID_OPTION", subscribe({ buffer: 0 }), /buffer is 0/);
   await failsWith("INVALID_OPTION", subscribe({ buffer: 1.5 }), /buffer is 1.5/);
-  await failsWith("INVALID_OPTION", subscribe({ whenFull: "wait" }), /whenFull is "wait"/);
+  await failsWith("INVALID_OPTION", subscribe({ whenFull: "explode" }), /whenFull is "explode"/);
   await failsWith("INVALID_OPTION", subscribe({ size: 5 }), /no option size/);
   await failsWith("INVALID_SUBJECT", () => bus.subscribe("a.>.b"));
   await failsWith("INVALID_SUBJECT", () => bus.subscribe(""));

@@ -148,5 +148,5 @@ export async function options(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   // @ts-expect-error: a condition that does not exist would discard everything.
   await bus.deadLetters.discard({ id: "x" });
   // @ts-expect-error: a policy that does not exist.
-  bus.subscribe("#", { whenFull: "wait" });
+  bus.subscribe("#", { whenFull: "explode" });
 }

@@ -1,0 +1,130 @@
+// A message as those who look on see it: one that was committed to a topic, or one that was published live and is
+// stored nowhere.
+
+import type { StoredRecord } from "../log/record.js";
+import { decodeHeaders, findHeader, type Header } from "../log/record-headers.js";
+import type { Followed } from "./live-catch-up.js";
+import { type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
+
+/** What can be asked of a message, stored or not. */
+export interface MessageView {
+  /** Its place in its log; -1 when it is stored nowhere. */
+  readonly offset: number;
+  readonly timestampMs: number;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  valueText(): string;
+  keyText(): string | null;
+  header(name: string): Buffer | undefined;
+  headers(): readonly Header[];
+}
+
+/** A message that a live receiver gets. */
+export interface LiveMessage {
+  readonly subject: string;
+  /** The topic; undefined when it was published live. */
+  readonly source: string | undefined;
+  /** Of the topic; undefined when it was published live. */
+  readonly partition: number | undefined;
+  readonly record: MessageView;
+}
+
+/** Who is offered live messages. */
+export interface LiveReceiver {
+  /** Of the receivers of one group that match a message, one is offered it. Undefined: it is offered all. */
+  readonly group: string | undefined;
+  /**
+   * Called synchronously, in the order of publishing. Returns false when it did not take the message. It must not throw.
+   * The message may be kept.
+   */
+  offer(message: LiveMessage): boolean;
+}
+
+/** `topic` is the subject of messages that say none. */
+export function subjectOf(record: MessageView, topic: string): string {
+  return record.header(SUBJECT_HEADER)?.toString("utf8") ?? topic;
+}
+
+/** Hot: one object a message that somebody looks on at. */
+export class CommittedMessage implements LiveMessage {
+  readonly subject: string;
+  readonly followed: Followed;
+  readonly record: StoredRecord;
+
+  constructor(subject: string, followed: Followed, record: StoredRecord) {
+    this.subject = subject;
+    this.followed = followed;
+    this.record = record;
+  }
+
+  get source(): string {
+    return this.followed.topic.name;
+  }
+
+  get partition(): number {
+    return this.followed.partition;
+  }
+}
+
+/** Hot: one object a message, whoever gets it. Texts and buffers are made when asked for. */
+export class UnstoredMessage implements LiveMessage, MessageView {
+  readonly source = undefined;
+  readonly partition = undefined;
+  readonly offset = -1;
+  private readonly message: OutgoingMessage;
+
+  constructor(message: OutgoingMessage) {
+    this.message = message;
+  }
+
+  get record(): MessageView {
+    return this;
+  }
+
+  get subject(): string {
+    return this.message.subject;
+  }
+
+  get timestampMs(): number {
+    return this.message.timestampMs;
+  }
+
+  get key(): Buffer | null {
+    return bytesOf(this.message.key);
+  }
+
+  get value(): Buffer | null {
+    return bytesOf(this.message.value);
+  }
+
+  valueText(): string {
+    return textOf(this.message.value) ?? "";
+  }
+
+  keyText(): string | null {
+    return textOf(this.message.key);
+  }
+
+  header(name: string): Buffer | undefined {
+    const { headers } = this.message;
+    return findHeader(viewOf(headers), 0, headers.length, name);
+  }
+
+  headers(): readonly Header[] {
+    return decodeHeaders(this.message.headers);
+  }
+}
+
+function bytesOf(content: string | Uint8Array | null): Buffer | null {
+  if (content === null) return null;
+  return typeof content === "string" ? Buffer.from(content) : viewOf(content);
+}
+
+function textOf(content: string | Uint8Array | null): string | null {
+  if (content === null || typeof content === "string") return content;
+  return viewOf(content).toString("utf8");
+}
+
+function viewOf(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
