@@ -4,9 +4,11 @@ import type { Clock, Io, Timer } from "../io/io.js";
 import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { Appended } from "./appended.js";
+import { type Binding, BUS_EXCHANGE, type ExchangeOptions } from "./binding.js";
 import { Catalog } from "./catalog.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Dispatcher } from "./dispatcher.js";
+import type { Exchange } from "./exchange.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
@@ -149,23 +151,41 @@ export class Broker {
     return this.#topology.declareSubscription(topic, group, options);
   }
 
-  /** Leads what is published with a matching subject to the queue or topic, durably. Errors: INVALID_SUBJECT, QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
-  bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    return this.#topology.routing.bind(pattern, kind, name);
+  get exchanges(): Iterable<Exchange> {
+    return this.#topology.routing.exchanges.values();
   }
 
-  /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND. */
-  unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    return this.#topology.routing.unbind(pattern, kind, name);
+  get bindings(): readonly Binding[] {
+    return this.#topology.routing.bindings;
+  }
+
+  /** See {@link declareQueue}; a topic exchange unless it says otherwise. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND for the alternate. */
+  declareExchange(name: string, options: Partial<ExchangeOptions> = {}): Promise<Exchange> {
+    return this.#topology.routing.declare(name, options);
+  }
+
+  /** Removes the exchange, with everything that is bound from it and to it. Errors: EXCHANGE_NOT_FOUND. */
+  deleteExchange(name: string): Promise<void> {
+    return this.#topology.routing.delete(name);
+  }
+
+  /** Leads what is published to an exchange on, durably. Errors: INVALID_OPTION, INVALID_SUBJECT, QUEUE_NOT_FOUND, TOPIC_NOT_FOUND, EXCHANGE_NOT_FOUND. */
+  bind(binding: Binding): Promise<void> {
+    return this.#topology.routing.bind(binding);
+  }
+
+  /** Nothing happens when there is no such binding. Errors: those of {@link bind}. */
+  unbind(binding: Binding): Promise<void> {
+    return this.#topology.routing.unbind(binding);
   }
 
   /**
-   * Hot: hands the message to everything that is bound to its subject, as one atomic step where that is more than
-   * one. Returns an entry for each, topics first; none when nothing is bound. Errors: INVALID_SUBJECT, and those of
-   * the destinations; then none has it.
+   * Hot: hands the message to every queue and topic that the exchange leads it to, as one atomic step where that is
+   * more than one. Returns an entry for each, topics first; none when it leads nowhere. Errors: EXCHANGE_NOT_FOUND,
+   * INVALID_SUBJECT, and those of the destinations; then none has it.
    */
-  publish(message: OutgoingMessage): Appended[] {
-    const route = this.#topology.routing.exchange.route(message.subject);
+  publish(message: OutgoingMessage, exchange = BUS_EXCHANGE): Appended[] {
+    const route = this.#topology.routing.route(message, exchange);
     const only = route.length === 1 ? route[0]! : undefined;
     if (only?.kind === "topic") return [only.append(message)];
     for (const destination of route) destination.assertAccepts(message);

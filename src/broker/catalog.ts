@@ -1,10 +1,13 @@
-// What exists: queues, topics, subscriptions and bindings, kept in one log, the last record of each key being its
+// What exists: queues, topics, subscriptions, exchanges and bindings, kept in one log, the last record of each key being its
 // definition. The format is described in docs/formats/catalog.md.
 
 import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import type { Log } from "../log/log.js";
+import type { LogStore } from "../log/log-store.js";
+import type { PendingAppend } from "../log/pending-append.js";
 import { NO_HEADERS } from "../log/record-headers.js";
+import { type BindingDefinition, bindingKey, type ExchangeOptions } from "./binding.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { readRecords } from "./read-records.js";
 
@@ -33,14 +36,18 @@ export interface SubscriptionDefinition {
   readonly startOffsets: readonly number[];
 }
 
-export interface BindingDefinition {
-  readonly kind: "binding";
-  readonly pattern: string;
-  readonly destinationKind: "queue" | "topic";
-  readonly destination: string;
+export interface ExchangeDefinition {
+  readonly kind: "exchange";
+  readonly name: string;
+  readonly options: ExchangeOptions;
 }
 
-export type Definition = QueueDefinition | TopicDefinition | SubscriptionDefinition | BindingDefinition;
+export type Definition =
+  | QueueDefinition
+  | TopicDefinition
+  | SubscriptionDefinition
+  | ExchangeDefinition
+  | BindingDefinition;
 
 export class Catalog {
   readonly #log: Log;
@@ -60,6 +67,16 @@ export class Catalog {
   /** Whether there is a definition of that name. */
   has(definition: Definition): boolean {
     return this.#definitions.has(keyOf(definition));
+  }
+
+  get bindings(): BindingDefinition[] {
+    return [...this.#definitions.values()].filter((definition) => definition.kind === "binding");
+  }
+
+  /** The stored binding of the same key. */
+  binding(definition: BindingDefinition): BindingDefinition | undefined {
+    const known = this.#definitions.get(bindingKey(definition));
+    return known?.kind === "binding" ? known : undefined;
   }
 
   /** A number that was never given out in this data directory: offsets of the log are not used twice either. */
@@ -86,6 +103,17 @@ export class Catalog {
     const key = keyOf(definition);
     await this.#log.append(this.#clock.nowMs(), key, null, NO_HEADERS).committed;
     this.#definitions.delete(key);
+  }
+
+  /** Removes all of them in one atomic step. Resolves when that is durable. */
+  async removeAll(definitions: readonly Definition[], store: LogStore): Promise<void> {
+    const keys = definitions.map(keyOf);
+    const pending = new Set<PendingAppend>();
+    store.atomically(() => {
+      for (const key of keys) pending.add(this.#log.append(this.#clock.nowMs(), key, null, NO_HEADERS));
+    });
+    await Promise.all([...pending].map(({ committed }) => committed));
+    for (const key of keys) this.#definitions.delete(key);
   }
 
   #loadRecord(key: string, text: string | undefined): void {
@@ -117,8 +145,7 @@ function keyOf(definition: Definition): string {
     case "subscription":
       return `subscription/${definition.topic}/${definition.group}`;
     case "binding":
-      // Names have no space; a pattern may have anything.
-      return `binding/${definition.destinationKind}/${definition.destination} ${definition.pattern}`;
+      return bindingKey(definition);
     default:
       return `${definition.kind}/${definition.name}`;
   }

@@ -1,44 +1,66 @@
-// The topic exchange: routes a subject to everything that is bound with a pattern which matches it.
+// An exchange: what is bound to it, and where a message that is published to it leads, over other exchanges too.
 
-import { PatternTrie } from "../collections/pattern-trie.js";
+import type { ExchangeOptions } from "./binding.js";
+import { type BindingTable, bindingTable } from "./binding-tables.js";
+import type { OutgoingMessage } from "./message.js";
 import type { Queue } from "./queue.js";
-import { parsePattern, parseSubject } from "./subject.js";
 import type { Topic } from "./topic.js";
 import type { Unopened } from "./unopened.js";
 
-/** Where a binding leads. */
+/** Where messages come to rest. */
 export type Destination = Queue | Topic | Unopened;
 
-/** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
-const ROUTES_MAX = 10_000;
-
 export class Exchange {
-  readonly #bindings = new PatternTrie<Destination>();
-  readonly #routes = new Map<string, readonly Destination[]>();
+  readonly name: string;
+  readonly options: ExchangeOptions;
+  readonly bindings: BindingTable<Destination | Exchange>;
+  /** Where subjects lead, as far as that has been found since something was changed. */
+  readonly routes = new Map<string, readonly Destination[]>();
 
-  /** Returns false when the binding was there already. Errors: INVALID_SUBJECT. */
-  bind(pattern: string, destination: Destination): boolean {
-    this.#routes.clear();
-    return this.#bindings.add(parsePattern(pattern), destination);
+  constructor(name: string, options: ExchangeOptions) {
+    this.name = name;
+    this.options = options;
+    this.bindings = bindingTable(options.kind);
+  }
+}
+
+/** Finds where one message leads. Every exchange is asked once, so that circles do no harm. */
+export class RouteSearch {
+  /** Whether every message of this subject leads to the same. */
+  isBySubject = true;
+  readonly #message: OutgoingMessage;
+  readonly #alternateOf: (exchange: Exchange) => Exchange | undefined;
+  readonly #found = new Set<Destination>();
+  /** Whether each exchange that was asked led anywhere. */
+  readonly #asked = new Map<Exchange, boolean>();
+
+  constructor(message: OutgoingMessage, alternateOf: (exchange: Exchange) => Exchange | undefined) {
+    this.#message = message;
+    this.#alternateOf = alternateOf;
   }
 
-  /** Returns false when there was no such binding. Errors: INVALID_SUBJECT. */
-  unbind(pattern: string, destination: Destination): boolean {
-    this.#routes.clear();
-    return this.#bindings.remove(parsePattern(pattern), destination);
+  /** Every queue and topic that the message leads to, each once; topics first. Errors: INVALID_SUBJECT. */
+  from(exchange: Exchange): Destination[] {
+    this.#follow(exchange);
+    const found = [...this.#found];
+    return [...found.filter(({ kind }) => kind === "topic"), ...found.filter(({ kind }) => kind === "queue")];
   }
 
-  /** Hot: every destination with a matching binding, each once; topics first. Errors: INVALID_SUBJECT. */
-  route(subject: string): readonly Destination[] {
-    const known = this.#routes.get(subject);
+  /** Returns whether it led to any queue or topic, found before or not. */
+  #follow(exchange: Exchange): boolean {
+    const known = this.#asked.get(exchange);
     if (known !== undefined) return known;
-    const found = [...this.#bindings.match(parseSubject(subject))];
-    const route = [
-      ...found.filter(({ kind }) => kind === "topic"),
-      ...found.filter(({ kind }) => kind === "queue"),
-    ];
-    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
-    this.#routes.set(subject, route);
-    return route;
+    this.#asked.set(exchange, false);
+    if (!exchange.bindings.isBySubject) this.isBySubject = false;
+    let isRouted = false;
+    for (const target of exchange.bindings.match(this.#message)) {
+      if (!(target instanceof Exchange)) this.#found.add(target);
+      else if (!this.#follow(target)) continue;
+      isRouted = true;
+    }
+    const alternate = isRouted ? undefined : this.#alternateOf(exchange);
+    if (alternate !== undefined) isRouted = this.#follow(alternate);
+    this.#asked.set(exchange, isRouted);
+    return isRouted;
   }
 }

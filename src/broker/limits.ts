@@ -122,7 +122,7 @@ export function assertOptions(what: string, options: object, known: object): voi
   }
 }
 
-function shown(value: unknown): string {
+export function shown(value: unknown): string {
   return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
 }
 

@@ -1,4 +1,4 @@
-// Names of queues, topics and groups: what is allowed, and what to say when it is not.
+// Names of queues, topics, groups and exchanges: what is allowed, and what to say when it is not.
 
 import { BrokerError } from "../broker-error.js";
 
@@ -7,7 +7,10 @@ const NAME_LENGTH_MAX = 200;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 
 /** Errors: INVALID_NAME. A slash is left to names that the broker makes itself. */
-export function assertName(what: "queue" | "topic" | "group", name: unknown): asserts name is string {
+export function assertName(
+  what: "queue" | "topic" | "group" | "exchange",
+  name: unknown,
+): asserts name is string {
   const problem = nameProblem(name);
   if (problem === undefined) return;
   const shown = typeof name === "string" ? `'${name.slice(0, 60)}'` : String(name);

@@ -1,12 +1,32 @@
-// Bindings: what leads published messages to queues and topics, and keeping that in the catalog.
+// Exchanges and bindings: declaring and storing them, and where a message leads.
 
-import type { BindingDefinition, Catalog } from "./catalog.js";
-import { type Destination, Exchange } from "./exchange.js";
+import { BrokerError } from "../broker-error.js";
+import type { LogStore } from "../log/log-store.js";
+import {
+  type Binding,
+  type BindingDefinition,
+  BUS_EXCHANGE,
+  bindingDefinition,
+  bindingKey,
+  bindingOf,
+  EXCHANGE_KINDS,
+  type ExchangeOptions,
+  type TargetKind,
+} from "./binding.js";
+import type { Catalog, Definition, ExchangeDefinition } from "./catalog.js";
+import { assertSame, given } from "./declared-options.js";
+import { type Destination, Exchange, RouteSearch } from "./exchange.js";
+import { shown } from "./limits.js";
+import type { OutgoingMessage } from "./message.js";
 import { NamedTurns } from "./named-turns.js";
-import { parsePattern } from "./subject.js";
+import { assertName } from "./names.js";
+
+/** How many routes are remembered, over all exchanges. Beyond that all are forgotten and found anew. */
+const ROUTES_MAX = 10_000;
 
 /** What routing is built on. */
 export interface RoutingParts {
+  readonly store: LogStore;
   readonly catalog: Catalog;
   /** What has that name. Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND, those of what could not be opened. */
   readonly destination: (kind: "queue" | "topic", name: string) => Destination;
@@ -15,47 +35,216 @@ export interface RoutingParts {
 }
 
 export class Routing {
-  readonly exchange = new Exchange();
+  /** Those that were declared, by name. */
+  readonly exchanges = new Map<string, Exchange>();
+  readonly #bus = new Exchange(BUS_EXCHANGE, { kind: "topic" });
   readonly #parts: RoutingParts;
   readonly #turns = new NamedTurns();
+  /** Those that remember routes, and how many these are. */
+  readonly #remembering = new Set<Exchange>();
+  #remembered = 0;
 
   constructor(parts: RoutingParts) {
     this.#parts = parts;
   }
 
-  async bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    parsePattern(pattern);
-    const destination = this.#parts.destination(kind, name);
-    const definition = bindingOf(pattern, destination);
-    await this.#turns.run(turnOf(definition), async () => {
-      if (this.#parts.catalog.has(definition)) return;
+  /** Everything that is bound. */
+  get bindings(): Binding[] {
+    return this.#parts.catalog.bindings.map(bindingOf);
+  }
+
+  /**
+   * Makes the exchange, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_NOT_FOUND for the
+   * alternate, EXCHANGE_MISMATCH.
+   */
+  async declare(name: string, options: Partial<ExchangeOptions>): Promise<Exchange> {
+    assertName("exchange", name);
+    return await this.#turns.run(`exchange/${name}`, async () => {
+      const asked = given(options);
+      assertExchangeOptions(name, asked);
+      const existing = this.exchanges.get(name);
+      if (existing !== undefined) {
+        assertSame("EXCHANGE_MISMATCH", `Exchange ${name}`, existing.options, asked);
+        return existing;
+      }
+      if (asked.alternate !== undefined) this.#declared(asked.alternate);
+      const definition: ExchangeDefinition = { kind: "exchange", name, options: { kind: "topic", ...asked } };
       await this.#parts.catalog.put(definition);
-      this.exchange.bind(pattern, destination);
+      return this.openExchange(definition);
     });
   }
 
-  async unbind(pattern: string, kind: "queue" | "topic", name: string): Promise<void> {
-    parsePattern(pattern);
-    const destination = this.#parts.destination(kind, name);
-    const definition = bindingOf(pattern, destination);
-    await this.#turns.run(turnOf(definition), async () => {
+  /** Removes the exchange, with everything that is bound from it and to it. Errors: EXCHANGE_NOT_FOUND. */
+  async delete(name: string): Promise<void> {
+    await this.#turns.run(`exchange/${name}`, async () => {
+      const { options } = this.#declared(name);
+      const definition: ExchangeDefinition = { kind: "exchange", name, options };
+      await this.removeBound("exchange", name, definition, () => this.exchanges.delete(name));
+    });
+  }
+
+  /**
+   * Removes a definition with everything that is bound from what it defines and to it, as one step. Runs `forget` when
+   * that is durable; the queue, topic or exchange has to be gone by its name after that.
+   */
+  async removeBound(
+    kind: TargetKind,
+    name: string,
+    definition: Definition,
+    forget: () => void,
+  ): Promise<void> {
+    const { catalog, store } = this.#parts;
+    const bound = this.#bound(kind, name);
+    await catalog.removeAll([...bound, definition], store);
+    // What was bound meanwhile goes too.
+    const late = this.#bound(kind, name);
+    for (const binding of [...bound, ...late]) this.#close(binding);
+    forget();
+    this.#forgetRoutes();
+    if (late.length > 0) await catalog.removeAll(late, store);
+  }
+
+  /** Leads messages from an exchange on, durably. Errors: those of {@link Binding}, and that its ends are not there. */
+  async bind(binding: Binding): Promise<void> {
+    const definition = this.#checked(binding);
+    await this.#turns.run(bindingKey(definition), async () => {
+      const { catalog } = this.#parts;
+      const known = catalog.binding(definition);
+      if (known !== undefined && known.weight === definition.weight) return;
+      await catalog.put(definition);
+      if (this.open(definition)) return;
+      // One of its ends was deleted meanwhile.
+      await catalog.remove(definition);
+      this.#checked(binding);
+    });
+  }
+
+  /** Nothing happens when there is no such binding. Errors: those of {@link bind}. */
+  async unbind(binding: Binding): Promise<void> {
+    const definition = this.#checked(binding);
+    await this.#turns.run(bindingKey(definition), async () => {
       if (!this.#parts.catalog.has(definition)) return;
       await this.#parts.catalog.remove(definition);
-      this.exchange.unbind(pattern, destination);
+      this.#close(definition);
     });
   }
 
-  /** Takes in a stored binding. One whose destination is gone leads nowhere. */
-  open({ pattern, destinationKind, destination: name }: BindingDefinition): void {
-    const destination = this.#parts.storedDestination(destinationKind, name);
-    if (destination !== undefined) this.exchange.bind(pattern, destination);
+  /** Takes in a stored exchange. Errors: FORMAT_UNSUPPORTED. */
+  openExchange({ name, options }: ExchangeDefinition): Exchange {
+    if (!EXCHANGE_KINDS.includes(options.kind))
+      throw new BrokerError(
+        "FORMAT_UNSUPPORTED",
+        `Exchange ${name} is of the kind ${options.kind}, which this version does not know. Use a later version.`,
+        { exchange: name },
+      );
+    const exchange = new Exchange(name, options);
+    this.exchanges.set(name, exchange);
+    this.#forgetRoutes();
+    return exchange;
+  }
+
+  /** Takes in a stored binding. False when one of its ends is not there: it leads nowhere. */
+  open(definition: BindingDefinition): boolean {
+    const exchange = this.#find(definition.from);
+    const target = this.#target(definition);
+    if (exchange === undefined || target === undefined) return false;
+    exchange.bindings.bind(definition, target);
+    this.#forgetRoutes();
+    return true;
+  }
+
+  /**
+   * Hot: every queue and topic that a message leads to when it is published to the exchange, each once; topics first.
+   * Errors: EXCHANGE_NOT_FOUND, INVALID_SUBJECT.
+   */
+  route(message: OutgoingMessage, name: string): readonly Destination[] {
+    const exchange = name === BUS_EXCHANGE ? this.#bus : this.#declared(name);
+    return exchange.routes.get(message.subject) ?? this.#search(exchange, message);
+  }
+
+  #search(exchange: Exchange, message: OutgoingMessage): readonly Destination[] {
+    const search = new RouteSearch(message, this.#alternateOf);
+    const route = search.from(exchange);
+    if (search.isBySubject) this.#remember(exchange, message.subject, route);
+    return route;
+  }
+
+  #remember(exchange: Exchange, subject: string, route: readonly Destination[]): void {
+    if (this.#remembered >= ROUTES_MAX) this.#forgetRoutes();
+    this.#remembered += 1;
+    this.#remembering.add(exchange);
+    exchange.routes.set(subject, route);
+  }
+
+  #forgetRoutes(): void {
+    for (const { routes } of this.#remembering) routes.clear();
+    this.#remembering.clear();
+    this.#remembered = 0;
+  }
+
+  readonly #alternateOf = ({ options: { alternate } }: Exchange): Exchange | undefined =>
+    alternate === undefined ? undefined : this.exchanges.get(alternate);
+
+  #find(name = BUS_EXCHANGE): Exchange | undefined {
+    return name === BUS_EXCHANGE ? this.#bus : this.exchanges.get(name);
+  }
+
+  #declared(name: string): Exchange {
+    const exchange = this.#find(name);
+    if (exchange !== undefined) return exchange;
+    throw new BrokerError("EXCHANGE_NOT_FOUND", `There is no exchange ${name}. Declare it first.`, {
+      exchange: name,
+    });
+  }
+
+  /** Errors: as {@link bind}. */
+  #checked(binding: Binding): BindingDefinition {
+    const { from = BUS_EXCHANGE, to } = binding;
+    if (to.kind === "exchange") this.#declared(to.name);
+    else this.#parts.destination(to.kind, to.name);
+    return bindingDefinition(binding, this.#declared(from).options.kind);
+  }
+
+  #target({
+    destinationKind: kind,
+    destination: name,
+  }: BindingDefinition): Destination | Exchange | undefined {
+    return kind === "exchange" ? this.#find(name) : this.#parts.storedDestination(kind, name);
+  }
+
+  /** Everything that is bound from it or to it. */
+  #bound(kind: TargetKind, name: string): BindingDefinition[] {
+    return this.#parts.catalog.bindings.filter(
+      ({ from, destinationKind, destination }) =>
+        (destinationKind === kind && destination === name) || (kind === "exchange" && from === name),
+    );
+  }
+
+  #close(definition: BindingDefinition): void {
+    const target = this.#target(definition);
+    if (target !== undefined) this.#find(definition.from)?.bindings.unbind(definition, target);
+    this.#forgetRoutes();
   }
 }
 
-function bindingOf(pattern: string, destination: Destination): BindingDefinition {
-  return { kind: "binding", pattern, destinationKind: destination.kind, destination: destination.name };
+/** Errors: INVALID_OPTION. */
+function assertExchangeOptions(name: string, options: Partial<ExchangeOptions>): void {
+  for (const [option, value] of Object.entries(options)) {
+    const problem = exchangeOptionProblem(option, value);
+    if (problem === undefined) continue;
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The option ${option} of exchange ${name} is ${shown(value)}; ${problem}.`,
+      { option, value: shown(value) },
+    );
+  }
 }
 
-function turnOf({ destinationKind, destination, pattern }: BindingDefinition): string {
-  return `${destinationKind}/${destination} ${pattern}`;
+function exchangeOptionProblem(option: string, value: unknown): string | undefined {
+  if (option === "alternate")
+    return typeof value === "string" ? undefined : "give the name of another exchange";
+  if (option !== "kind") return "there is no such option; there are kind, alternate";
+  return EXCHANGE_KINDS.some((kind) => kind === value)
+    ? undefined
+    : `give one of ${EXCHANGE_KINDS.join(", ")}`;
 }

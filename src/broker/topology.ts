@@ -67,6 +67,7 @@ export class Topology {
     this.#parts = parts;
     this.#opener = new SourceOpener({ ...parts, deadLetters: () => this.deadLetters });
     this.routing = new Routing({
+      store: parts.store,
       catalog: parts.catalog,
       destination: (kind, name) => (kind === "queue" ? this.#queue(name) : this.#topic(name)),
       storedDestination: (kind, name) => this.#storedDestination(kind, name),
@@ -84,7 +85,7 @@ export class Topology {
   /** Opens what the catalog names. What cannot be read is reported and left out; the rest opens. */
   async openAll(): Promise<void> {
     const definitions = [...this.#parts.catalog.definitions];
-    for (const kind of ["queue", "topic", "subscription", "binding"] as const) {
+    for (const kind of ["queue", "topic", "subscription", "exchange", "binding"] as const) {
       for (const definition of definitions) {
         if (definition.kind !== kind) continue;
         await this.#open(definition).catch((error: unknown) => this.#leaveOut(definition, error));
@@ -282,6 +283,9 @@ export class Topology {
         this.#addSubscription(topic, await this.#opener.openSubscription(kept, topic));
         return;
       }
+      case "exchange":
+        this.routing.openExchange(definition);
+        return;
       case "binding":
         this.routing.open(definition);
     }

@@ -348,7 +348,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   /** An event's topic is there, and what is published with the event's name leads to it. */
   async #declareEvent(event: { readonly name: string; readonly topic: string }): Promise<void> {
     await this.engine.broker.declareTopic(event.topic);
-    await this.engine.broker.bind(event.name, "topic", event.topic);
+    await this.engine.broker.bind({ to: { kind: "topic", name: event.topic }, pattern: event.name });
   }
 
   async #drain(): Promise<void> {

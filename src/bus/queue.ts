@@ -186,7 +186,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     if (!Array.isArray(bind)) throw invalidOption("bind", bind, "a list of subject patterns");
     for (const pattern of bind) parsePattern(pattern);
     const queue = await broker.declareQueue(this.name, brokerOptions(this.#options));
-    for (const pattern of bind) await broker.bind(pattern, "queue", this.name);
+    for (const pattern of bind) await broker.bind({ to: { kind: "queue", name: this.name }, pattern });
     return queue;
   }
 }

@@ -16,6 +16,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly orderByKey: true;
   readonly live: true;
   readonly browse: true;
+  readonly exchanges: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -24,6 +25,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   orderByKey: true,
   live: true,
   browse: true,
+  exchanges: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];

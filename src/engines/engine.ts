@@ -1,6 +1,7 @@
 // The port between the bus and what carries its messages. The embedded engine is the reference; an engine on a
 // distributed broker implements the same with that broker's client.
 
+import type { Binding, ExchangeOptions } from "../broker/binding.js";
 import type { DeadLetterEntry, DeadLetterReason } from "../broker/dead-letter.js";
 import type { NackOptions } from "../broker/delivery.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
@@ -21,6 +22,8 @@ export interface Capabilities {
   readonly live: boolean;
   /** Reading messages without consuming them. */
   readonly browse: boolean;
+  /** Exchanges beside the bus itself. */
+  readonly exchanges: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -43,6 +46,8 @@ export interface Engine<C extends Capabilities = Capabilities> {
 export interface EngineBroker {
   readonly queues: Iterable<EngineQueue>;
   readonly topics: Iterable<EngineTopic>;
+  readonly exchanges: Iterable<EngineExchange>;
+  readonly bindings: readonly Binding[];
   readonly deadLetters: EngineDeadLetters;
   readonly live: EngineLiveFeed;
   /** Whether no consumer has, or could be given, anything now. */
@@ -57,10 +62,14 @@ export interface EngineBroker {
     group: string,
     options?: Partial<SubscriptionOptions>,
   ): Promise<EngineSubscription>;
-  /** Leads what is published with a matching subject to a queue or topic, durably. */
-  bind(pattern: string, kind: "queue" | "topic", name: string): Promise<void>;
-  /** Hands the message to everything that is bound to its subject, topics first; nothing when nothing is. */
-  publish(message: OutgoingMessage): EngineAppended[];
+  /** See {@link declareQueue}. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND. */
+  declareExchange(name: string, options?: Partial<ExchangeOptions>): Promise<unknown>;
+  deleteExchange(name: string): Promise<void>;
+  /** Leads what is published to an exchange, or to the bus itself, to a queue, a topic or an exchange, durably. */
+  bind(binding: Binding): Promise<void>;
+  unbind(binding: Binding): Promise<void>;
+  /** Hands the message to everything that the exchange, or the bus itself, leads it to, topics first; to nothing when that is nothing. */
+  publish(message: OutgoingMessage, exchange?: string): EngineAppended[];
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */
   atomically(action: () => void): void;
   /** Hands the message to whoever looks on, and stores it nowhere; returns how many took it. Its bytes stay as they are. */
@@ -102,6 +111,11 @@ export interface EngineTopic {
   append(message: OutgoingMessage): EngineAppended;
   /** From an offset, a time, or the first message kept, up to what is readable now. */
   read(partition: number, from: { offset: number } | { timestampMs: number }): AsyncIterable<EngineRecord>;
+}
+
+export interface EngineExchange {
+  readonly name: string;
+  readonly options: ExchangeOptions;
 }
 
 export interface EngineSubscription {

@@ -183,13 +183,28 @@ test("a group, a binding and an unbinding need what they are about", async () =>
   const world = new BrokerWorld();
   const broker = await world.open();
   await assert.rejects(broker.declareSubscription("order", "mail"), withCode("TOPIC_NOT_FOUND"));
-  await assert.rejects(broker.bind("a", "queue", "work"), withCode("QUEUE_NOT_FOUND"));
-  await assert.rejects(broker.bind("a", "topic", "order"), withCode("TOPIC_NOT_FOUND"));
-  await assert.rejects(broker.unbind("a", "queue", "work"), withCode("QUEUE_NOT_FOUND"));
+  await assert.rejects(
+    broker.bind({ to: { kind: "queue", name: "work" }, pattern: "a" }),
+    withCode("QUEUE_NOT_FOUND"),
+  );
+  await assert.rejects(
+    broker.bind({ to: { kind: "topic", name: "order" }, pattern: "a" }),
+    withCode("TOPIC_NOT_FOUND"),
+  );
+  await assert.rejects(
+    broker.unbind({ to: { kind: "queue", name: "work" }, pattern: "a" }),
+    withCode("QUEUE_NOT_FOUND"),
+  );
   await broker.declareQueue("work");
-  await assert.rejects(broker.bind("a.>.b", "queue", "work"), withCode("INVALID_SUBJECT"));
-  await assert.rejects(broker.bind("", "queue", "work"), withCode("INVALID_SUBJECT"));
-  await broker.unbind("never.bound", "queue", "work");
+  await assert.rejects(
+    broker.bind({ to: { kind: "queue", name: "work" }, pattern: "a.>.b" }),
+    withCode("INVALID_SUBJECT"),
+  );
+  await assert.rejects(
+    broker.bind({ to: { kind: "queue", name: "work" }, pattern: "" }),
+    withCode("INVALID_SUBJECT"),
+  );
+  await broker.unbind({ to: { kind: "queue", name: "work" }, pattern: "never.bound" });
   assert.throws(() => broker.publish(message("x", { subject: "" })), withCode("INVALID_SUBJECT"));
   await broker.close();
 });
@@ -205,7 +220,10 @@ test("what cannot be stored is not declared: it is not there, and can be declare
     await assert.rejects(broker.declareQueue("work"), withCode("DISK_FULL"));
     await assert.rejects(broker.declareTopic("events"), withCode("DISK_FULL"));
     await assert.rejects(broker.declareSubscription("order", "mail"), withCode("DISK_FULL"));
-    await assert.rejects(broker.bind("order.#", "queue", "there"), withCode("DISK_FULL"));
+    await assert.rejects(
+      broker.bind({ to: { kind: "queue", name: "there" }, pattern: "order.#" }),
+      withCode("DISK_FULL"),
+    );
     assert.deepEqual(everything(broker), before);
     assert.deepEqual(broker.publish(message("x", { subject: "order.x" })), []);
   }
@@ -213,7 +231,7 @@ test("what cannot be stored is not declared: it is not there, and can be declare
   await broker.declareQueue("work");
   await broker.declareTopic("events");
   await broker.declareSubscription("order", "mail");
-  await broker.bind("order.#", "queue", "there");
+  await broker.bind({ to: { kind: "queue", name: "there" }, pattern: "order.#" });
   topic.append(message("a"));
   await broker.close();
   const again = await world.open();
@@ -317,10 +335,10 @@ test("the catalog does not grow with what was replaced", async () => {
     await broker.declareQueue("audit");
     const long = "x".repeat(900);
     for (let index = 0; index < 150; index += 1) {
-      await broker.bind(`${index}.${long}`, "queue", "audit");
-      await broker.unbind(`${index}.${long}`, "queue", "audit");
+      await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: `${index}.${long}` });
+      await broker.unbind({ to: { kind: "queue", name: "audit" }, pattern: `${index}.${long}` });
     }
-    await broker.bind(`kept.${life}`, "queue", "audit");
+    await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: `kept.${life}` });
     await broker.close();
   }
   const { broker, store } = await world.openStore();

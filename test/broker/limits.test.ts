@@ -283,7 +283,7 @@ test("wait: many publishers and few places never see QUEUE_FULL, and keep their 
 test("wait: nobody overtakes those who wait, and who appends without waiting is refused", async () => {
   const world = new BrokerWorld();
   const { broker, queue, publish } = await limited(world, { countMax: 1, overflow: "wait" });
-  await broker.bind("test", "queue", "work");
+  await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "test" });
   await publish("a");
   const admitted: string[] = [];
   const waiting = queue.waitForRoom().then(() => {

@@ -9,7 +9,7 @@ import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
 async function publishing(world: BrokerWorld, tailCacheBytes?: number) {
   const broker = await world.open(tailCacheBytes === undefined ? {} : { tailCacheBytes });
   const topic = await broker.declareTopic("order", { partitions: 2 });
-  await broker.bind("order.#", "topic", "order");
+  await broker.bind({ to: { kind: "topic", name: "order" }, pattern: "order.#" });
   const publish = async (...subjects: string[]): Promise<void> => {
     for (const subject of subjects) broker.publish(message(subject, { subject, key: subject }));
     await broker.flush();

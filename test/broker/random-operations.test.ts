@@ -72,8 +72,8 @@ class Run {
     await broker.declareQueue("work");
     await broker.declareTopic("order", { partitions: 2 });
     await broker.declareSubscription("order", "mail");
-    await broker.bind("test", "queue", "work");
-    await broker.bind("test", "topic", "order");
+    await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "test" });
+    await broker.bind({ to: { kind: "topic", name: "order" }, pattern: "test" });
     for (const source of this.#sources) {
       if (source.isByKey) this.#dispatcherOf(source).orderByKey();
       this.#counts.set(

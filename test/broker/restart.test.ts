@@ -207,8 +207,8 @@ test("a queue that cannot be read is left out, told about, and never replaced by
   const { broker, queue } = await declared(world, ["a"]);
   const other = await broker.declareQueue("other");
   const topic = await broker.declareTopic("order");
-  await broker.bind("both", "queue", "work");
-  await broker.bind("both", "queue", "other");
+  await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "both" });
+  await broker.bind({ to: { kind: "queue", name: "other" }, pattern: "both" });
   await broker.declareSubscription("order", "mail");
   for (const value of ["e", "f"]) {
     topic.append(message(value));
@@ -233,7 +233,7 @@ test("a queue that cannot be read is left out, told about, and never replaced by
     await assert.rejects(again.declareQueue("work"), corrupt);
     await assert.rejects(again.declareTopic("order"), corrupt);
     await assert.rejects(again.declareSubscription("order", "mail"), corrupt);
-    await assert.rejects(again.bind("x", "queue", "work"), corrupt);
+    await assert.rejects(again.bind({ to: { kind: "queue", name: "work" }, pattern: "x" }), corrupt);
     assert.throws(() => again.publish(message("x", { subject: "both" })), corrupt);
     assert.equal(again.queue("other")!.count, 1);
     assert.equal(again.queue("work"), undefined);

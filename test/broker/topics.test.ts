@@ -102,10 +102,10 @@ test("a message that binds to several destinations reaches all of them, once eac
   const topic = await broker.declareTopic("order");
   const audit = await broker.declareQueue("audit");
   const work = await broker.declareQueue("work");
-  await broker.bind("order.*", "topic", "order");
-  await broker.bind("order.#", "queue", "audit");
-  await broker.bind("#", "queue", "audit");
-  await broker.bind("order.placed", "queue", "work");
+  await broker.bind({ to: { kind: "topic", name: "order" }, pattern: "order.*" });
+  await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: "order.#" });
+  await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: "#" });
+  await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "order.placed" });
   const appended = broker.publish(message("a", { subject: "order.placed" }));
   assert.deepEqual(
     appended.map(({ destination }) => destination),
@@ -115,7 +115,7 @@ test("a message that binds to several destinations reaches all of them, once eac
   assert.deepEqual([topic.partitions[0]!.highWatermark, audit.count, work.count], [1, 1, 1]);
   assert.deepEqual(broker.publish(message("b", { subject: "other" })).length, 1);
   assert.deepEqual(broker.publish(message("c", { subject: "order.a.b" })).length, 1);
-  await broker.unbind("#", "queue", "audit");
+  await broker.unbind({ to: { kind: "queue", name: "audit" }, pattern: "#" });
   assert.deepEqual(broker.publish(message("d", { subject: "other" })), []);
   await broker.close();
 });
@@ -125,10 +125,13 @@ test("bindings, and that they are gone, survive a restart", async () => {
   const broker = await world.open();
   await broker.declareQueue("dead");
   await broker.declareQueue("audit");
-  await broker.bind("a.#", "queue", "audit");
-  await broker.bind("b.#", "queue", "audit");
-  await broker.bind("x/y", "queue", "dead");
-  await Promise.all([broker.unbind("b.#", "queue", "audit"), broker.bind("c", "queue", "audit")]);
+  await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: "a.#" });
+  await broker.bind({ to: { kind: "queue", name: "audit" }, pattern: "b.#" });
+  await broker.bind({ to: { kind: "queue", name: "dead" }, pattern: "x/y" });
+  await Promise.all([
+    broker.unbind({ to: { kind: "queue", name: "audit" }, pattern: "b.#" }),
+    broker.bind({ to: { kind: "queue", name: "audit" }, pattern: "c" }),
+  ]);
   await broker.close();
   const again = await world.open();
   const routes = (subject: string): number => again.publish(message("m", { subject })).length;
@@ -147,7 +150,7 @@ test("when one destination refuses, none has the message", async () => {
     ["queue", "work"],
     ["queue", "small"],
   ] as const)
-    await broker.bind("test", kind, name);
+    await broker.bind({ to: { kind, name }, pattern: "test" });
   broker.publish(message("a"));
   assert.throws(
     () => broker.publish(message("b")),
@@ -167,9 +170,9 @@ test("a publish to several destinations is there as a whole or not at all, whene
     await broker.declareTopic("order");
     await broker.declareQueue("one");
     await broker.declareQueue("two", { durability: "written" });
-    await broker.bind("test", "topic", "order");
-    await broker.bind("test", "queue", "one");
-    await broker.bind("test", "queue", "two");
+    await broker.bind({ to: { kind: "topic", name: "order" }, pattern: "test" });
+    await broker.bind({ to: { kind: "queue", name: "one" }, pattern: "test" });
+    await broker.bind({ to: { kind: "queue", name: "two" }, pattern: "test" });
     let isAnswered = false;
     const appended = broker.publish(message("a"));
     void Promise.all(appended.map(({ committed }) => committed)).then(() => {

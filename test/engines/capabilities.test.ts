@@ -3,7 +3,14 @@ import { test } from "node:test";
 import { type Capabilities, command, type EngineFactory, event, memory, openBus } from "../../src/index.js";
 import { collect, failsWith } from "../support/buses.js";
 
-const NOTHING: Capabilities = { delay: false, expiry: false, orderByKey: false, live: false, browse: false };
+const NOTHING: Capabilities = {
+  delay: false,
+  expiry: false,
+  orderByKey: false,
+  live: false,
+  browse: false,
+  exchanges: false,
+};
 
 /** The embedded engine in memory, as if it could do nothing but the least. */
 const plain: EngineFactory = {

@@ -20,6 +20,7 @@ interface NoDelay extends Capabilities {
   readonly orderByKey: true;
   readonly live: true;
   readonly browse: true;
+  readonly exchanges: true;
 }
 
 interface Least extends Capabilities {
@@ -28,6 +29,7 @@ interface Least extends Capabilities {
   readonly orderByKey: false;
   readonly live: false;
   readonly browse: false;
+  readonly exchanges: false;
 }
 
 const Work = command<number>("work");
