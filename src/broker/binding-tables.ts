@@ -17,7 +17,7 @@ export interface BindingTable<T> {
   match(message: OutgoingMessage): Iterable<T>;
 }
 
-export function bindingTable<T>(kind: ExchangeKind): BindingTable<T> {
+export function bindingTable<T extends object>(kind: ExchangeKind): BindingTable<T> {
   switch (kind) {
     case "direct":
       return new DirectTable();
@@ -68,7 +68,7 @@ class FanoutTable<T> implements BindingTable<T> {
   }
 }
 
-class TopicTable<T> implements BindingTable<T> {
+class TopicTable<T extends object> implements BindingTable<T> {
   readonly isBySubject = true;
   readonly #patterns = new PatternTrie<T>();
 
