@@ -6,7 +6,7 @@ import type { PendingAppend } from "../log/pending-append.js";
 export class Appended {
   /** The queue or topic. */
   readonly destination: string;
-  /** Undefined for a queue. */
+  /** See {@link DeliveryStateParts.partition}. */
   readonly partition: number | undefined;
   readonly #pending: PendingAppend;
   readonly #index: number;

@@ -6,7 +6,7 @@ import type { Log } from "../log/log.js";
 export interface DeliveryStateParts<State> {
   /** Under which its changes are stored. Unique in a broker. */
   readonly name: string;
-  /** Of the topic; undefined for a log that is no partition. */
+  /** Of the topic; of a queue with priorities, the level; undefined for any other log. */
   readonly partition: number | undefined;
   readonly log: Log;
   /** Whether the log holds messages for this state alone, so that settled ones can be deleted. */

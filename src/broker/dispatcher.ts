@@ -1,5 +1,5 @@
-// Matches ready messages with consumers that have credit. A queue has one, with one delivery state; a subscription
-// has one over the partitions of its topic.
+// Matches ready messages with consumers that have credit. A queue has one, with a delivery state for each priority; a
+// subscription has one over the partitions of its topic.
 
 import { BrokerError, isBrokerError } from "../broker-error.js";
 import { DueTimer } from "../io/due-timer.js";
@@ -33,6 +33,8 @@ export interface DispatcherOptions {
   readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
   /** Messages older than this are expired; undefined for no limit. */
   readonly ageMaxMs: number | undefined;
+  /** Whether a log only has its turn when those added before it have nothing ready; else all have it in turn. */
+  readonly isStrict: boolean;
   /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
   readonly moveToDeadLetters:
     | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
@@ -197,13 +199,16 @@ export class Dispatcher implements ConsumerOwner {
   }
 
   /**
-   * Drops the oldest message that is not in flight. False when there is none, it is not in memory yet (then
+   * Drops the oldest message that is not in flight, of the lowest priority that has one. False when there is none, it is not in memory yet (then
    * {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
    */
   dropOldest(toDeadLetters: boolean): boolean {
     if (toDeadLetters && this.burials.isFull) return false;
-    for (const state of this.states) {
-      if (this.oldestOf(state) === undefined) continue;
+    for (const state of this.states.toReversed()) {
+      if (this.oldestOf(state) === undefined) {
+        if (state.isFetchingOldest) return false;
+        continue;
+      }
       const record = state.takeOldest()!;
       this.#inFlight += 1;
       if (toDeadLetters) {
@@ -261,7 +266,7 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Hot: takes up to `count` ready messages over all logs, beginning where the last turn stopped. */
   #collect(consumer: Consumer, count: number): Delivery[] {
-    const { clock } = this.#options;
+    const { clock, isStrict } = this.#options;
     const deliveries: Delivery[] = [];
     const nowMs = clock.nowMs();
     const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
@@ -279,8 +284,10 @@ export class Dispatcher implements ConsumerOwner {
         consumer.add(delivery);
         deliveries.push(delivery);
       }
+      // What is ready and was not taken is being fetched from disk: nothing of a lower priority overtakes it.
+      if (isStrict && state.hasReady(nowMs)) break;
     }
-    this.#nextState = (this.#nextState + 1) % Math.max(1, this.states.length);
+    if (!isStrict) this.#nextState = (this.#nextState + 1) % Math.max(1, this.states.length);
     this.counters.delivered += deliveries.length;
     return deliveries;
   }

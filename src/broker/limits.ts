@@ -32,6 +32,8 @@ export interface QueueOptions {
   /** Whether messages that cannot be handled are kept as dead letters; when not, they are dropped and counted. */
   readonly deadLetter: boolean;
   readonly durability: Durability;
+  /** Levels of priority, from 0 up. Messages of a higher one are handed out first. */
+  readonly priorities: number;
 }
 
 const MIB = 1024 * 1024;
@@ -50,6 +52,7 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   attemptsMax: 5,
   deadLetter: true,
   durability: "synced",
+  priorities: 1,
 };
 
 export interface TopicOptions {
@@ -97,6 +100,8 @@ export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
 
 /** The partitions that one topic may have. */
 const PARTITIONS_MAX = 1024;
+/** The levels of priority that one queue may have: each is a log of its own. */
+const PRIORITIES_MAX = 32;
 const OVERFLOWS: readonly string[] = [
   "reject",
   "drop-oldest",
@@ -141,6 +146,8 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return typeof value === "boolean" ? undefined : "give true or false";
     case "partitions":
       return wholeNumber(value, PARTITIONS_MAX);
+    case "priorities":
+      return wholeNumber(value, PRIORITIES_MAX);
     case "messageBytesMax":
       return wholeNumber(value, BODY_BYTES_MAX);
     default:

@@ -12,6 +12,8 @@ export const ID_HEADER = "omnibus-id";
 export const READY_AT_HEADER = "omnibus-ready-at";
 /** Milliseconds since 1970 in decimal: not handed out from then on. */
 export const EXPIRES_AT_HEADER = "omnibus-expires-at";
+/** A whole number in decimal, 0 when there is none: the level at which it waits in queues that have so many. */
+const PRIORITY_HEADER = "omnibus-priority";
 export const CONTENT_TYPE_HEADER = "content-type";
 
 /** A message on its way in. The broker copies body and key before `append` returns. */
@@ -22,6 +24,8 @@ export interface OutgoingMessage {
   /** Complete: subject, id and application headers included. Made once per message type where they are constant. */
   readonly headers: EncodedHeaders;
   readonly timestampMs: number;
+  /** A whole number: its {@link PRIORITY_HEADER}. Queues with fewer levels take it for their highest one. @default 0 */
+  readonly priority?: number | undefined;
 }
 
 /** The constant headers of one kind of message. The subject is left out where it is the queue's own name. */
@@ -40,6 +44,7 @@ export interface MessageProperties {
   readonly id?: string | undefined;
   readonly readyAtMs?: number | undefined;
   readonly expiresAtMs?: number | undefined;
+  readonly priority?: number | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -53,9 +58,10 @@ const HEADERS_BYTES_MAX = 64 * 1024;
 export function withProperties(base: EncodedHeaders, properties: MessageProperties): EncodedHeaders {
   const more: Header[] = [];
   if (properties.id !== undefined) more.push([ID_HEADER, properties.id]);
-  const { readyAtMs, expiresAtMs } = properties;
+  const { readyAtMs, expiresAtMs, priority = 0 } = properties;
   if (readyAtMs !== undefined) more.push([READY_AT_HEADER, timeText("delay", readyAtMs)]);
   if (expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, timeText("expiry", expiresAtMs)]);
+  if (priority > 0) more.push([PRIORITY_HEADER, String(priority)]);
   let bytes = 0;
   for (const [name, value] of Object.entries(properties.headers ?? {})) {
     assertHeader(name, value);
@@ -98,6 +104,12 @@ function assertHeader(name: string, value: unknown): void {
       { header: name },
     );
   }
+}
+
+/** See {@link PRIORITY_HEADER}. */
+export function priorityOf(record: { header(name: string): Buffer | undefined }): number {
+  const value = record.header(PRIORITY_HEADER);
+  return value === undefined ? 0 : Number(value.toString("latin1"));
 }
 
 /** Hot: asked of every record that is handed out. 0 when there is no such header. */

@@ -9,7 +9,7 @@ import type { QueueDefinition } from "./catalog.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
-import type { OutgoingMessage } from "./message.js";
+import { type OutgoingMessage, priorityOf } from "./message.js";
 import { QueueLevel } from "./queue-level.js";
 import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
@@ -61,7 +61,7 @@ export class Queue {
     this.#refuses = options.overflow === "reject" || options.overflow === "wait";
     dispatcher.onEnded = (isSettled) => this.#ended(isSettled);
     dispatcher.onFetched = () => this.#dropExcess();
-    for (const state of states) dispatcher.addState(state);
+    for (const state of states.toReversed()) dispatcher.addState(state);
   }
 
   /** Messages that are not settled, those on their way to disk included. */
@@ -107,16 +107,16 @@ export class Queue {
   append(message: OutgoingMessage): Appended {
     const bodyBytes = this.#assertTakes(message);
     const { timestampMs, key, value, headers } = message;
-    const level = this.#levels[0]!;
+    const level = this.#levelOf(message.priority ?? 0);
     const pending = level.state.log.append(timestampMs, key, value, headers);
     this.#track(level, pending, bodyBytes);
     if (this.#waiters.arrive() && this.#waiters.size > 0) this.#waiters.admit();
-    return new Appended(this.name, undefined, pending);
+    return new Appended(this.name, level.state.partition, pending);
   }
 
   /** Takes a replayed dead letter, however full the queue is. Errors: those of the log. */
   appendReturned(record: StoredRecord, timestampMs: number): PendingAppend {
-    const level = this.#levels[0]!;
+    const level = this.#levelOf(priorityOf(record));
     const pending = level.state.log.append(timestampMs, record.key, record.value, record.headersEncoded());
     this.#track(level, pending, record.valueSizeBytes);
     return pending;
@@ -198,6 +198,10 @@ export class Queue {
       `Queue ${this.name} is full: ${this.count} messages (limit ${shown(countMax)}) with ${this.bodyBytes} bytes (limit ${shown(bytesMax)}). Add consumers, raise its limits, or choose another overflow policy.`,
       { queue: this.name, count: this.count, bytes: this.bodyBytes },
     );
+  }
+
+  #levelOf(priority: number): QueueLevel {
+    return this.#levels[Math.min(priority, this.#levels.length - 1)]!;
   }
 
   #track(level: QueueLevel, pending: PendingAppend, bodyBytes: number): void {

@@ -49,6 +49,7 @@ interface DispatcherPurpose {
   };
   readonly ageMaxMs: number | undefined;
   readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
+  readonly isStrict: boolean;
   readonly originOf: (partition: number | undefined) => Origin;
 }
 
@@ -62,19 +63,32 @@ export class SourceOpener {
   /** Options that the definition does not know, because it is older, are the defaults. Errors: those of opening a log. */
   async openQueue(stored: QueueDefinition): Promise<Queue> {
     const definition = { ...stored, options: { ...QUEUE_DEFAULTS, ...stored.options } };
-    const { name, id, options } = definition;
-    const log = await this.#openLog(`queue.${id}.${name}`, { durability: options.durability });
-    const origin: Origin = { name, partition: undefined };
+    const { name, options } = definition;
     const dispatcher = this.#dispatcher({
       name,
       options,
       ageMaxMs: options.ageMaxMs === UNLIMITED ? undefined : options.ageMaxMs,
       isWanted: undefined,
-      originOf: () => origin,
+      isStrict: true,
+      originOf: (partition) => ({ name, partition }),
     });
-    const state = this.#ownState(log, dispatcher);
+    const states: DeliveryState[] = [];
+    for (let level = 0; level < options.priorities; level += 1)
+      states.push(await this.#openLevel(definition, level, dispatcher));
+    return new Queue(definition, states, dispatcher, this.#parts.clock);
+  }
+
+  /** A queue without priorities is one that has only their lowest level. */
+  async #openLevel(
+    { id, name, options }: QueueDefinition,
+    level: number,
+    dispatcher: Dispatcher,
+  ): Promise<DeliveryState> {
+    const logName = level === 0 ? `queue.${id}.${name}` : `queue.${id}.p${level}.${name}`;
+    const log = await this.#openLog(logName, { durability: options.durability });
+    const state = this.#ownState(log, options.priorities > 1 ? level : undefined, dispatcher);
     await countBodyBytes(state);
-    return new Queue(definition, [state], dispatcher, this.#parts.clock);
+    return state;
   }
 
   async openTopic(definition: TopicDefinition): Promise<Topic> {
@@ -96,6 +110,7 @@ export class SourceOpener {
       options,
       ageMaxMs: undefined,
       isWanted: (record) => filter.passes(record, topic.name),
+      isStrict: false,
       originOf: (partition) => ({ name: topic.name, partition }),
     });
     const states = topic.partitions.map((log, partition) =>
@@ -121,15 +136,15 @@ export class SourceOpener {
     if (subscription.returns !== undefined) return;
     const { durability } = topic.options;
     const log = await this.#openLog(returnsName(subscription), { durability });
-    subscription.addReturns(this.#ownState(log, subscription.dispatcher));
+    subscription.addReturns(this.#ownState(log, undefined, subscription.dispatcher));
   }
 
   /** A state for which the log is there alone. */
-  #ownState(log: Log, dispatcher: Dispatcher): DeliveryState {
+  #ownState(log: Log, partition: number | undefined, dispatcher: Dispatcher): DeliveryState {
     return this.#state(
       new DeliveryState({
         name: log.name,
-        partition: undefined,
+        partition,
         log,
         ownsLog: true,
         startOffset: 0,
@@ -148,7 +163,7 @@ export class SourceOpener {
     return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
   }
 
-  #dispatcher({ name, options, ageMaxMs, isWanted, originOf }: DispatcherPurpose): Dispatcher {
+  #dispatcher({ name, options, ageMaxMs, isWanted, isStrict, originOf }: DispatcherPurpose): Dispatcher {
     const { clock, onError, deadLetters } = this.#parts;
     return new Dispatcher({
       name,
@@ -157,6 +172,7 @@ export class SourceOpener {
       attemptsMax: options.attemptsMax,
       isWanted,
       ageMaxMs,
+      isStrict,
       moveToDeadLetters: options.deadLetter
         ? (record, state, entry) => deadLetters().bury(record, state, entry, originOf(state.partition))
         : undefined,

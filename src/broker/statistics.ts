@@ -21,6 +21,8 @@ export interface QueueStatistics extends Readonly<DispatcherCounters> {
   readonly oldestAgeMs: number | undefined;
   readonly consumers: number;
   readonly published: number;
+  /** Unsettled messages at each priority, from 0 up: one number where the queue was declared without priorities. */
+  readonly unsettledByPriority: readonly number[];
   /** The queue or `topic/group` whose dead letters this queue holds. */
   readonly deadLettersOf: string | undefined;
   /** What makes the queue unreadable. */
@@ -86,6 +88,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     oldestAgeMs: oldestAgeMs(queue, nowMs),
     consumers: dispatcher.consumers.length,
     published: queue.published,
+    unsettledByPriority: states.map((state) => state.unsettledCount),
     deadLettersOf: queue.deadLettersOf,
     failure: describeFailure(dispatcher.failure),
     ...dispatcher.counters,

@@ -251,7 +251,7 @@ export class Bus<C extends Capabilities = Capabilities> {
    * A queue by its name, for bodies without a message type, and for settling by hand. It is made by its first verb.
    * Errors: INVALID_OPTION for an option that does not exist.
    */
-  queue(name: string, options: QueueOptions = {}): Queue<C> {
+  queue(name: string, options: QueueOptions<C> = {} as QueueOptions<C>): Queue<C> {
     this.#core.assertOpen();
     return new Queue<C>(this.#core, name, options);
   }

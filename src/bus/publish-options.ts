@@ -4,7 +4,7 @@ import { constantHeaders, type OutgoingMessage, withProperties } from "../broker
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import { type Duration, toMs } from "./duration.js";
-import { knownOptions, notSupported, validDate } from "./option-checks.js";
+import { knownOptions, notSupported, validDate, wholeNumber } from "./option-checks.js";
 import type { IfSupported } from "./supported.js";
 
 /** The longest key, in UTF-16 code units. */
@@ -39,13 +39,22 @@ interface ExpiryOptions {
   readonly expiresIn?: Duration;
 }
 
+interface PriorityOptions {
+  /**
+   * How urgent it is in queues with `priorities`, a whole number from 0: higher ones are handed out first. What is beyond
+   * a queue's highest counts as that. Topics, and queues without priorities, keep it and do nothing with it. @default 0
+   */
+  readonly priority?: number;
+}
+
 /** Options of one message, as far as the engine can carry them. */
 export type PublishOptions<C extends Capabilities = Capabilities> = BasicOptions &
   IfSupported<C["delay"], DelayOptions> &
-  IfSupported<C["expiry"], ExpiryOptions>;
+  IfSupported<C["expiry"], ExpiryOptions> &
+  IfSupported<C["priorities"], PriorityOptions>;
 
 /** All that may be given, whatever the engine. */
-export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions;
+export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions & PriorityOptions;
 
 /** Options of one message that is published live. */
 export type LivePublishOptions = BasicOptions;
@@ -81,6 +90,7 @@ export class MessageMaker {
       value,
       headers: options === undefined ? this.#headers : this.#headersWith(options, nowMs),
       timestampMs: nowMs,
+      priority: options?.priority,
     };
   }
 
@@ -98,7 +108,15 @@ export class MessageMaker {
       headers,
       readyAtMs: this.#readyAt(options, nowMs),
       expiresAtMs: this.#expiresAt(options, nowMs),
+      priority: this.#priority(options),
     });
+  }
+
+  #priority({ priority }: AnyPublishOptions): number | undefined {
+    if (priority === undefined) return undefined;
+    const { capabilities, name } = this.#engine;
+    if (!capabilities.priorities) throw notSupported(name, "priorities");
+    return wholeNumber("priority", priority, 0);
   }
 
   #readyAt({ delay, deliverAt }: AnyPublishOptions, nowMs: number): number | undefined {

@@ -16,12 +16,21 @@ import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
+import type { IfSupported } from "./supported.js";
+
+interface PriorityOptions {
+  /**
+   * Levels of priority, 1 to 32: a message sent with a higher `priority` is handed out first. Within a level they keep
+   * their order. Cannot be changed. @default 1
+   */
+  readonly priorities?: number;
+}
 
 /**
  * What a queue is declared with. What is left out is what it was declared with before, else its default. Only `bind`
  * can be added to.
  */
-export interface QueueOptions {
+interface BasicQueueOptions {
   /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
   readonly messageBytesMax?: number;
   /** Unsettled messages, at most. @default no limit */
@@ -44,6 +53,11 @@ export interface QueueOptions {
   readonly bind?: readonly string[];
 }
 
+export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOptions &
+  IfSupported<C["priorities"], PriorityOptions>;
+
+type AnyQueueOptions = BasicQueueOptions & PriorityOptions;
+
 const QUEUE_OPTIONS = [
   "messageBytesMax",
   "countMax",
@@ -54,6 +68,7 @@ const QUEUE_OPTIONS = [
   "attemptsMax",
   "deadLetter",
   "durability",
+  "priorities",
   "bind",
 ];
 
@@ -72,17 +87,18 @@ const QUEUE_OPTIONS = [
 export class Queue<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
-  readonly #options: QueueOptions;
+  readonly #options: AnyQueueOptions;
   readonly #sender: BodySender;
   readonly #puller: Puller;
   #declared: Promise<EngineQueue> | undefined = undefined;
   #outlet: Outlet | undefined = undefined;
 
   /** Made by {@link Bus.queue}. */
-  constructor(core: BusCore, name: string, options: QueueOptions) {
+  constructor(core: BusCore, name: string, options: QueueOptions<C>) {
     this.name = name;
     this.#core = core;
-    this.#options = knownOptions(`queue ${name}`, options, QUEUE_OPTIONS);
+    this.#options = knownOptions<AnyQueueOptions>(`queue ${name}`, options as AnyQueueOptions, QUEUE_OPTIONS);
+    if (this.#options.priorities !== undefined) core.assertSupports("priorities", "priorities");
     this.#sender = new BodySender(core, "queue", name, name);
     this.#puller = new Puller(core, async () => (await this.#queue()).source, name);
   }
@@ -191,7 +207,7 @@ export class Queue<C extends Capabilities = Capabilities> {
   }
 }
 
-function brokerOptions(options: QueueOptions): Partial<BrokerQueueOptions> {
+function brokerOptions(options: AnyQueueOptions): Partial<BrokerQueueOptions> {
   const { ageMax, bind: _, ...rest } = options;
   return ageMax === undefined ? rest : { ...rest, ageMaxMs: toMs("ageMax", ageMax, 1) };
 }

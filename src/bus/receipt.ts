@@ -7,9 +7,9 @@ import type { EngineAppended } from "../engines/engine.js";
 export class Receipt {
   /** The queue or topic. */
   readonly destination: string;
-  /** Of the topic; undefined for a queue. */
+  /** Of the topic; of a queue with priorities, the level that the message is at; undefined for any other queue. */
   readonly partition: number | undefined;
-  /** Its number in the queue's or partition's log. */
+  /** Its number in the log of the queue, level or partition. */
   readonly offset: number;
   /** When it was sent, in milliseconds since 1970. */
   readonly timestampMs: number;

@@ -1,14 +1,20 @@
 // A stored message as an application sees it.
 
 import { placeId } from "../broker/appended.js";
-import { CONTENT_TYPE_HEADER, ID_HEADER, RESERVED_PREFIX, SUBJECT_HEADER } from "../broker/message.js";
+import {
+  CONTENT_TYPE_HEADER,
+  ID_HEADER,
+  priorityOf,
+  RESERVED_PREFIX,
+  SUBJECT_HEADER,
+} from "../broker/message.js";
 import type { EngineRecord } from "../engines/engine.js";
 
 /** A message as it is stored. Texts and headers are made when asked for. */
 export class StoredMessage {
   /** The queue or topic that it was read from. */
   readonly source: string;
-  /** Of the topic; undefined for a queue. */
+  /** Of the topic; of a queue with priorities, the level that the message waits at; undefined for any other queue. */
   readonly partition: number | undefined;
   readonly #record: EngineRecord;
 
@@ -35,7 +41,12 @@ export class StoredMessage {
     return this.#record.keyText();
   }
 
-  /** Its number in the queue's or partition's log. */
+  /** As it was sent. See the option of that name. */
+  get priority(): number {
+    return priorityOf(this.#record);
+  }
+
+  /** Its number in the log of the queue, level or partition. */
   get offset(): number {
     return this.#record.offset;
   }

@@ -14,6 +14,7 @@ export function messageFields(message: StoredMessage): Record<string, unknown> {
     id: message.id,
     subject: message.subject,
     key: message.key,
+    priority: message.priority,
     timestamp: new Date(message.timestampMs).toISOString(),
     headers: message.headers,
   };

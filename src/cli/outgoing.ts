@@ -25,6 +25,7 @@ export interface OutgoingOptions extends CommonOptions {
   readonly header?: readonly string[];
   readonly delay?: string;
   readonly expiresIn?: string;
+  readonly priority?: string;
   readonly id?: string;
   readonly skipInvalid?: boolean;
 }
@@ -44,6 +45,7 @@ export function withOutgoingOptions(command: Command): Command {
     .option("--header <name=value>", "add a header; may be repeated", collect)
     .option("--delay <duration>", "hand it out only after this time: 500ms, 10s, 15m, 2h, 1d")
     .option("--expires-in <duration>", "do not hand it out any more after this time")
+    .option("--priority <n>", "level in queues with priorities: 0 is the lowest")
     .option("--id <id>", "identifier of the message, instead of one that is made up")
     .option("--skip-invalid", "count lines that are no JSON and go on, instead of stopping at the first");
 }
@@ -132,6 +134,7 @@ export function publishOptionsOf(
     ...(options.header !== undefined && { headers: headersOf(options.header) }),
     ...(options.delay !== undefined && { delay: durationOf("--delay", options.delay) }),
     ...(options.expiresIn !== undefined && { expiresIn: durationOf("--expires-in", options.expiresIn) }),
+    ...(options.priority !== undefined && { priority: priorityOf(options.priority) }),
   };
 }
 
@@ -154,6 +157,15 @@ function durationOf(option: string, text: string): Duration {
     EXIT.usage,
     `${option} '${text}' is no duration`,
     "write a number and a unit: 500ms, 10s, 15m, 2h, 1d",
+  );
+}
+
+function priorityOf(text: string): number {
+  if (/^\d{1,9}$/.test(text)) return Number(text);
+  throw new CommandFailure(
+    EXIT.usage,
+    `--priority '${text}' is no whole number`,
+    "write 0 for the lowest, or more",
   );
 }
 

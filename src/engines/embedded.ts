@@ -17,6 +17,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly live: true;
   readonly browse: true;
   readonly exchanges: true;
+  readonly priorities: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -26,6 +27,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   live: true,
   browse: true,
   exchanges: true,
+  priorities: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];

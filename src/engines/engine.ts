@@ -24,6 +24,8 @@ export interface Capabilities {
   readonly browse: boolean;
   /** Exchanges beside the bus itself. */
   readonly exchanges: boolean;
+  /** Queues that hand out urgent messages first. */
+  readonly priorities: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -84,7 +86,7 @@ export interface EngineBroker {
 /** A message on its way to being durable. */
 export interface EngineAppended {
   readonly destination: string;
-  /** Undefined for a queue. */
+  /** Of the topic; of a queue with priorities, the level; undefined for any other queue. */
   readonly partition: number | undefined;
   readonly committed: Promise<void>;
   /** Known once committed. */
@@ -159,7 +161,7 @@ export interface EngineDelivery {
   readonly record: EngineRecord;
   /** The first try is 1. */
   readonly attempt: number;
-  /** Of the topic; undefined for a queue. */
+  /** Of the topic; of a queue with priorities, the level; undefined for any other queue. */
   readonly partition: number | undefined;
   readonly isLeased: boolean;
   onLeaseLost: (() => void) | undefined;

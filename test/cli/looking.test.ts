@@ -177,6 +177,7 @@ test("dead list, show, replay and discard", async (t) => {
       subject: "order.placed",
       key: "o-2",
       timestamp: 0,
+      priority: 0,
       headers: {},
       body: { id: "o-2" },
       reason: "attempts-exhausted",

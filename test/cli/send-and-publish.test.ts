@@ -190,11 +190,29 @@ test("--delay holds a message back", async (t) => {
   }
 });
 
+test("--priority chooses the level of a message", async (t) => {
+  const data = join(await scratch(t), "data");
+  const first = await openBus(data);
+  await first.queue("urgent", { priorities: 3 }).declare();
+  await first.close();
+  await cli(["send", "urgent", "low", "--data", data]);
+  await cli(["send", "urgent", "high", "--priority", "2", "--data", data]);
+  const bus = await openBus(data);
+  try {
+    const texts: string[] = [];
+    for await (const message of bus.queue("urgent").browse()) texts.push(message.text());
+    assert.deepEqual(texts, ["high", "low"]);
+  } finally {
+    await bus.close();
+  }
+});
+
 test("a wrong command line is exit code 2 and leaves nothing behind", async (t) => {
   const folder = await scratch(t);
   const data = join(folder, "data");
   const wrong: [string[], RegExp][] = [
     [["send", "q", "x", "--delay", "soon"], /--delay 'soon' is no duration/],
+    [["send", "q", "x", "--priority", "high"], /--priority 'high' is no whole number/],
     [["send", "q", "x", "--header", "nameless"], /--header 'nameless' has no name/],
     [["send", "q", "x", "--key", "a", "--key-field", "b"], /cannot be used with/],
     [["send", "q", "--id", "x"], /--id names one message/],

@@ -10,6 +10,7 @@ const NOTHING: Capabilities = {
   live: false,
   browse: false,
   exchanges: false,
+  priorities: false,
 };
 
 /** The embedded engine in memory, as if it could do nothing but the least. */
@@ -34,6 +35,8 @@ test("what an engine cannot do is refused to callers whose types did not say so,
     [() => bus.queue("q").send("a", any({ delay: 1 })), /delayed/],
     [() => bus.handle(Work, any({ orderBy: "key" }), handler), /order by key/],
     [() => bus.on(Placed, any({ group: "g", orderBy: "key" }), handler), /order by key/],
+    [() => bus.send(Work, 1, any({ priority: 1 })), /priorities/],
+    [() => bus.queue("q", any({ priorities: 2 })).declare(), /priorities/],
     [() => bus.subscribe("#", any({})), /live/],
     [() => collect(bus.queue("q").browse()), /browsing/],
   ];

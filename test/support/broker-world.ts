@@ -152,5 +152,6 @@ export function message(
 ): OutgoingMessage {
   const { subject = "test", key = null, timestampMs = START_MS, ...properties } = options;
   const base = encodeHeaders([["omnibus-subject", subject]]);
-  return { subject, key, value, headers: withProperties(base, properties), timestampMs };
+  const { priority } = properties;
+  return { subject, key, value, headers: withProperties(base, properties), timestampMs, priority };
 }

@@ -30,6 +30,7 @@ interface Least extends Capabilities {
   readonly live: false;
   readonly browse: false;
   readonly exchanges: false;
+  readonly priorities: false;
 }
 
 const Work = command<number>("work");
@@ -83,6 +84,12 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   const group = bus.topic("t").group("g");
   // @ts-expect-error: this engine has no order by key.
   group.consume({ orderBy: "key" }, () => undefined);
+  // @ts-expect-error: this engine has no priorities.
+  bus.queue("q", { priorities: 3 });
+  // @ts-expect-error: this engine has no priorities.
+  await bus.send(Work, 1, { priority: 1 });
+  // @ts-expect-error: this engine has no priorities.
+  await bus.queue("q").send("a", { priority: 1 });
   // @ts-expect-error: this engine has no live subscriptions.
   bus.subscribe("#", { buffer: 5 });
 }
@@ -94,6 +101,7 @@ export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test
   await any.send(Work, 1, { delay: "10s", expiresIn: "1h" });
   any.handle(Work, { orderBy: "key", onRetry: "park" }, () => undefined);
   any.subscribe("#", { buffer: 5 });
+  await any.queue("q", { priorities: 3 }).send("a", { priority: 2 });
   // @ts-expect-error: a unit that does not exist.
   await any.send(Work, 1, { delay: "10 weeks" });
   // @ts-expect-error: an order that does not exist.
