@@ -242,7 +242,7 @@ export class Broker {
 
   /** Resolves when everything that was accepted or settled before is stored. */
   async flush(): Promise<void> {
-    this.#settlements.flush();
+    await this.#settlements.flush();
     await this.#store.flush();
   }
 
@@ -301,8 +301,7 @@ export class Broker {
 
 /** After a power failure that took the ends of logs: that those are gone must be known before they grow again. */
 async function secure(settlements: SettlementLog, store: LogStore): Promise<void> {
-  settlements.flush();
-  await store.flush();
+  await settlements.flush();
   await store.checkpoint();
 }
 

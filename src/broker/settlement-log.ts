@@ -31,14 +31,16 @@ export class SettlementLog {
   #bytesSinceRewrite = 0;
   #rewriteBytes = 0;
   #rewriting: Promise<void> | undefined = undefined;
-  /** Something that was to be stored was not: only whole states make that good. */
-  #mustRewrite = false;
+  /** Why something that was to be stored was not: only whole states make that good. */
+  #lost: unknown = undefined;
   /** Nothing more is stored: the broker only looks, has been closed, or the log has failed for good. */
   #isEnded: boolean;
   /** Whether `onError` has heard that storing fails, and it has not worked since. */
   #isReported = false;
   #isCut = false;
   #pending: PendingAppend | undefined = undefined;
+  /** What the last changes went into that were gathered. */
+  #step: PendingAppend | undefined = undefined;
   readonly #trimming = new Set<Promise<void>>();
 
   constructor(log: Log, clock: Clock, readOnly: boolean, onError: (error: unknown, where: string) => void) {
@@ -89,17 +91,21 @@ export class SettlementLog {
     return isStored(state) ? this.#append(state.name, { n: 0, s: [[offset, offset + 1]] }) : undefined;
   }
 
-  /** Hands all changes to the log. They are on disk when the store has been flushed. */
-  flush(): void {
+  /** Resolves when everything that has changed is stored. Errors: why it could not be. */
+  async flush(): Promise<void> {
+    await this.#settled();
     if (!this.#isEnded) this.#write();
+    await this.#settled();
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   /** Stores what there is to store, and no more after that. Resolves when nothing is under way. Never rejects. */
   async close(): Promise<void> {
-    this.flush();
+    await this.flush().catch(() => undefined);
+    // The disk may have been full a moment ago.
+    if (this.#lost !== undefined) await this.flush().catch(() => undefined);
     this.#isEnded = true;
     this.#timer?.cancel();
-    await this.#rewriting;
     await Promise.all(this.#trimming);
   }
 
@@ -109,14 +115,19 @@ export class SettlementLog {
     this.#timer?.cancel();
   }
 
+  /** Each step builds on those before it: none is stored before they are, and none after one that was lost. */
   readonly #write = (): void => {
     this.#timer?.cancel();
     this.#timer = undefined;
+    if (this.#isStoring) {
+      this.#timer = this.#clock.setTimer(this.#write, WRITE_BEHIND_MS, true);
+      return;
+    }
     try {
       for (const state of this.#changed) {
         const changes = state.takeChanges();
         this.#changed.delete(state);
-        if (isStored(state)) this.#append(state.name, changes);
+        if (isStored(state) && this.#lost === undefined) this.#step = this.#append(state.name, changes);
         if (state.ownsLog) this.#trim(state.name, state.trimLog());
       }
     } catch (error) {
@@ -124,8 +135,21 @@ export class SettlementLog {
       return;
     }
     const isLarge = this.#bytesSinceRewrite >= Math.max(REWRITE_BYTES_MIN, 4 * this.#rewriteBytes);
-    if (isLarge || this.#mustRewrite) this.#rewriting ??= this.#rewrite();
+    if (isLarge || this.#lost !== undefined) this.#rewriting ??= this.#rewrite();
   };
+
+  get #isStoring(): boolean {
+    return this.#step?.state === "pending" || this.#rewriting !== undefined;
+  }
+
+  /** Resolves when nothing is being stored. */
+  async #settled(): Promise<void> {
+    while (this.#isStoring) {
+      // Commits of one log end in their order, so the last one tells of all.
+      await this.#step?.committed.catch(() => undefined);
+      await this.#rewriting;
+    }
+  }
 
   #trim(name: string, trimming: Promise<void>): void {
     const ended = trimming
@@ -147,7 +171,7 @@ export class SettlementLog {
 
   /** What was to be stored is lost. Whole states are stored instead, when the log takes them again. */
   #failed(error: unknown): void {
-    this.#mustRewrite = true;
+    this.#lost = error;
     if (!this.#isReported) this.#onError(error, "storing settlements");
     this.#isReported = true;
     this.#timer?.cancel();
@@ -159,7 +183,7 @@ export class SettlementLog {
 
   /** Stores every state whole, and lets go of what came before once that is committed. Never rejects. */
   async #rewrite(): Promise<void> {
-    this.#mustRewrite = false;
+    this.#lost = undefined;
     const firstKept = this.#log.highWatermark;
     const bytesBefore = this.#bytesSinceRewrite;
     try {

@@ -217,3 +217,39 @@ test("when the log of settlements breaks for good, that is said once and consumi
   assert.equal(world.reported.filter(({ where }) => where === "storing settlements").length, 1);
   await broker.close();
 });
+
+test("a flush says when settlements could not be stored", async () => {
+  const world = new BrokerWorld();
+  const { broker, settlements } = await opened(world);
+  const queue = await broker.declareQueue("work");
+  await publish(broker, queue, 2);
+  const one = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  const freeDisk = await fullDisk(world, settlements);
+  one.ackAll();
+  await assert.rejects(broker.flush(), { code: "DISK_FULL" });
+  freeDisk();
+  await broker.flush();
+  world.crash();
+  const again = await world.open();
+  assert.equal(again.queue("work")!.count, 0);
+  await again.close();
+});
+
+test("what could not be stored a moment ago is stored by the close", async () => {
+  const world = new BrokerWorld();
+  const { broker, settlements } = await opened(world);
+  const queue = await broker.declareQueue("work");
+  await publish(broker, queue, 2);
+  const one = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  const freeDisk = await fullDisk(world, settlements);
+  one.ackAll();
+  await world.pass(20);
+  freeDisk();
+  await broker.close();
+  world.crash();
+  const again = await world.open();
+  assert.equal(again.queue("work")!.count, 0);
+  await again.close();
+});

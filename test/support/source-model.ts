@@ -28,6 +28,8 @@ interface ModelMessage {
   isParked: boolean;
   /** It stands behind those that came meanwhile, or in a log of its own. */
   isReplayed: boolean;
+  /** Its dead letter is under way. */
+  isBuried: boolean;
 }
 
 /** One hand-over that has not been answered. */
@@ -69,6 +71,7 @@ export class SourceModel {
       isOutOfOrder: isDelayed,
       isParked: isDelayed,
       isReplayed: false,
+      isBuried: false,
     });
   }
 
@@ -115,17 +118,23 @@ export class SourceModel {
     held.message.storage = "process";
   }
 
+  /** A consumer sent it to the dead letters; {@link dead} or {@link burialFailed} follows, unless a crash does. */
+  burying(held: HeldDelivery): void {
+    this.settled(held);
+    held.message.isBuried = true;
+  }
+
   failed(held: HeldDelivery, isParked: boolean): void {
     this.held.delete(held);
     held.message.triesMin += 1;
     held.message.triesMax += 1;
-    held.message.isParked = isParked;
+    held.message.isParked = isParked || held.message.isDelayed;
     held.message.storage = "process";
   }
 
   released(held: HeldDelivery, isParked: boolean): void {
     this.held.delete(held);
-    held.message.isParked = isParked;
+    held.message.isParked = isParked || held.message.isDelayed;
     held.message.storage = "process";
   }
 
@@ -133,8 +142,25 @@ export class SourceModel {
   dead(id: string): void {
     const message = this.#messages.get(id)!;
     message.isSettled = true;
+    message.isBuried = false;
     message.storage = "disk";
     message.isInDoubt = false;
+  }
+
+  /** Its dead letter could not be stored, so it is held and tried again. */
+  burialFailed(id: string): void {
+    const message = this.#messages.get(id)!;
+    message.isSettled = false;
+    message.isBuried = false;
+    message.triesMin += 1;
+    message.triesMax += 1;
+    message.isParked = true;
+  }
+
+  /** A dead letter is replayed or discarded; a crash from here on may undo that. */
+  leaving(id: string, how: "replay" | "discard"): void {
+    if (how === "replay") this.replayed(id);
+    else this.dead(id);
   }
 
   replayed(id: string): void {
@@ -149,7 +175,7 @@ export class SourceModel {
   /** What happened so far was handed to the system. */
   stored(): void {
     for (const message of this.#messages.values())
-      if (message.storage === "process") message.storage = "system";
+      if (message.storage === "process" && !message.isBuried) message.storage = "system";
   }
 
   /** A clean close: what is in flight was given back. */
@@ -163,6 +189,7 @@ export class SourceModel {
   crashed(isPower: boolean): void {
     for (const message of this.#messages.values()) {
       message.isOutOfOrder ||= message.isSettled;
+      message.isBuried = false;
       const isKnown = message.storage === "disk" || (message.storage === "system" && !isPower);
       const isOut = [...this.held].some((held) => held.message === message && held.delivery.isLeased);
       if (isKnown && !isOut) continue;
