@@ -3,7 +3,7 @@
 export { BrokerError, type BrokerErrorCode, type ErrorContext, isBrokerError } from "./broker-error.js";
 export type { Batch, BatchItem, BatchResult } from "./bus/batch.js";
 export { Bus, type BusOptions, type GroupHandlerOptions } from "./bus/bus.js";
-export { bytes, type Codec, json } from "./bus/codec.js";
+export { type AnyCodec, bytes, type Codec, json, text } from "./bus/codec.js";
 export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";
 export type { Delivery } from "./bus/delivery.js";
 export type { Duration } from "./bus/duration.js";
@@ -38,7 +38,7 @@ export type {
 } from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
-export type { LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
+export type { BodyOptions, LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
 export type { Receipt } from "./bus/receipt.js";

@@ -42,6 +42,7 @@ export function constantHeaders(
 /** What one message adds to the constant headers. */
 export interface MessageProperties {
   readonly id?: string | undefined;
+  readonly contentType?: string | undefined;
   readonly readyAtMs?: number | undefined;
   readonly expiresAtMs?: number | undefined;
   readonly priority?: number | undefined;
@@ -58,7 +59,8 @@ const HEADERS_BYTES_MAX = 64 * 1024;
 export function withProperties(base: EncodedHeaders, properties: MessageProperties): EncodedHeaders {
   const more: Header[] = [];
   if (properties.id !== undefined) more.push([ID_HEADER, properties.id]);
-  const { readyAtMs, expiresAtMs, priority = 0 } = properties;
+  const { contentType, readyAtMs, expiresAtMs, priority = 0 } = properties;
+  if (contentType !== undefined) more.push([CONTENT_TYPE_HEADER, contentType]);
   if (readyAtMs !== undefined) more.push([READY_AT_HEADER, timeText("delay", readyAtMs)]);
   if (expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, timeText("expiry", expiresAtMs)]);
   if (priority > 0) more.push([PRIORITY_HEADER, String(priority)]);
@@ -90,6 +92,13 @@ function timeText(option: string, timeMs: number): string {
 }
 
 function assertHeader(name: string, value: unknown): void {
+  if (name.toLowerCase() === CONTENT_TYPE_HEADER) {
+    throw new BrokerError(
+      "INVALID_OPTION",
+      `The header '${name}' is not set by hand: the codec of a message type says it, and of a body without a type the option contentType does.`,
+      { header: name },
+    );
+  }
   if (name === "" || name.toLowerCase().startsWith(RESERVED_PREFIX)) {
     throw new BrokerError(
       "INVALID_OPTION",

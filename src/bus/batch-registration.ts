@@ -71,7 +71,8 @@ export class BatchRegistration extends Registration {
       const read = await this.#read(call, delivery);
       if (call.isOver) return;
       if (read === undefined) continue;
-      const message = new StoredMessage(delivery.record, this.parts.source, delivery.partition);
+      const { source, codecs } = this.parts;
+      const message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
       items.push({ value: read.value, message, attempt: delivery.attempt });
       valid.push(delivery);
     }

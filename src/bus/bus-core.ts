@@ -4,6 +4,7 @@
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
+import type { BusCodecs } from "./decoding.js";
 import { Handlers } from "./handlers.js";
 import { MiddlewareChain } from "./middleware.js";
 import { notSupported } from "./option-checks.js";
@@ -15,6 +16,7 @@ const KEEP_ALIVE_MS = 2 ** 31 - 1;
 export class BusCore {
   readonly engine: Engine;
   readonly onError: Reporter;
+  readonly codecs: BusCodecs;
   readonly handlers: Handlers;
   readonly middleware = new MiddlewareChain();
   readonly #closers = new Set<() => void>();
@@ -23,9 +25,10 @@ export class BusCore {
   #waiting = 0;
   #keepAlive: Timer | undefined = undefined;
 
-  constructor(engine: Engine, onError: Reporter) {
+  constructor(engine: Engine, onError: Reporter, codecs: BusCodecs) {
     this.engine = engine;
     this.onError = onError;
+    this.codecs = codecs;
     this.handlers = new Handlers(this);
   }
 

@@ -5,7 +5,9 @@ import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
 import { unlessAborted } from "./abortable.js";
 import { BusCore } from "./bus-core.js";
+import type { AnyCodec } from "./codec.js";
 import { DeadLetters } from "./dead-letters.js";
+import type { BusCodecs } from "./decoding.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { HANDLER_OPTIONS } from "./handler-settings.js";
 import type { AnyRegisterOptions } from "./handlers.js";
@@ -32,6 +34,11 @@ import { Topic, type TopicOptions } from "./topic.js";
 export interface BusOptions {
   /** Hears of errors that no caller waits for, and where they happened. @default one line on standard error */
   readonly onError?: Reporter;
+  /**
+   * What messages are read with that were written by another codec than that of their type here. JSON and text are
+   * known already. @default none
+   */
+  readonly codecs?: readonly AnyCodec[];
 }
 
 export interface GroupHandlerOptions {
@@ -68,8 +75,8 @@ export class Bus<C extends Capabilities = Capabilities> {
   #closing: Promise<void> | undefined = undefined;
 
   /** Made by `openBus`. */
-  constructor(engine: Engine<C>, onError: Reporter) {
-    this.#core = new BusCore(engine, onError);
+  constructor(engine: Engine<C>, onError: Reporter, codecs: BusCodecs) {
+    this.#core = new BusCore(engine, onError, codecs);
     this.deadLetters = new DeadLetters(this.#core);
   }
 
@@ -213,7 +220,7 @@ export class Bus<C extends Capabilities = Capabilities> {
       return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
     };
     const target = { kind: "group", name: `${topic}/${group}`, source: topic, declare } as const;
-    return this.#core.handlers.register(target, new TypedReading(event), options, handler);
+    return this.#core.handlers.register(target, new TypedReading(event, this.#core.codecs), options, handler);
   }
 
   /**
@@ -244,7 +251,12 @@ export class Bus<C extends Capabilities = Capabilities> {
     const { queue } = command;
     const declare = async () => (await this.engine.broker.declareQueue(queue)).source;
     const target = { kind: "queue", name: queue, source: queue, declare } as const;
-    return this.#core.handlers.register(target, new TypedReading(command), options, handler);
+    return this.#core.handlers.register(
+      target,
+      new TypedReading(command, this.#core.codecs),
+      options,
+      handler,
+    );
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { EngineDelivery } from "../engines/engine.js";
+import type { BusCodecs } from "./decoding.js";
 import { type Duration, toMs } from "./duration.js";
 import type { HandlerContext } from "./handler.js";
 import { StoredMessage } from "./stored-message.js";
@@ -26,8 +27,10 @@ export class Call {
   }
 }
 
-/** Gives a call more time. */
-export interface CallExtender {
+/** What a call needs of what made it. */
+export interface CallHost {
+  readonly codecs: BusCodecs;
+  /** Gives it more time. */
   extendCall(call: Call, extendMs: number): void;
 }
 
@@ -39,19 +42,20 @@ export class CallContext implements HandlerContext {
   askedMs: number | undefined = undefined;
   readonly #delivery: EngineDelivery;
   readonly #source: string;
-  readonly #extender: CallExtender;
+  readonly #host: CallHost;
   #abort: AbortController | undefined = undefined;
   #reason: unknown = undefined;
   #message: StoredMessage | undefined = undefined;
 
-  constructor(delivery: EngineDelivery, source: string, extender: CallExtender) {
+  constructor(delivery: EngineDelivery, source: string, host: CallHost) {
     this.#delivery = delivery;
     this.#source = source;
-    this.#extender = extender;
+    this.#host = host;
   }
 
   get message(): StoredMessage {
-    this.#message ??= new StoredMessage(this.#delivery.record, this.#source, this.#delivery.partition);
+    const { record, partition } = this.#delivery;
+    this.#message ??= new StoredMessage(record, this.#source, partition, this.#host.codecs);
     return this.#message;
   }
 
@@ -72,7 +76,7 @@ export class CallContext implements HandlerContext {
     const extendMs = toMs("extend", duration);
     if (!this.#delivery.isLeased) throw leaseLost();
     if (this.call === undefined) this.askedMs = extendMs;
-    else this.#extender.extendCall(this.call, extendMs);
+    else this.#host.extendCall(this.call, extendMs);
   }
 
   abort(reason: unknown): void {

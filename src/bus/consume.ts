@@ -11,5 +11,10 @@ import { RawReading } from "./reading.js";
 export function consume(core: BusCore, target: HandlerTarget, given: readonly unknown[]): Handling {
   const [options, handler] = given.length === 1 ? [{}, given[0]] : [given[0], given[1]];
   const known = knownOptions<AnyRegisterOptions>("consume", options as AnyRegisterOptions, HANDLER_OPTIONS);
-  return core.handlers.register(target, new RawReading(target.name, target.source), known, handler);
+  return core.handlers.register(
+    target,
+    new RawReading(target.name, target.source, core.codecs),
+    known,
+    handler,
+  );
 }

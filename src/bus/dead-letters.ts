@@ -6,6 +6,7 @@ import { BrokerError } from "../broker-error.js";
 import { PatternTrie } from "../collections/pattern-trie.js";
 import type { EngineDeadLetter } from "../engines/engine.js";
 import type { BusCore } from "./bus-core.js";
+import type { BusCodecs } from "./decoding.js";
 import { knownOptions, oneOf, validDate, wholeNumber } from "./option-checks.js";
 import { StoredMessage } from "./stored-message.js";
 
@@ -71,7 +72,7 @@ export class DeadLetters {
 
   /** Those that are there, source by source, the oldest first. Errors: INVALID_OPTION, INVALID_SUBJECT. */
   async *list(filter: DeadLetterFilter = {}): AsyncGenerator<DeadLetter, void, undefined> {
-    for await (const found of this.#find(filter)) yield describe(found);
+    for await (const found of this.#find(filter)) yield describe(found, this.#core.codecs);
   }
 
   /** Errors: DEAD_LETTER_NOT_FOUND. */
@@ -123,7 +124,7 @@ export class DeadLetters {
     const fits = compile(filter);
     let left = limitOf(filter);
     for await (const letter of this.#core.engine.broker.deadLetters.list(filter.source)) {
-      if (!fits(describe(letter))) continue;
+      if (!fits(describe(letter, this.#core.codecs))) continue;
       yield letter;
       left -= 1;
       if (left <= 0) return;
@@ -131,9 +132,9 @@ export class DeadLetters {
   }
 }
 
-function describe(letter: EngineDeadLetter): DeadLetter {
+function describe(letter: EngineDeadLetter, codecs: BusCodecs): DeadLetter {
   const death = letter.history.at(-1)!;
-  const message = new StoredMessage(letter.record, death.source, death.partition);
+  const message = new StoredMessage(letter.record, death.source, death.partition, codecs);
   return {
     id: message.id,
     source: death.source,

@@ -3,6 +3,7 @@
 import { ERROR_LENGTH_MAX } from "../broker/dead-letter.js";
 import type { EngineDelivery } from "../engines/engine.js";
 import { leaseLost } from "./call.js";
+import type { BusCodecs } from "./decoding.js";
 import { describeThrown } from "./describe-thrown.js";
 import { type Duration, toMs } from "./duration.js";
 import { checkedReason } from "./outcome.js";
@@ -17,9 +18,9 @@ export class Delivery {
   readonly #delivery: EngineDelivery;
   #abort: AbortController | undefined = undefined;
 
-  constructor(delivery: EngineDelivery, source: string) {
+  constructor(delivery: EngineDelivery, source: string, codecs: BusCodecs) {
     this.#delivery = delivery;
-    this.message = new StoredMessage(delivery.record, source, delivery.partition);
+    this.message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
   }
 
   /** The first try is 1. */

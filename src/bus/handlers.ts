@@ -3,6 +3,7 @@
 import type { Engine, EngineSource } from "../engines/engine.js";
 import { BatchRegistration } from "./batch-registration.js";
 import { Consumption, type ConsumptionTarget } from "./consumption.js";
+import type { BusCodecs } from "./decoding.js";
 import type { AnyHandlerOptions, BatchHandler, BatchOptions, Handler, Handling } from "./handler.js";
 import { HandlerSettings } from "./handler-settings.js";
 import type { MiddlewareChain } from "./middleware.js";
@@ -15,6 +16,7 @@ import { SingleRegistration } from "./single-registration.js";
 /** What handlers need of their bus. */
 export interface HandlersHost {
   readonly engine: Engine;
+  readonly codecs: BusCodecs;
   readonly onError: Reporter;
   readonly middleware: MiddlewareChain;
   assertReceiving(): void;
@@ -96,13 +98,13 @@ export class Handlers {
   ): Registration {
     if (typeof handler !== "function")
       throw invalidOption(`handler of ${reading.name}`, handler, "a function");
-    const { engine, onError, middleware } = this.#host;
+    const { engine, codecs, onError, middleware } = this.#host;
     const settings = new HandlerSettings(options, engine.random, onError);
     if (settings.isOrderedByKey) this.#host.assertSupports("orderByKey", "order by key");
     const { kind, name, source } = target;
     const group = kind === "group" ? name.slice(source.length + 1) : undefined;
     const { clock } = engine;
-    const parts = { reading, settings, source, group, middleware, clock, onError };
+    const parts = { reading, settings, source, group, codecs, middleware, clock, onError };
     return options.batch === undefined
       ? new SingleRegistration(parts, handler as Handler<unknown>)
       : new BatchRegistration(parts, handler as BatchHandler<unknown>);

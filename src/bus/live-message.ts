@@ -1,6 +1,7 @@
 // A message as those who look on see it.
 
 import type { EngineLiveMessage } from "../engines/engine.js";
+import type { BusCodecs } from "./decoding.js";
 import { StoredMessage } from "./stored-message.js";
 
 /** A message that a live subscription saw: committed to a topic, or published live and stored nowhere. */
@@ -11,8 +12,8 @@ export class LiveMessage extends StoredMessage {
   readonly isStored: boolean;
   readonly #subject: string;
 
-  constructor(message: EngineLiveMessage, isRetained = false) {
-    super(message.record, message.source ?? "", message.partition);
+  constructor(message: EngineLiveMessage, codecs: BusCodecs, isRetained = false) {
+    super(message.record, message.source ?? "", message.partition, codecs);
     this.isRetained = isRetained;
     this.isStored = message.source !== undefined;
     this.#subject = message.subject;

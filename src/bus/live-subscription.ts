@@ -41,7 +41,7 @@ export class LiveSubscription implements AsyncIterable<LiveMessage> {
   async *[Symbol.asyncIterator](): AsyncGenerator<LiveMessage, void, undefined> {
     try {
       for (let message = await this.#take(); message !== undefined; message = await this.#take()) {
-        yield new LiveMessage(message);
+        yield new LiveMessage(message, this.#core.codecs);
       }
     } finally {
       this.close();

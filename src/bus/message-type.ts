@@ -3,7 +3,7 @@
 import { assertName } from "../broker/names.js";
 import { assertPublishable, parseSubject } from "../broker/subject.js";
 import { BrokerError } from "../broker-error.js";
-import { type Codec, json } from "./codec.js";
+import { type Codec, isCodec, json } from "./codec.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { assertSchema, type Schema } from "./schema.js";
 
@@ -30,14 +30,11 @@ export interface CommandType<In = unknown, Out = In> extends MessageType<In, Out
   readonly queue: string;
 }
 
-/** A codec that takes what is sent. What it reads is checked by the schema, so its type does not matter here. */
-type CodecOf<In> = Pick<Codec<In>, "contentType" | "encode"> & Pick<Codec<unknown>, "decode">;
-
 interface TypeOptions<In, Out> {
   /** Checks payloads when they are sent and when they are received, and gives them their types. */
   readonly schema?: Schema<In, Out>;
   /** How payloads become bytes. @default json */
-  readonly codec?: CodecOf<In>;
+  readonly codec?: Codec<NoInfer<In>, unknown>;
   /** Makes a payload's key, of up to 4,096 characters. Messages with equal keys keep their order. @default no key */
   readonly key?: (value: NoInfer<In>) => string;
 }
@@ -52,6 +49,12 @@ export interface CommandOptions<In, Out> extends TypeOptions<In, Out> {
   readonly queue?: string;
 }
 
+/** Without a schema, the codec gives the payload its types. */
+interface TypedByCodec<In, Out> {
+  readonly codec: Codec<In, Out>;
+  readonly schema?: undefined;
+}
+
 /**
  * Declares an event. The name is its subject: levels joined by dots.
  *
@@ -60,10 +63,15 @@ export interface CommandOptions<In, Out> extends TypeOptions<In, Out> {
  *
  * Errors: INVALID_SUBJECT, INVALID_NAME, INVALID_SCHEMA, INVALID_OPTION.
  */
+export function event<In, Out>(
+  name: string,
+  options: EventOptions<In, Out> & TypedByCodec<In, Out>,
+): EventType<In, Out>;
 export function event<In = unknown, Out = In>(
   name: string,
-  options: EventOptions<In, Out> = {},
-): EventType<In, Out> {
+  options?: EventOptions<In, Out>,
+): EventType<In, Out>;
+export function event<In, Out>(name: string, options: EventOptions<In, Out> = {}): EventType<In, Out> {
   assertType(name, knownOptions(`event ${name}`, options, [...TYPE_OPTIONS, "topic"]));
   const topic = options.topic ?? parseSubject(name)[0]!;
   assertName("topic", topic);
@@ -85,10 +93,15 @@ export function event<In = unknown, Out = In>(
  *
  * Errors: INVALID_SUBJECT, INVALID_NAME, INVALID_SCHEMA, INVALID_OPTION.
  */
+export function command<In, Out>(
+  name: string,
+  options: CommandOptions<In, Out> & TypedByCodec<In, Out>,
+): CommandType<In, Out>;
 export function command<In = unknown, Out = In>(
   name: string,
-  options: CommandOptions<In, Out> = {},
-): CommandType<In, Out> {
+  options?: CommandOptions<In, Out>,
+): CommandType<In, Out>;
+export function command<In, Out>(name: string, options: CommandOptions<In, Out> = {}): CommandType<In, Out> {
   assertType(name, knownOptions(`command ${name}`, options, [...TYPE_OPTIONS, "queue"]));
   const queue = options.queue ?? name;
   assertName("queue", queue);
@@ -110,9 +123,8 @@ function assertType(name: string, options: { schema?: unknown; key?: unknown; co
   if (schema !== undefined) assertSchema(name, schema);
   if (key !== undefined && typeof key !== "function")
     throw invalidOption(`key of ${name}`, key, "a function from the payload to its key");
-  const { contentType, encode, decode } = (codec ?? json) as Partial<Codec<unknown>>;
-  if (typeof contentType !== "string" || typeof encode !== "function" || typeof decode !== "function")
-    throw invalidOption(`codec of ${name}`, codec, "json, bytes, or a codec of your own");
+  if (!isCodec(codec ?? json))
+    throw invalidOption(`codec of ${name}`, codec, "json, text, bytes, or another codec");
 }
 
 /** Errors: INVALID_OPTION, for callers without types: something else than an event or command was handed in. */

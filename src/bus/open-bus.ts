@@ -3,6 +3,7 @@
 import { type EmbeddedCapabilities, embedded } from "../engines/embedded.js";
 import type { Capabilities, EngineFactory } from "../engines/engine.js";
 import { Bus, type BusOptions } from "./bus.js";
+import { BusCodecs } from "./decoding.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { guardedReporter, reportOnStandardError } from "./reporter.js";
 
@@ -24,9 +25,13 @@ export function openBus<C extends Capabilities>(
   options?: BusOptions,
 ): Promise<Bus<C>>;
 export async function openBus(target: string | EngineFactory, options: BusOptions = {}): Promise<Bus> {
-  const { onError: report = reportOnStandardError } = knownOptions("openBus", options, ["onError"]);
+  const { onError: report = reportOnStandardError, codecs } = knownOptions("openBus", options, [
+    "onError",
+    "codecs",
+  ]);
   if (typeof report !== "function") throw invalidOption("onError", report, "a function");
   const onError = guardedReporter(report);
+  const known = new BusCodecs(codecs);
   const factory: EngineFactory = typeof target === "string" ? embedded({ directory: target }) : target;
   if (typeof factory?.open !== "function")
     throw invalidOption(
@@ -34,5 +39,5 @@ export async function openBus(target: string | EngineFactory, options: BusOption
       factory,
       "the path of a data directory, or an engine such as embedded({...}) or memory()",
     );
-  return new Bus(await factory.open(onError), onError);
+  return new Bus(await factory.open(onError), onError, known);
 }

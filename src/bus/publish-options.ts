@@ -4,7 +4,7 @@ import { constantHeaders, type OutgoingMessage, withProperties } from "../broker
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import { type Duration, toMs } from "./duration.js";
-import { knownOptions, notSupported, validDate, wholeNumber } from "./option-checks.js";
+import { invalidOption, knownOptions, notSupported, validDate, wholeNumber } from "./option-checks.js";
 import type { IfSupported } from "./supported.js";
 
 /** The longest key, in UTF-16 code units. */
@@ -53,8 +53,20 @@ export type PublishOptions<C extends Capabilities = Capabilities> = BasicOptions
   IfSupported<C["expiry"], ExpiryOptions> &
   IfSupported<C["priorities"], PriorityOptions>;
 
+interface ContentTypeOption {
+  /** What the body is, such as `text/csv`: handlers of message types, and {@link StoredMessage.value}, read it accordingly. @default nothing is said */
+  readonly contentType?: string;
+}
+
+/** Options of one body without a message type. */
+export type BodyOptions<C extends Capabilities = Capabilities> = PublishOptions<C> & ContentTypeOption;
+
 /** All that may be given, whatever the engine. */
-export type AnyPublishOptions = BasicOptions & DelayOptions & ExpiryOptions & PriorityOptions;
+export type AnyPublishOptions = BasicOptions &
+  DelayOptions &
+  ExpiryOptions &
+  PriorityOptions &
+  ContentTypeOption;
 
 /** Options of one message that is published live. */
 export type LivePublishOptions = BasicOptions;
@@ -69,12 +81,14 @@ export class MessageMaker {
   readonly #engine: Engine;
   readonly #subject: string;
   readonly #headers: Uint8Array;
+  readonly #hasContentType: boolean;
 
   /** The subject is not stored where it is the name of the queue. */
   constructor(engine: Engine, subject: string, isStored: boolean, contentType: string | undefined) {
     this.#engine = engine;
     this.#subject = subject;
     this.#headers = constantHeaders(isStored ? subject : undefined, contentType);
+    this.#hasContentType = contentType !== undefined;
   }
 
   /** Hot without options. Errors: INVALID_OPTION, NOT_SUPPORTED. */
@@ -95,7 +109,7 @@ export class MessageMaker {
   }
 
   #headersWith(options: AnyPublishOptions, nowMs: number): Uint8Array {
-    const { id, headers } = options;
+    const { id, headers, contentType } = options;
     if (id !== undefined && (typeof id !== "string" || id === "" || id.length > ID_LENGTH_MAX)) {
       throw new BrokerError(
         "INVALID_OPTION",
@@ -106,6 +120,7 @@ export class MessageMaker {
     return withProperties(this.#headers, {
       id,
       headers,
+      contentType: this.#checkedContentType(contentType),
       readyAtMs: this.#readyAt(options, nowMs),
       expiresAtMs: this.#expiresAt(options, nowMs),
       priority: this.#priority(options),
@@ -117,6 +132,13 @@ export class MessageMaker {
     const { capabilities, name } = this.#engine;
     if (!capabilities.priorities) throw notSupported(name, "priorities");
     return wholeNumber("priority", priority, 0);
+  }
+
+  /** That of a message type is its codec's. */
+  #checkedContentType(contentType: unknown): string | undefined {
+    if (contentType === undefined || this.#hasContentType) return undefined;
+    if (typeof contentType === "string" && /^[^\s/]+\/[^\s/]+/.test(contentType)) return contentType;
+    throw invalidOption("contentType", contentType, 'a media type such as "text/csv"');
   }
 
   #readyAt({ delay, deliverAt }: AnyPublishOptions, nowMs: number): number | undefined {

@@ -60,7 +60,7 @@ export class Puller {
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
       for (let delivery = await receiver.next(); delivery !== undefined; delivery = await receiver.next()) {
-        yield new Delivery(delivery, this.#messageSource);
+        yield new Delivery(delivery, this.#messageSource, this.#core.codecs);
       }
     } finally {
       forget();
@@ -81,6 +81,6 @@ export class Puller {
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);
     forget();
-    return taken.map((delivery) => new Delivery(delivery, this.#messageSource));
+    return taken.map((delivery) => new Delivery(delivery, this.#messageSource, this.#core.codecs));
   }
 }

@@ -12,7 +12,7 @@ import { type Duration, toMs } from "./duration.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { invalidOption, knownOptions, wholeNumber } from "./option-checks.js";
 import { type Outlet, QueueOutlet } from "./outlet.js";
-import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
+import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
@@ -110,7 +110,7 @@ export class Queue<C extends Capabilities = Capabilities> {
   }
 
   /** Resolves when the message is durable; bytes may not be changed until then. Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
-  async send(body: string | Uint8Array, options?: PublishOptions<C>): Promise<Receipt> {
+  async send(body: string | Uint8Array, options?: BodyOptions<C>): Promise<Receipt> {
     return await this.#sender.send(this.#open, body, options as AnyPublishOptions | undefined);
   }
 
@@ -118,7 +118,7 @@ export class Queue<C extends Capabilities = Capabilities> {
    * Hands all over in one go, so that they share a commit: all are taken or none, unless the queue makes its publishers
    * wait. Errors: those of {@link Queue.send}.
    */
-  async sendMany(bodies: readonly (string | Uint8Array)[], options?: PublishOptions<C>): Promise<Receipt[]> {
+  async sendMany(bodies: readonly (string | Uint8Array)[], options?: BodyOptions<C>): Promise<Receipt[]> {
     return await this.#sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
   }
 
@@ -163,7 +163,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
     this.#core.assertSupports("browse", "browsing a queue");
     for await (const { record, partition } of (await this.#queue()).browse()) {
-      yield new StoredMessage(record, this.name, partition);
+      yield new StoredMessage(record, this.name, partition, this.#core.codecs);
       left -= 1;
       if (left <= 0) return;
     }

@@ -1,9 +1,9 @@
 // How the body of a message becomes what a handler gets.
 
 import type { EngineDelivery } from "../engines/engine.js";
-import { decodeValue } from "./codec.js";
+import { type BusCodecs, Decoder } from "./decoding.js";
 import type { MessageType } from "./message-type.js";
-import { validate } from "./schema.js";
+import { type Schema, validate } from "./schema.js";
 import { StoredMessage } from "./stored-message.js";
 
 export interface Reading {
@@ -19,18 +19,19 @@ export interface Reading {
 export class TypedReading implements Reading {
   readonly subject: string;
   readonly name: string;
-  readonly #type: MessageType<unknown, unknown>;
+  readonly #schema: Schema<unknown, unknown> | undefined;
+  readonly #decoder: Decoder;
 
-  constructor(type: MessageType<unknown, unknown>) {
+  constructor(type: MessageType<unknown, unknown>, codecs: BusCodecs) {
     this.subject = type.name;
     this.name = type.name;
-    this.#type = type;
+    this.#schema = type.schema;
+    this.#decoder = new Decoder(type.name, type.codec, codecs);
   }
 
   read(delivery: EngineDelivery): unknown {
-    const { codec, name, schema } = this.#type;
-    const value = decodeValue(codec, name, delivery.record);
-    return schema === undefined ? value : validate(schema, name, value);
+    const value = this.#decoder.decode(delivery.record);
+    return this.#schema === undefined ? value : validate(this.#schema, this.name, value);
   }
 }
 
@@ -39,14 +40,16 @@ export class RawReading implements Reading {
   readonly subject = undefined;
   readonly name: string;
   readonly #source: string;
+  readonly #codecs: BusCodecs;
 
   /** `source` is what messages say they come from; `name` is the queue or `topic/group`. */
-  constructor(name: string, source: string) {
+  constructor(name: string, source: string, codecs: BusCodecs) {
     this.name = name;
     this.#source = source;
+    this.#codecs = codecs;
   }
 
   read(delivery: EngineDelivery): StoredMessage {
-    return new StoredMessage(delivery.record, this.#source, delivery.partition);
+    return new StoredMessage(delivery.record, this.#source, delivery.partition, this.#codecs);
   }
 }

@@ -10,6 +10,7 @@ import type { Clock } from "../io/io.js";
 import { answerLost } from "./answer-lost.js";
 import type { BatchItem } from "./batch.js";
 import { Call } from "./call.js";
+import type { BusCodecs } from "./decoding.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { HandlerSettings } from "./handler-settings.js";
 import type { HandleContext, HandleResults, MiddlewareChain } from "./middleware.js";
@@ -27,6 +28,8 @@ export interface RegistrationParts {
   /** Undefined for a queue. */
   readonly group: string | undefined;
   readonly middleware: MiddlewareChain;
+  /** Those that the bus knows. */
+  readonly codecs: BusCodecs;
   readonly clock: Clock;
   readonly onError: Reporter;
 }
@@ -48,6 +51,10 @@ export abstract class Registration {
     this.reading = parts.reading;
     this.settings = parts.settings;
     this.#deadlines = new DueTimer(parts.clock, () => this.#endLateCalls());
+  }
+
+  get codecs(): BusCodecs {
+    return this.parts.codecs;
   }
 
   /** Calls that have not answered. */

@@ -9,6 +9,7 @@ import {
   SUBJECT_HEADER,
 } from "../broker/message.js";
 import type { EngineRecord } from "../engines/engine.js";
+import { type BusCodecs, decodeStored } from "./decoding.js";
 
 /** A message as it is stored. Texts and headers are made when asked for. */
 export class StoredMessage {
@@ -17,11 +18,13 @@ export class StoredMessage {
   /** Of the topic; of a queue with priorities, the level that the message waits at; undefined for any other queue. */
   readonly partition: number | undefined;
   readonly #record: EngineRecord;
+  readonly #codecs: BusCodecs;
 
-  constructor(record: EngineRecord, source: string, partition: number | undefined) {
+  constructor(record: EngineRecord, source: string, partition: number | undefined, codecs: BusCodecs) {
     this.source = source;
     this.partition = partition;
     this.#record = record;
+    this.#codecs = codecs;
   }
 
   /** Given when it was sent, else the place where it was first stored. The same in every attempt, and after a replay. */
@@ -72,6 +75,14 @@ export class StoredMessage {
   /** A view of what is stored: copy it to keep it for long. Empty for a message without a body. */
   get body(): Buffer {
     return this.#record.value ?? Buffer.alloc(0);
+  }
+
+  /**
+   * The body read as its content type says; the bytes where it has none, or none that a codec of the bus is for. Throws
+   * when the body is not what its content type says.
+   */
+  get value(): unknown {
+    return decodeStored(this.#record, this.#codecs);
   }
 
   /** The body as UTF-8. */

@@ -10,7 +10,7 @@ import { type Duration, toMs } from "./duration.js";
 import { Group } from "./group.js";
 import { knownOptions, validDate, wholeNumber } from "./option-checks.js";
 import { type Outlet, TopicOutlet } from "./outlet.js";
-import type { AnyPublishOptions, PublishOptions } from "./publish-options.js";
+import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
 
@@ -90,7 +90,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   /** Resolves when the message is durable; bytes may not be changed until then. Its subject is the topic's name unless given. Errors: MESSAGE_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
   async publish(
     body: string | Uint8Array,
-    options?: PublishOptions<C> & { readonly subject?: string },
+    options?: BodyOptions<C> & { readonly subject?: string },
   ): Promise<Receipt> {
     return await this.#sender(options?.subject).send(
       this.#open,
@@ -105,7 +105,7 @@ export class Topic<C extends Capabilities = Capabilities> {
    */
   async publishMany(
     bodies: readonly (string | Uint8Array)[],
-    options?: PublishOptions<C> & { readonly subject?: string },
+    options?: BodyOptions<C> & { readonly subject?: string },
   ): Promise<Receipt[]> {
     const sender = this.#sender(options?.subject);
     return await sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
@@ -127,7 +127,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     const start = startOf(from);
     let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
     for await (const record of (await this.#topic()).read(partition, start)) {
-      yield new StoredMessage(record, this.name, partition);
+      yield new StoredMessage(record, this.name, partition, this.#core.codecs);
       left -= 1;
       if (left <= 0) return;
     }

@@ -1,10 +1,12 @@
 // A bus that keeps what went over it, and whose time the test sets.
 
+import { BusCodecs } from "../bus/decoding.js";
 import { type Duration, toMs } from "../bus/duration.js";
 import { guardedReporter, type Reporter } from "../bus/reporter.js";
 import { type EmbeddedEngine, memory } from "../engines/embedded.js";
 import {
   Bus,
+  type BusOptions,
   type CommandType,
   type EmbeddedCapabilities,
   type EventType,
@@ -46,8 +48,14 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
   /** How far handlers had come when they were last given up waiting for. */
   #stuckAt = "";
 
-  constructor(engine: EmbeddedEngine, clock: VirtualClock, errors: ReportedError[], onError: Reporter) {
-    super(engine, onError);
+  constructor(
+    engine: EmbeddedEngine,
+    clock: VirtualClock,
+    errors: ReportedError[],
+    onError: Reporter,
+    codecs: BusCodecs,
+  ) {
+    super(engine, onError, codecs);
     this.clock = clock;
     this.errors = errors;
   }
@@ -189,7 +197,7 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
  * assert.deepEqual(bus.valuesOf(ReserveStock), [{ orderId: "o-1" }]);
  */
 export async function openTestBus(
-  options: { readonly startMs?: number; readonly onError?: Reporter } = {},
+  options: BusOptions & { readonly startMs?: number } = {},
 ): Promise<TestBus> {
   const clock = new VirtualClock(options.startMs);
   const errors: ReportedError[] = [];
@@ -197,8 +205,9 @@ export async function openTestBus(
     errors.push({ error, where });
     options.onError?.(error, where);
   });
+  const codecs = new BusCodecs(options.codecs);
   const engine = await memory({ io: { ...systemIo, clock } }).open(onError);
-  return new TestBus(engine, clock, errors, onError);
+  return new TestBus(engine, clock, errors, onError, codecs);
 }
 
 function turn(): Promise<void> {

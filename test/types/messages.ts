@@ -1,8 +1,13 @@
 // Events, commands and their payloads: what compiles, and what does not. Compiled with everything else; never run.
 
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
+import { OrderSchema, type Order as ProtoOrder } from "../../examples/generated/order-pb.js";
+import { msgpack } from "../../src/bus/codecs/msgpack.js";
+import { protobuf } from "../../src/bus/codecs/protobuf.js";
+import { type XmlElement, xml } from "../../src/bus/codecs/xml.js";
 import {
   type Bus,
   bytes,
@@ -13,6 +18,7 @@ import {
   event,
   json,
   type Receipt,
+  text,
 } from "../../src/index.js";
 import { type Equal, isTrue } from "./check.js";
 
@@ -48,6 +54,19 @@ const Blob = command("blob", { codec: bytes });
 isTrue<Equal<typeof Blob, CommandType<Uint8Array, Uint8Array>>>();
 const Json = command<Order>("json", { codec: json });
 isTrue<Equal<typeof Json, CommandType<Order, Order>>>();
+const Text = event("text", { codec: text });
+isTrue<Equal<typeof Text, EventType<string, string>>>();
+const Packed = event<Order>("packed", { codec: msgpack });
+isTrue<Equal<typeof Packed, EventType<Order, Order>>>();
+const Proto = command("proto", { codec: protobuf(OrderSchema), key: (value) => value.id ?? "" });
+isTrue<Equal<typeof Proto, CommandType<MessageInitShape<typeof OrderSchema>, ProtoOrder>>>();
+const Element = command("element", { codec: xml({ root: "order" }) });
+isTrue<Equal<typeof Element, CommandType<object, XmlElement>>>();
+const Checked = command("element", {
+  codec: xml({ root: "order" }),
+  schema: z.object({ id: z.string(), total: z.coerce.number<string>() }),
+});
+isTrue<Equal<typeof Checked, CommandType<{ id: string; total: string }, { id: string; total: number }>>>();
 const Untyped = event("untyped");
 isTrue<Equal<typeof Untyped, EventType<unknown, unknown>>>();
 
@@ -59,6 +78,10 @@ event<Order>("order.placed", { key: (value) => value.name });
 event("order.placed", { schema: { id: "string" } });
 // @ts-expect-error: the codec takes bytes, the payload is an order.
 command<Order>("blob", { codec: bytes });
+// @ts-expect-error: an element has a name.
+xml({});
+// @ts-expect-error: a message type of Protobuf is no plain object.
+protobuf({ id: "string" });
 // @ts-expect-error: events have topics, not queues.
 event<Order>("order.placed", { queue: "orders" });
 // @ts-expect-error: commands have queues, not topics.
@@ -73,6 +96,12 @@ export async function payloads(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   await bus.send(Valibot, { at: "2026-01-01" });
   await bus.send(Ark, { count: 1 });
   await bus.send(Blob, new Uint8Array());
+  await bus.publish(Text, "words");
+  await bus.publish(Packed, order);
+  await bus.send(Proto, { id: "o-1", total: 42 });
+  await bus.send(Proto, create(OrderSchema, { id: "o-1" }));
+  bus.handle(Proto, (value) => void isTrue<Equal<typeof value, ProtoOrder>>());
+  await bus.send(Checked, { id: "o-1", total: "42" });
   await bus.publish(Untyped, { anything: true });
 
   // @ts-expect-error: a wrong payload.
@@ -89,6 +118,12 @@ export async function payloads(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   await bus.send(Ark, { count: "1" });
   // @ts-expect-error: text for bytes.
   await bus.send(Blob, "text");
+  // @ts-expect-error: bytes for text.
+  await bus.publish(Text, new Uint8Array());
+  // @ts-expect-error: a field of another type.
+  await bus.send(Proto, { id: 5 });
+  // @ts-expect-error: text for an element.
+  await bus.send(Element, "<order/>");
   // @ts-expect-error: one wrong payload among others.
   await bus.publishMany(Typed, [order, { id: 5, total: 1 }]);
   // @ts-expect-error: one payload instead of several.
@@ -133,6 +168,9 @@ export async function options(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   await bus.send(Json, order, { headers: { count: 5 } });
   // @ts-expect-error: a date is a Date.
   await bus.send(Json, order, { deliverAt: "2026-01-01" });
+  await bus.queue("q").send("a,b", { contentType: "text/csv", key: "k" });
+  // @ts-expect-error: the codec says the content type.
+  await bus.send(Json, order, { contentType: "text/csv" });
   // @ts-expect-error: bodies are text or bytes.
   await bus.queue("q").send(order);
   // @ts-expect-error: an option that does not exist.
