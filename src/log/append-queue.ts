@@ -31,6 +31,8 @@ export class AppendQueue {
   private open: PendingAppend | undefined;
   /** The closed ones in the queue and those being committed. */
   private pendingBytes: number;
+  /** Records that are being committed. */
+  private takenRecords: number;
   private lastBatchBytes: number;
 
   constructor(owner: QueueOwner, builders: BuilderPool, batchBytesMax: number, pendingBytesMax: number) {
@@ -41,6 +43,7 @@ export class AppendQueue {
     this.queue = [];
     this.open = undefined;
     this.pendingBytes = 0;
+    this.takenRecords = 0;
     this.lastBatchBytes = 0;
   }
 
@@ -70,6 +73,13 @@ export class AppendQueue {
     return pending;
   }
 
+  /** Records that are not committed yet. */
+  get recordCount(): number {
+    let count = this.takenRecords;
+    for (const pending of this.queue) count += pending.recordCount;
+    return count;
+  }
+
   get isEmpty(): boolean {
     return this.queue.length === 0;
   }
@@ -95,12 +105,16 @@ export class AppendQueue {
     }
     if (count === this.queue.length) this.closeBatch();
     const taken = this.queue.splice(0, count);
+    for (const pending of taken) this.takenRecords += pending.recordCount;
     return taken.every((pending) => pending.recordCount > 0) ? taken : this.#withoutEmpty(taken);
   }
 
   /** The appends were answered, one way or the other. */
   settled(appends: readonly PendingAppend[]): void {
-    for (const pending of appends) this.pendingBytes -= pending.sizeBytes;
+    for (const pending of appends) {
+      this.pendingBytes -= pending.sizeBytes;
+      this.takenRecords -= pending.recordCount;
+    }
   }
 
   /** Nothing more joins the last batch. */

@@ -145,6 +145,11 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     return this.endOffset;
   }
 
+  /** The offset that the next record gets, unless something that was appended before cannot be committed. */
+  get expectedOffset(): number {
+    return this.endOffset + this.appends.recordCount;
+  }
+
   /** Of all segments, whole. */
   get sizeBytes(): number {
     return this.totalBytes;

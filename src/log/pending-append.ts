@@ -41,6 +41,15 @@ export class PendingAppend {
     this.reject = undefined;
   }
 
+  /** One record that was committed before. */
+  static committedAt(offset: number): PendingAppend {
+    const pending = new PendingAppend(undefined, undefined);
+    pending.baseOffset = offset;
+    pending.recordCount = 1;
+    pending.state = "committed";
+    return pending;
+  }
+
   /** Resolves when the records have reached the level of their log and are readable; rejects with `error`. */
   get committed(): Promise<void> {
     this.promise ??= this.#settlement();
