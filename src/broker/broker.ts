@@ -7,6 +7,7 @@ import type { Appended } from "./appended.js";
 import { type Binding, BUS_EXCHANGE, type ExchangeOptions } from "./binding.js";
 import { Catalog } from "./catalog.js";
 import type { DeadLetters } from "./dead-letters.js";
+import type { Delivery } from "./delivery.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Exchange } from "./exchange.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
@@ -19,6 +20,7 @@ import { type BrokerStatistics, queueStatistics, topicStatistics } from "./stati
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
+import { Transactions } from "./transactions.js";
 
 /** How often retention and age limits are enforced. */
 const MAINTENANCE_MS = 30_000;
@@ -41,6 +43,7 @@ export class Broker {
   readonly #store: LogStore;
   readonly #settlements: SettlementLog;
   readonly #topology: Topology;
+  readonly #transactions: Transactions;
   readonly #onError: (error: unknown, where: string) => void;
   #maintenance: Timer | undefined = undefined;
   #maintaining: Promise<void> | undefined = undefined;
@@ -59,6 +62,7 @@ export class Broker {
     this.#settlements = settlements;
     this.#topology = topology;
     this.live = live;
+    this.#transactions = new Transactions(store, settlements);
     this.#onError = options.onError;
   }
 
@@ -208,6 +212,11 @@ export class Broker {
    */
   publishLive(message: OutgoingMessage): number {
     return this.live.publish(message);
+  }
+
+  /** Acknowledges `deliveries` and takes what `append` hands over, as one: see {@link Transactions.commit}. */
+  commit(deliveries: readonly Delivery[], append: () => readonly Appended[]): Promise<void> {
+    return this.#transactions.commit(deliveries, append);
   }
 
   /** Looks on at what is committed to topics and what is published live from now on. Errors: INVALID_SUBJECT, INVALID_OPTION. */

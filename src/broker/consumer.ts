@@ -48,7 +48,10 @@ export class Consumer implements DeliveryHolder {
   readonly #expiry: DueTimer;
   #prefetch: number;
   #lostUnanswered = 0;
+  /** Deliveries whose settlement is on its way to disk. */
+  #settling = 0;
   #isStopped = false;
+  #isClosed = false;
 
   constructor(dispatcher: ConsumerOwner, clock: Clock, options: ConsumerOptions) {
     this.dispatcher = dispatcher;
@@ -64,11 +67,11 @@ export class Consumer implements DeliveryHolder {
 
   /** How many more messages it takes now. */
   get credit(): number {
-    return this.#isStopped ? 0 : this.#prefetch - this.#leases.size - this.#lostUnanswered;
+    return this.#isStopped ? 0 : this.#prefetch - this.inFlight - this.#lostUnanswered;
   }
 
   get inFlight(): number {
-    return this.#leases.size;
+    return this.#leases.size + this.#settling;
   }
 
   /** Errors: INVALID_OPTION. */
@@ -95,11 +98,21 @@ export class Consumer implements DeliveryHolder {
     if (this.#isStopped) this.#endWhenSettled();
   }
 
+  beginSettling(delivery: Delivery): void {
+    this.#leases.remove(delivery);
+    this.#settling += 1;
+  }
+
+  endSettling(delivery: Delivery, isLeased: boolean): void {
+    this.#settling -= 1;
+    if (isLeased) this.#lease(delivery, this.leaseMs);
+    if (isLeased && this.#isClosed) delivery.release();
+    if (this.#isStopped) this.#endWhenSettled();
+  }
+
   extend(delivery: Delivery, leaseMs: number): void {
     this.#leases.remove(delivery);
-    delivery.leaseExpiresAtMs = this.#clock.monotonicMs() + leaseMs;
-    this.#leases.insert(delivery);
-    this.#expiry.armAt(delivery.leaseExpiresAtMs);
+    this.#lease(delivery, leaseMs);
   }
 
   /** Renews every lease that it holds: for a consumer that is known to be alive. */
@@ -124,13 +137,20 @@ export class Consumer implements DeliveryHolder {
   /** Gives back, untried, what it has not settled. */
   close(): void {
     this.#isStopped = true;
+    this.#isClosed = true;
     for (let delivery = this.#leases.first; delivery !== undefined; delivery = this.#leases.first)
       delivery.release();
     this.#endWhenSettled();
   }
 
+  #lease(delivery: Delivery, leaseMs: number): void {
+    delivery.leaseExpiresAtMs = this.#clock.monotonicMs() + leaseMs;
+    this.#leases.insert(delivery);
+    this.#expiry.armAt(delivery.leaseExpiresAtMs);
+  }
+
   #endWhenSettled(): void {
-    if (this.#leases.size > 0) return;
+    if (this.inFlight > 0) return;
     this.#expiry.cancel();
     this.dispatcher.removeConsumer(this);
   }

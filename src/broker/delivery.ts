@@ -8,6 +8,7 @@ import type { DeliveryState } from "./delivery-state.js";
 const LEASED = 0;
 const SETTLED = 1;
 const LOST = 2;
+const SETTLING = 3;
 
 /** How a nack wants the message back. */
 export interface NackOptions {
@@ -24,6 +25,10 @@ export interface DeliveryHolder {
   readonly name: string;
   readonly dispatcher: DeliverySettler;
   remove(delivery: Delivery): void;
+  /** Its settlement is on its way to disk: it keeps its slot, and its lease does not run out. */
+  beginSettling(delivery: Delivery): void;
+  /** `isLeased`: it could not be settled, and is leased anew. */
+  endSettling(delivery: Delivery, isLeased: boolean): void;
   extend(delivery: Delivery, leaseMs: number): void;
   /** A delivery whose lease was lost has been answered. */
   freeLostSlot(): void;
@@ -58,7 +63,7 @@ export class Delivery {
   isBegun: boolean;
   previous: Delivery | undefined;
   following: Delivery | undefined;
-  #status: typeof LEASED | typeof SETTLED | typeof LOST;
+  #status: typeof LEASED | typeof SETTLED | typeof LOST | typeof SETTLING;
 
   constructor(
     record: StoredRecord,
@@ -124,8 +129,30 @@ export class Delivery {
   /** Renews the lease: it ends `leaseMs` from now. Errors besides LEASE_LOST: INVALID_OPTION. */
   extend(leaseMs: number): void {
     if (!(leaseMs > 0)) throw invalidTime("lease", leaseMs, "above 0");
-    if (this.#status !== LEASED) throw this.#lost();
+    this.assertLeased();
     this.consumer.extend(this, leaseMs);
+  }
+
+  /** Errors: LEASE_LOST. */
+  assertLeased(): void {
+    if (this.#status !== LEASED) throw this.#lost();
+  }
+
+  /** Its ack is on its way to disk with other things: {@link endSettling} or {@link failSettling} follows. */
+  beginSettling(): void {
+    this.#status = SETTLING;
+    this.consumer.beginSettling(this);
+  }
+
+  endSettling(): void {
+    this.#status = SETTLED;
+    this.consumer.endSettling(this, false);
+    this.consumer.dispatcher.settle(this);
+  }
+
+  failSettling(): void {
+    this.#status = LEASED;
+    this.consumer.endSettling(this, true);
   }
 
   /** Called by the consumer when the lease has run out. */

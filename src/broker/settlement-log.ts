@@ -176,8 +176,8 @@ export class SettlementLog {
     this.#isReported = true;
     this.#timer?.cancel();
     this.#timer = undefined;
-    const canRetry = isBrokerError(error, "DISK_FULL") || isBrokerError(error, "TOO_MANY_PENDING");
-    if (!canRetry) this.#isEnded = true;
+    // It may be another log of an atomic step that has failed for good.
+    if (this.#log.failure !== undefined || isBrokerError(error, "CLOSED")) this.#isEnded = true;
     if (!this.#isEnded) this.#timer = this.#clock.setTimer(this.#write, RETRY_MS, true);
   }
 
@@ -188,6 +188,9 @@ export class SettlementLog {
     const bytesBefore = this.#bytesSinceRewrite;
     try {
       await this.#appendAll();
+      // What was committed before, and noted in its state only after that was looked at, must not go with it.
+      for (const state of this.#changed) if (isStored(state)) this.#append(state.name, state.takeChanges());
+      if (this.#pending?.state === "pending") await this.#pending.committed;
       this.#rewriteBytes = this.#bytesSinceRewrite - bytesBefore;
       this.#bytesSinceRewrite = this.#rewriteBytes;
       this.#isReported = false;

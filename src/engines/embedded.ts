@@ -18,6 +18,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly browse: true;
   readonly exchanges: true;
   readonly priorities: true;
+  readonly transactions: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -28,6 +29,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   browse: true,
   exchanges: true,
   priorities: true,
+  transactions: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];

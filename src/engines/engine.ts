@@ -26,6 +26,8 @@ export interface Capabilities {
   readonly exchanges: boolean;
   /** Queues that hand out urgent messages first. */
   readonly priorities: boolean;
+  /** Settling messages and handing others over as one: all of it or nothing. */
+  readonly transactions: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -76,6 +78,12 @@ export interface EngineBroker {
   atomically(action: () => void): void;
   /** Hands the message to whoever looks on, and stores it nowhere; returns how many took it. Its bytes stay as they are. */
   publishLive(message: OutgoingMessage): number;
+  /**
+   * Acknowledges `deliveries` and takes what `append` hands over as one. Throws at once, with nothing done: LEASE_LOST,
+   * what `append` throws. Resolves when all of it is committed; when it rejects, nothing of it is there and the
+   * deliveries are leased anew.
+   */
+  commit(deliveries: readonly EngineDelivery[], append: () => readonly EngineAppended[]): Promise<void>;
   subscribeLive(options: LiveSubscriptionOptions): EngineLive;
   statistics(): BrokerStatistics;
   /** Resolves when everything that was accepted or settled before is stored. */

@@ -11,6 +11,7 @@ const NOTHING: Capabilities = {
   browse: false,
   exchanges: false,
   priorities: false,
+  transactions: false,
 };
 
 /** The embedded engine in memory, as if it could do nothing but the least. */
