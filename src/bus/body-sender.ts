@@ -3,21 +3,21 @@
 import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
 import { unlessAborted } from "./abortable.js";
-import type { BusCore } from "./bus-core.js";
 import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { shown } from "./option-checks.js";
 import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import type { SenderHost } from "./sender-host.js";
 
 export class BodySender {
-  readonly #core: BusCore;
+  readonly #core: SenderHost;
   readonly #where: string;
   readonly #origin: PublishOrigin;
   readonly #maker: MessageMaker;
 
   /** The subject is stored where it is not the name of the queue or topic. */
-  constructor(core: BusCore, kind: "queue" | "topic", where: string, subject: string) {
+  constructor(core: SenderHost, kind: "queue" | "topic", where: string, subject: string) {
     this.#core = core;
     this.#where = where;
     const operation = kind === "queue" ? "send" : "publish";

@@ -9,6 +9,7 @@ import { Handlers } from "./handlers.js";
 import { MiddlewareChain } from "./middleware.js";
 import { notSupported } from "./option-checks.js";
 import type { Reporter } from "./reporter.js";
+import { Senders } from "./senders.js";
 
 /** A timer this long does nothing but keep the process alive; it is set again when it has run. */
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
@@ -19,6 +20,7 @@ export class BusCore {
   readonly codecs: BusCodecs;
   readonly handlers: Handlers;
   readonly middleware = new MiddlewareChain();
+  readonly senders = new Senders(this);
   readonly #closers = new Set<() => void>();
   readonly #declaring = new Set<Promise<unknown>>();
   #life: "open" | "closing" | "closed" = "open";

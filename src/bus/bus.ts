@@ -15,7 +15,6 @@ import { type LiveOptions, type LiveSubscription, openLive } from "./live-subscr
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import type { Middleware } from "./middleware.js";
 import { invalidOption, knownOptions, oneOf } from "./option-checks.js";
-import { EventOutlet, QueueOutlet } from "./outlet.js";
 import {
   type AnyPublishOptions,
   checkedLiveOptions,
@@ -26,7 +25,6 @@ import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
 import type { Reporter } from "./reporter.js";
-import { Sender } from "./sender.js";
 import type { BusStatistics } from "./statistics.js";
 import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
@@ -70,8 +68,6 @@ export class Bus<C extends Capabilities = Capabilities> {
   /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
   readonly #core: BusCore;
-  /** Weak: an application may make types as it goes. */
-  readonly #senders = new WeakMap<object, unknown>();
   #closing: Promise<void> | undefined = undefined;
 
   /** Made by `openBus`. */
@@ -124,7 +120,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     value: NoInfer<In>,
     options?: PublishOptions<C>,
   ): Promise<Receipt> {
-    return await this.#eventSender(event).send(value, options as AnyPublishOptions | undefined);
+    return await this.#core.senders.event(event).send(value, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -135,7 +131,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     values: readonly NoInfer<In>[],
     options?: PublishOptions<C>,
   ): Promise<Receipt[]> {
-    return await this.#eventSender(event).sendMany(values, options as AnyPublishOptions | undefined);
+    return await this.#core.senders.event(event).sendMany(values, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -152,7 +148,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     options?: IfSupported<C["live"], LivePublishOptions>,
   ): Promise<number> {
     this.#core.assertSupports("live", "live publishing");
-    return await this.#eventSender(event).sendLive(value, checkedLiveOptions(options));
+    return await this.#core.senders.event(event).sendLive(value, checkedLiveOptions(options));
   }
 
   /**
@@ -168,7 +164,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     value: NoInfer<In>,
     options?: PublishOptions<C>,
   ): Promise<Receipt> {
-    return await this.#commandSender(command).send(value, options as AnyPublishOptions | undefined);
+    return await this.#core.senders.command(command).send(value, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -180,7 +176,9 @@ export class Bus<C extends Capabilities = Capabilities> {
     values: readonly NoInfer<In>[],
     options?: PublishOptions<C>,
   ): Promise<Receipt[]> {
-    return await this.#commandSender(command).sendMany(values, options as AnyPublishOptions | undefined);
+    return await this.#core.senders
+      .command(command)
+      .sendMany(values, options as AnyPublishOptions | undefined);
   }
 
   /**
@@ -215,7 +213,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     if (from !== undefined) oneOf("from", from, ["new", "beginning"]);
     const { topic, name } = event;
     const declare = async () => {
-      await this.#declareEvent(event);
+      await this.#core.senders.declareEvent(event);
       const wanted = { subjects: [name], ...(from === undefined ? {} : { from }) };
       return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
     };
@@ -324,43 +322,6 @@ export class Bus<C extends Capabilities = Capabilities> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  /** Errors: CLOSED, INVALID_OPTION. */
-  #eventSender<In>(event: EventType<In, unknown>): Sender<In> {
-    this.#core.assertOpen();
-    const known = this.#senders.get(event);
-    if (known !== undefined && event.kind === "event") return known as Sender<In>;
-    assertKind("event", event as unknown, "publish");
-    const declare = async () => {
-      await this.#declareEvent(event);
-      return new EventOutlet(this.engine.broker);
-    };
-    return this.#keep(event, new Sender(this.#core, event, declare));
-  }
-
-  /** Errors: CLOSED, INVALID_OPTION. */
-  #commandSender<In>(command: CommandType<In, unknown>): Sender<In> {
-    this.#core.assertOpen();
-    const known = this.#senders.get(command);
-    if (known !== undefined && command.kind === "command") return known as Sender<In>;
-    assertKind("command", command as unknown, "send");
-    const declare = async () => {
-      const { broker } = this.engine;
-      return new QueueOutlet(broker, await broker.declareQueue(command.queue));
-    };
-    return this.#keep(command, new Sender(this.#core, command, declare));
-  }
-
-  #keep<In>(type: object, sender: Sender<In>): Sender<In> {
-    this.#senders.set(type, sender);
-    return sender;
-  }
-
-  /** An event's topic is there, and what is published with the event's name leads to it. */
-  async #declareEvent(event: { readonly name: string; readonly topic: string }): Promise<void> {
-    await this.engine.broker.declareTopic(event.topic);
-    await this.engine.broker.bind({ to: { kind: "topic", name: event.topic }, pattern: event.name });
   }
 
   async #drain(): Promise<void> {

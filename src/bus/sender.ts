@@ -4,7 +4,6 @@
 import type { OutgoingMessage } from "../broker/message.js";
 import { BrokerError } from "../broker-error.js";
 import { unlessAborted } from "./abortable.js";
-import type { BusCore } from "./bus-core.js";
 import { encodeValue } from "./codec.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { CommandType, EventType, MessageType } from "./message-type.js";
@@ -13,9 +12,10 @@ import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet
 import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import { validate } from "./schema.js";
+import type { SenderHost } from "./sender-host.js";
 
 export class Sender<In> {
-  readonly #core: BusCore;
+  readonly #core: SenderHost;
   readonly #type: MessageType<In, unknown>;
   readonly #origin: PublishOrigin;
   readonly #maker: MessageMaker;
@@ -25,7 +25,7 @@ export class Sender<In> {
 
   /** `declare` makes or finds what the messages go to. */
   constructor(
-    core: BusCore,
+    core: SenderHost,
     type: EventType<In, unknown> | CommandType<In, unknown>,
     declare: () => Promise<Outlet>,
   ) {

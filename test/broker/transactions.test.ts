@@ -215,7 +215,9 @@ test("after a crash at any moment the outputs are there if and only if the input
     while (deliveries.length > 0) {
       const some = deliveries.splice(0, 1 + world.random.below(3));
       commit(shop, some).then(
-        () => some.forEach((delivery) => answered.add(textOf(delivery))),
+        () => {
+          for (const delivery of some) answered.add(textOf(delivery));
+        },
         () => undefined,
       );
       if (world.random.chance(0.3)) await world.turns(world.random.below(4));

@@ -1,0 +1,75 @@
+// What sends each type of message, made when the type is used for the first time, and each body to a queue or topic.
+
+import { assertPublishable } from "../broker/subject.js";
+import { BodySender } from "./body-sender.js";
+import { assertKind, type CommandType, type EventType } from "./message-type.js";
+import { EventOutlet, type Outlet, QueueOutlet, TopicOutlet } from "./outlet.js";
+import { Sender } from "./sender.js";
+import type { SenderHost } from "./sender-host.js";
+
+export class Senders {
+  readonly #core: SenderHost;
+  /** Weak: an application may make types as it goes. */
+  readonly #byType = new WeakMap<object, unknown>();
+
+  constructor(core: SenderHost) {
+    this.#core = core;
+  }
+
+  /** Errors: CLOSED, INVALID_OPTION. */
+  event<In>(event: EventType<In, unknown>): Sender<In> {
+    this.#core.assertOpen();
+    const known = this.#byType.get(event);
+    if (known !== undefined && event.kind === "event") return known as Sender<In>;
+    assertKind("event", event as unknown, "publish");
+    const declare = async () => {
+      await this.declareEvent(event);
+      return new EventOutlet(this.#core.engine.broker);
+    };
+    return this.#keep(event, new Sender(this.#core, event, declare));
+  }
+
+  /** Errors: CLOSED, INVALID_OPTION. */
+  command<In>(command: CommandType<In, unknown>): Sender<In> {
+    this.#core.assertOpen();
+    const known = this.#byType.get(command);
+    if (known !== undefined && command.kind === "command") return known as Sender<In>;
+    assertKind("command", command as unknown, "send");
+    return this.#keep(command, new Sender(this.#core, command, () => this.queueOutlet(command.queue)));
+  }
+
+  queueBody(name: string): BodySender {
+    return new BodySender(this.#core, "queue", name, name);
+  }
+
+  /** Errors: INVALID_SUBJECT. */
+  topicBody(name: string, subject: string): BodySender {
+    assertPublishable(subject);
+    return new BodySender(this.#core, "topic", name, subject);
+  }
+
+  /** Makes the queue with its defaults, or finds it. Errors: INVALID_NAME, those of storage. */
+  async queueOutlet(name: string): Promise<Outlet> {
+    const { broker } = this.#core.engine;
+    return new QueueOutlet(broker, broker.queue(name) ?? (await broker.declareQueue(name)));
+  }
+
+  /** As {@link queueOutlet}. A group must not miss what is published after its handler was registered. */
+  async topicOutlet(name: string): Promise<Outlet> {
+    const { broker } = this.#core.engine;
+    await this.#core.handlers.starting;
+    return new TopicOutlet(broker, broker.topic(name) ?? (await broker.declareTopic(name)));
+  }
+
+  /** An event's topic is there, and what is published with the event's name leads to it. */
+  async declareEvent(event: { readonly name: string; readonly topic: string }): Promise<void> {
+    const { broker } = this.#core.engine;
+    await broker.declareTopic(event.topic);
+    await broker.bind({ to: { kind: "topic", name: event.topic }, pattern: event.name });
+  }
+
+  #keep<In>(type: object, sender: Sender<In>): Sender<In> {
+    this.#byType.set(type, sender);
+    return sender;
+  }
+}
