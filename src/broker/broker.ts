@@ -244,7 +244,7 @@ export class Broker {
     const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#store.syncStatistics;
     return {
       queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),
-      topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf)),
+      topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf, nowMs)),
       storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes },
     };
   }

@@ -1,5 +1,6 @@
 // What the broker says about itself: one plain object per queue, topic and group, for people and for programs.
 
+import type { Dispatcher } from "./dispatcher.js";
 import type { DispatcherCounters } from "./dispatcher-counters.js";
 import type { Queue } from "./queue.js";
 import type { Subscription } from "./subscription.js";
@@ -36,6 +37,8 @@ export interface GroupStatistics extends Readonly<DispatcherCounters> {
   readonly inFlight: number;
   readonly delayed: number;
   readonly deadLetters: number;
+  /** Age of the oldest message that is not settled; undefined when there is none or it is not in memory. */
+  readonly oldestAgeMs: number | undefined;
   readonly consumers: number;
   /** Messages that retention deleted before the group had settled them. */
   readonly lostToRetention: number;
@@ -85,7 +88,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     delayed,
     deadLetters,
     bytes: states.reduce((sum, { log }) => sum + log.sizeBytes, 0),
-    oldestAgeMs: oldestAgeMs(queue, nowMs),
+    oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
     consumers: dispatcher.consumers.length,
     published: queue.published,
     unsettledByPriority: states.map((state) => state.unsettledCount),
@@ -95,14 +98,18 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
   };
 }
 
-function oldestAgeMs({ dispatcher, states }: Queue, nowMs: number): number | undefined {
+function oldestAgeMs(dispatcher: Dispatcher, nowMs: number): number | undefined {
   let oldestMs = Number.POSITIVE_INFINITY;
-  for (const state of states)
+  for (const state of dispatcher.states)
     oldestMs = Math.min(oldestMs, dispatcher.oldestOf(state)?.timestampMs ?? oldestMs);
   return oldestMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, nowMs - oldestMs);
 }
 
-export function topicStatistics(topic: Topic, deadLettersOf: (source: string) => number): TopicStatistics {
+export function topicStatistics(
+  topic: Topic,
+  deadLettersOf: (source: string) => number,
+  nowMs: number,
+): TopicStatistics {
   const partitions = topic.partitions.map((log, partition) => ({
     partition,
     logStartOffset: log.logStartOffset,
@@ -114,12 +121,12 @@ export function topicStatistics(topic: Topic, deadLettersOf: (source: string) =>
     bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
     partitions,
     groups: [...topic.subscriptions.values()].map((group) =>
-      groupStatistics(group, deadLettersOf(group.name)),
+      groupStatistics(group, deadLettersOf(group.name), nowMs),
     ),
   };
 }
 
-function groupStatistics(subscription: Subscription, deadLetters: number): GroupStatistics {
+function groupStatistics(subscription: Subscription, deadLetters: number, nowMs: number): GroupStatistics {
   const { dispatcher } = subscription;
   return {
     name: subscription.group,
@@ -127,6 +134,7 @@ function groupStatistics(subscription: Subscription, deadLetters: number): Group
     inFlight: dispatcher.inFlight,
     delayed: dispatcher.states.reduce((sum, state) => sum + state.delayedCount, 0),
     deadLetters,
+    oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
     consumers: dispatcher.consumers.length,
     lostToRetention: dispatcher.states.reduce((sum, state) => sum + state.lostToRetention, 0),
     failure: describeFailure(dispatcher.failure),
