@@ -172,12 +172,14 @@ export class SettlementLog {
   /** What was to be stored is lost. Whole states are stored instead, when the log takes them again. */
   #failed(error: unknown): void {
     this.#lost = error;
-    if (!this.#isReported) this.#onError(error, "storing settlements");
-    this.#isReported = true;
     this.#timer?.cancel();
     this.#timer = undefined;
     // It may be another log of an atomic step that has failed for good.
-    if (this.#log.failure !== undefined || isBrokerError(error, "CLOSED")) this.#isEnded = true;
+    const isFinal = this.#log.failure !== undefined || isBrokerError(error, "CLOSED");
+    const isNews = isFinal ? !this.#isEnded : !this.#isReported;
+    if (isNews) this.#onError(error, "storing settlements");
+    this.#isReported = true;
+    if (isFinal) this.#isEnded = true;
     if (!this.#isEnded) this.#timer = this.#clock.setTimer(this.#write, RETRY_MS, true);
   }
 

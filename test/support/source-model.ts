@@ -192,6 +192,9 @@ export class SourceModel {
       message.isBuried = false;
       const isKnown = message.storage === "disk" || (message.storage === "system" && !isPower);
       const isOut = [...this.held].some((held) => held.message === message && held.delivery.isLeased);
+      // On its way to the dead letters because it was tried too often, which nobody sees.
+      const mayBeBuried = !message.isSettled && message.triesMax >= this.#attemptsMax;
+      if (isKnown && mayBeBuried) message.triesMax += 1;
       if (isKnown && !isOut) continue;
       // Its last try may count as one that did not come back, or may be forgotten, and others with it.
       message.triesMax += 1;
