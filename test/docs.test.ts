@@ -103,8 +103,12 @@ const topicRows = optionRows("**Topics**", "**Groups**");
 const handlerRows = optionRows("**Handlers**", "**Bounds that cannot be set:**");
 
 test("the guarantees say what a queue is declared with when nothing is said", () => {
-  const { ageMaxMs, ...rest } = QUEUE_DEFAULTS;
-  assert.deepEqual(Object.fromEntries(queueRows), { ...rest, ageMax: ageMaxMs });
+  const { ageMaxMs, expiresAfterMs, ...rest } = QUEUE_DEFAULTS;
+  assert.deepEqual(Object.fromEntries(queueRows), {
+    ...rest,
+    ageMax: ageMaxMs,
+    expiresAfter: expiresAfterMs,
+  });
 });
 
 test("the guarantees say what a topic is declared with when nothing is said", () => {

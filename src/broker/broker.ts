@@ -1,5 +1,6 @@
 // The broker: what protocols and the bus stand on. Publishing, looking on, statistics, maintenance, and its life.
 
+import { isBrokerError } from "../broker-error.js";
 import type { Clock, Io, Timer } from "../io/io.js";
 import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
@@ -14,7 +15,10 @@ import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.j
 import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
 import type { OutgoingMessage } from "./message.js";
+import type { SeekPosition } from "./positions.js";
 import type { Queue } from "./queue.js";
+import type { DeleteConditions } from "./removal.js";
+import { Session } from "./session.js";
 import { SettlementLog } from "./settlement-log.js";
 import { type BrokerStatistics, queueStatistics, topicStatistics } from "./statistics.js";
 import type { Subscription } from "./subscription.js";
@@ -45,6 +49,7 @@ export class Broker {
   readonly #topology: Topology;
   readonly #transactions: Transactions;
   readonly #onError: (error: unknown, where: string) => void;
+  readonly #sessions = new Set<Session>();
   #maintenance: Timer | undefined = undefined;
   #maintaining: Promise<void> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
@@ -137,8 +142,8 @@ export class Broker {
    * Makes the queue, durably, or finds it. Options left out are what it was declared with, else their defaults.
    * Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH when an option differs from what it was declared with.
    */
-  declareQueue(name: string, options: Partial<QueueOptions> = {}): Promise<Queue> {
-    return this.#topology.declareQueue(name, options);
+  declareQueue(name: string, options: Partial<QueueOptions> = {}, session?: Session): Promise<Queue> {
+    return this.#topology.declareQueue(name, options, session);
   }
 
   /** See {@link declareQueue}. Errors: INVALID_NAME, INVALID_OPTION, TOPIC_MISMATCH. */
@@ -153,6 +158,75 @@ export class Broker {
     options: Partial<SubscriptionOptions> = {},
   ): Promise<Subscription> {
     return this.#topology.declareSubscription(topic, group, options);
+  }
+
+  /** Somebody who uses the broker for a while. Its exclusive queues are deleted when it is closed, or the process ends. */
+  openSession(name: string): Session {
+    const session = new Session(
+      name,
+      (queue) => this.#topology.removal.remove(queue),
+      (closed) => this.#sessions.delete(closed),
+    );
+    this.#sessions.add(session);
+    return session;
+  }
+
+  /**
+   * Deletes the queue with everything in it, its bindings and its files. Its dead letters stay. Returns whether it was
+   * there. Errors: QUEUE_NOT_EMPTY, QUEUE_IN_USE, QUEUE_EXCLUSIVE, those of storage; then it stays.
+   */
+  deleteQueue(name: string, conditions: DeleteConditions = {}, session?: Session): Promise<boolean> {
+    return this.#topology.removal.deleteQueue(name, conditions, session);
+  }
+
+  /** Deletes the topic with its groups, its bindings and its files. Dead letters stay. Returns whether it was there. */
+  async deleteTopic(name: string): Promise<boolean> {
+    const topic = this.topic(name);
+    const isDeleted = await this.#topology.removal.deleteTopic(name);
+    if (topic !== undefined) this.live.removeTopic(topic);
+    return isDeleted;
+  }
+
+  /** Deletes the group; its dead letters stay. Returns whether it was there. */
+  deleteSubscription(topic: string, group: string): Promise<boolean> {
+    return this.#topology.removal.deleteSubscription(topic, group);
+  }
+
+  /** Hands nothing out any more, durably; what is published is taken. Errors: QUEUE_NOT_FOUND, QUEUE_EXCLUSIVE. */
+  pauseQueue(name: string, session?: Session): Promise<void> {
+    return this.#topology.changes.setQueuePaused(name, true, session);
+  }
+
+  /** Errors: QUEUE_NOT_FOUND, QUEUE_EXCLUSIVE. */
+  resumeQueue(name: string, session?: Session): Promise<void> {
+    return this.#topology.changes.setQueuePaused(name, false, session);
+  }
+
+  /** See {@link pauseQueue}. Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */
+  pauseSubscription(topic: string, group: string): Promise<void> {
+    return this.#topology.changes.setSubscriptionPaused(topic, group, true);
+  }
+
+  /** Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */
+  resumeSubscription(topic: string, group: string): Promise<void> {
+    return this.#topology.changes.setSubscriptionPaused(topic, group, false);
+  }
+
+  /**
+   * Moves a group of a topic forward or back, durably, in all partitions or one as one atomic step. What is in flight
+   * there is taken away from its consumers. Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, INVALID_OPTION,
+   * OFFSET_OUT_OF_RANGE.
+   */
+  seekSubscription(topic: string, group: string, to: SeekPosition): Promise<void> {
+    return this.#topology.changes.seek(topic, group, to);
+  }
+
+  /**
+   * Takes a subject back from a group that asked for it. Returns whether it had. Errors: TOPIC_NOT_FOUND,
+   * SUBSCRIPTION_NOT_FOUND, INVALID_OPTION for the last one.
+   */
+  unsubscribe(topic: string, group: string, subject: string): Promise<boolean> {
+    return this.#topology.changes.unsubscribe(topic, group, subject);
   }
 
   get exchanges(): Iterable<Exchange> {
@@ -272,6 +346,7 @@ export class Broker {
   async #close(): Promise<void> {
     this.#maintenance?.cancel();
     this.live.close();
+    await this.#endSessions();
     for (const queue of this.queues) queue.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
@@ -279,14 +354,33 @@ export class Broker {
     await this.#store.close();
   }
 
+  /** What could not be deleted is when the broker is opened again. */
+  async #endSessions(): Promise<void> {
+    const report = (error: unknown): void => this.#onError(error, "deleting the queues of a session");
+    await Promise.all([...this.#sessions].map((session) => session.close().catch(report)));
+    await this.#topology.removal.close();
+  }
+
   async #maintain(): Promise<void> {
     const nowMs = this.clock.nowMs();
-    for (const dispatcher of [...this.dispatchers()]) await dispatcher.removeTooOld(nowMs);
+    for (const dispatcher of [...this.dispatchers()]) {
+      await dispatcher.removeTooOld(nowMs);
+      await this.#releaseLogs(dispatcher);
+    }
     for (const { partitions } of [...this.topics]) {
       for (const log of partitions) {
         if (this.#closing !== undefined) return;
         await this.#maintainLog(log, nowMs);
       }
+    }
+  }
+
+  /** A queue in which all is settled keeps no file that is worth mentioning. */
+  async #releaseLogs({ name, states }: Dispatcher): Promise<void> {
+    try {
+      for (const state of states) if (this.#closing === undefined) await state.releaseLog();
+    } catch (error) {
+      if (!isBrokerError(error, "CLOSED")) this.#onError(error, `deleting what is settled of ${name}`);
     }
   }
 

@@ -17,6 +17,8 @@ export interface QueueDefinition {
   readonly name: string;
   readonly options: QueueOptions;
   readonly deadLettersOf?: string;
+  /** Whether nothing is handed out. @default false */
+  readonly isPaused?: boolean;
 }
 
 export interface TopicDefinition {
@@ -34,6 +36,10 @@ export interface SubscriptionDefinition {
   readonly options: SubscriptionOptions;
   /** Per partition, the first offset that it gets. */
   readonly startOffsets: readonly number[];
+  /** Per partition, how often the group was moved there: what was settled before is void. @default never */
+  readonly moves?: readonly number[];
+  /** Whether nothing is handed out. @default false */
+  readonly isPaused?: boolean;
 }
 
 export interface ExchangeDefinition {
@@ -77,6 +83,21 @@ export class Catalog {
   binding(definition: BindingDefinition): BindingDefinition | undefined {
     const known = this.#definitions.get(bindingKey(definition));
     return known?.kind === "binding" ? known : undefined;
+  }
+
+  queue(name: string): QueueDefinition | undefined {
+    const definition = this.#definitions.get(`queue/${name}`);
+    return definition?.kind === "queue" ? definition : undefined;
+  }
+
+  topic(name: string): TopicDefinition | undefined {
+    const definition = this.#definitions.get(`topic/${name}`);
+    return definition?.kind === "topic" ? definition : undefined;
+  }
+
+  subscription(topic: string, group: string): SubscriptionDefinition | undefined {
+    const definition = this.#definitions.get(`subscription/${topic}/${group}`);
+    return definition?.kind === "subscription" ? definition : undefined;
   }
 
   /** A number that was never given out in this data directory: offsets of the log are not used twice either. */

@@ -4,6 +4,7 @@ import { BrokerError } from "../broker-error.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import { type Delivery, type DeliveryHolder, type DeliverySettler, LeaseList } from "./delivery.js";
+import type { DeliveryState } from "./delivery-state.js";
 
 export interface ConsumerOptions {
   /** Shown in statistics and errors. */
@@ -19,6 +20,10 @@ export interface ConsumerOptions {
    * then a crash is no try of the message. @default false: it starts at once on all that it gets
    */
   readonly startsExplicitly?: boolean;
+  /** Whether it takes what is there and goes: its leaving is not that of a consumer that stays. @default false */
+  readonly isBrief?: boolean;
+  /** Runs when what it consumes from was deleted, with why. What it had is lost to it. */
+  readonly onEnded?: (reason: BrokerError) => void;
   /** Gets what was handed over. Must not throw; an error counts as a bug of the caller. */
   readonly onDeliveries: (deliveries: Delivery[]) => void;
 }
@@ -30,6 +35,8 @@ export interface ConsumerOwner extends DeliverySettler {
   removeConsumer(consumer: Consumer): void;
   /** `isTry`: the consumer was working on the message. */
   leaseRanOut(delivery: Delivery, leaseMs: number, isTry: boolean): void;
+  /** A message is in flight no more, and what became of it does not matter. */
+  forgot(): void;
 }
 
 /**
@@ -42,7 +49,9 @@ export class Consumer implements DeliveryHolder {
   readonly leaseMs: number;
   attemptsMax: number;
   readonly startsExplicitly: boolean;
+  readonly isBrief: boolean;
   readonly onDeliveries: (deliveries: Delivery[]) => void;
+  readonly #onEnded: ((reason: BrokerError) => void) | undefined;
   readonly #clock: Clock;
   readonly #leases = new LeaseList();
   readonly #expiry: DueTimer;
@@ -59,7 +68,9 @@ export class Consumer implements DeliveryHolder {
     this.leaseMs = options.leaseMs;
     this.attemptsMax = options.attemptsMax;
     this.startsExplicitly = options.startsExplicitly ?? false;
+    this.isBrief = options.isBrief ?? false;
     this.onDeliveries = options.onDeliveries;
+    this.#onEnded = options.onEnded;
     this.#prefetch = options.prefetch;
     this.#clock = clock;
     this.#expiry = new DueTimer(clock, () => this.#loseExpired());
@@ -106,7 +117,8 @@ export class Consumer implements DeliveryHolder {
   endSettling(delivery: Delivery, isLeased: boolean): void {
     this.#settling -= 1;
     if (isLeased) this.#lease(delivery, this.leaseMs);
-    if (isLeased && this.#isClosed) delivery.release();
+    if (isLeased && delivery.state.isRetired) this.revoke(delivery.state);
+    else if (isLeased && this.#isClosed) delivery.release();
     if (this.#isStopped) this.#endWhenSettled();
   }
 
@@ -141,6 +153,27 @@ export class Consumer implements DeliveryHolder {
     for (let delivery = this.#leases.first; delivery !== undefined; delivery = this.#leases.first)
       delivery.release();
     this.#endWhenSettled();
+  }
+
+  /** Takes away what it has of one log, or all: it is told, and what it answers is refused. */
+  revoke(state: DeliveryState | undefined): void {
+    const revoked: Delivery[] = [];
+    for (let delivery = this.#leases.first; delivery !== undefined; delivery = delivery.following)
+      if (state === undefined || delivery.state === state) revoked.push(delivery);
+    for (const delivery of revoked) {
+      this.#leases.remove(delivery);
+      this.#lostUnanswered += 1;
+      this.dispatcher.forgot();
+    }
+    for (const delivery of revoked) delivery.lose();
+  }
+
+  /** What it consumes from was deleted. */
+  end(reason: BrokerError): void {
+    this.#isStopped = true;
+    this.revoke(undefined);
+    this.#endWhenSettled();
+    this.#onEnded?.(reason);
   }
 
   #lease(delivery: Delivery, leaseMs: number): void {

@@ -16,6 +16,9 @@ import { RecordCursor } from "./record-cursor.js";
 /** How far the watermark moves before settled segments are looked for. */
 const TRIM_STEP = 4096;
 
+/** A log that holds less is not worth a fresh file. */
+const RELEASED_BYTES_MIN = 64 * 1024;
+
 /** Why {@link DeliveryState.next} gave a record that must not be delivered. */
 export type Verdict = "deliver" | "expired";
 
@@ -36,6 +39,8 @@ export class DeliveryState {
   #trimmedTo = 0;
   /** Up to here it was noticed that the log has lost its front. */
   #skippedTo = 0;
+  /** Whether another state took its place. */
+  isRetired = false;
   /** What the last {@link DeliveryState.next} says about its record. */
   verdict: Verdict = "deliver";
 
@@ -216,6 +221,19 @@ export class DeliveryState {
   /** Ranges of offsets that are not settled, in order: waiting, held back, or in flight. */
   unsettledRanges(): OffsetRange[] {
     return this.#progress.settled.gapsBelow(this.log.highWatermark);
+  }
+
+  /** Another state takes this one's place: nobody waits any more for the turns of what is in flight or held here. */
+  retire(): void {
+    this.isRetired = true;
+    this.#turns.removeWaiting();
+    for (const offset of this.#turns.offsets()) this.#turns.pass(offset);
+  }
+
+  /** Lets the log delete everything, with the file that is written to, when all is settled and that is worth it. */
+  async releaseLog(): Promise<void> {
+    if (!this.ownsLog || this.log.sizeBytes < RELEASED_BYTES_MIN) return;
+    if (this.watermark === this.log.highWatermark) await this.log.deleteAll();
   }
 
   /** Lets the log delete whole segments of settled messages. Resolves when their files are gone. */

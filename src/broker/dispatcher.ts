@@ -51,9 +51,13 @@ export class Dispatcher implements ConsumerOwner {
   onEnded: ((isSettled: boolean) => void) | undefined = undefined;
   /** Runs after messages were fetched from disk. */
   onFetched: (() => void) | undefined = undefined;
+  /** Runs after a consumer has come or gone. */
+  onConsumersChanged: ((consumer: Consumer) => void) | undefined = undefined;
   readonly burials: Burials;
   /** What made this source unreadable; nothing is delivered until the broker is opened again. */
   failure: unknown = undefined;
+  /** Whether nothing is handed out. */
+  #isPaused = false;
   readonly #options: DispatcherOptions;
   readonly #choice = new ConsumerChoice();
   readonly #due: DueTimer;
@@ -87,6 +91,26 @@ export class Dispatcher implements ConsumerOwner {
     this.wake();
   }
 
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** While paused, nothing is handed out. What consumers have stays with them. */
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    this.wake();
+  }
+
+  /** Goes on with another state of the same log. What is in flight of the earlier one is taken away from its consumers. */
+  replaceState(earlier: DeliveryState, state: DeliveryState): void {
+    const index = this.states.indexOf(earlier);
+    this.states[index] = state;
+    for (const consumer of this.consumers) consumer.revoke(earlier);
+    earlier.retire();
+    if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
+    this.wake();
+  }
+
   /** Delivers each key's messages one at a time from now on. */
   orderByKey(): void {
     this.#lanes ??= new KeyLanes();
@@ -104,7 +128,8 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Whether a message could be handed out now, fetching it from disk included. */
   get hasReady(): boolean {
-    if (this.failure !== undefined || this.#inFlight >= this.#options.inFlightMax) return false;
+    if (this.failure !== undefined || this.#isPaused) return false;
+    if (this.#inFlight >= this.#options.inFlightMax) return false;
     const nowMs = this.#options.clock.nowMs();
     return this.states.some((state) => state.hasReady(nowMs));
   }
@@ -129,12 +154,15 @@ export class Dispatcher implements ConsumerOwner {
     }
     const consumer = new Consumer(this, this.#options.clock, options);
     this.#choice.add(consumer);
+    this.onConsumersChanged?.(consumer);
     this.wake();
     return consumer;
   }
 
   removeConsumer(consumer: Consumer): void {
-    if (this.#choice.remove(consumer)) this.wake();
+    if (!this.#choice.remove(consumer)) return;
+    this.onConsumersChanged?.(consumer);
+    this.wake();
   }
 
   /** Hot: something may be ready to be handed out. The work is done in a later turn, once for all calls until then. */
@@ -179,6 +207,10 @@ export class Dispatcher implements ConsumerOwner {
     const error = `the lease of ${leaseMs} ms ran out in attempt ${delivery.attempt}`;
     const failure = isTry ? this.#failureAfter(delivery, error, 0, false) : undefined;
     delivery.state.giveBack(delivery.record, failure);
+    this.#ended(false);
+  }
+
+  forgot(): void {
     this.#ended(false);
   }
 
@@ -235,6 +267,12 @@ export class Dispatcher implements ConsumerOwner {
     }
   }
 
+  /** What it delivers was deleted: takes everything away from its consumers. Resolves as {@link close} does. */
+  async end(reason: BrokerError): Promise<void> {
+    for (const consumer of [...this.consumers]) consumer.end(reason);
+    await this.close();
+  }
+
   /** Gives back what is in flight. Resolves when nothing is on its way to the dead letters. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -245,7 +283,7 @@ export class Dispatcher implements ConsumerOwner {
 
   readonly #turn = (): void => {
     this.#isAwake = false;
-    if (this.failure !== undefined) return;
+    if (this.failure !== undefined || this.#isPaused) return;
     this.#left = TURN_MAX;
     const share = this.#share();
     while (this.#left > 0) {

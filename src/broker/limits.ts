@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Durability } from "../log/log.js";
+import { positionProblem, type StartPosition } from "./positions.js";
 import { parsePattern } from "./subject.js";
 
 /** What happens when a message arrives and the queue is full. */
@@ -34,6 +35,12 @@ export interface QueueOptions {
   readonly durability: Durability;
   /** Levels of priority, from 0 up. Messages of a higher one are handed out first. */
   readonly priorities: number;
+  /** The queue is deleted when it had no consumer, and nobody declared it, for so long. Publishing is no use. */
+  readonly expiresAfterMs: number;
+  /** Only the session that declared it uses it, and it is deleted when that ends. */
+  readonly exclusive: boolean;
+  /** The queue is deleted when its last consumer has left. */
+  readonly autoDelete: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -53,6 +60,9 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   deadLetter: true,
   durability: "synced",
   priorities: 1,
+  expiresAfterMs: UNLIMITED,
+  exclusive: false,
+  autoDelete: false,
 };
 
 export interface TopicOptions {
@@ -81,8 +91,8 @@ export const TOPIC_DEFAULTS: TopicOptions = {
 };
 
 export interface SubscriptionOptions {
-  /** Where a subscription that is new begins: at what is published from now on, or at the first message kept. */
-  readonly from: "new" | "beginning";
+  /** Where a subscription that is new begins. */
+  readonly from: StartPosition;
   /** Patterns of the subjects that it is for; all when empty. Asking for more adds to those that were asked for before. */
   readonly subjects: readonly string[];
   readonly inFlightMax: number;
@@ -138,10 +148,12 @@ function optionProblem(option: string, value: unknown): string | undefined {
     case "durability":
       return oneOf(DURABILITIES, value);
     case "from":
-      return oneOf(["new", "beginning"], value);
+      return positionProblem(value, ["new", "beginning"]);
     case "subjects":
       return subjectsProblem(value);
     case "deadLetter":
+    case "exclusive":
+    case "autoDelete":
     case "compact":
       return typeof value === "boolean" ? undefined : "give true or false";
     case "partitions":

@@ -98,6 +98,11 @@ export class LiveFeed {
     if (this.#router.hasPatterns) this.#startAtEnd(topic);
   }
 
+  /** Called when a topic was deleted. */
+  removeTopic({ partitions }: Topic): void {
+    for (const log of partitions) this.#followed.delete(log);
+  }
+
   /** Ends all subscriptions: what they have may still be taken. */
   close(): void {
     this.#isClosed = true;

@@ -13,6 +13,7 @@ import { type OutgoingMessage, priorityOf } from "./message.js";
 import { QueueLevel } from "./queue-level.js";
 import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
+import type { Session } from "./session.js";
 
 /** A message in a queue that is not settled. */
 export interface QueuedMessage {
@@ -36,6 +37,10 @@ export class Queue {
   readonly deadLettersOf: string | undefined;
   /** Messages committed since the broker was opened, replayed dead letters included. */
   published = 0;
+  /** Whether it was deleted, or is being. It takes nothing any more. */
+  isDeleted = false;
+  /** Who alone uses it, where it is exclusive. */
+  session: Session | undefined = undefined;
   readonly #levels: readonly QueueLevel[];
   readonly #waiters: RoomWaiters;
   readonly #isLimited: boolean;
@@ -169,8 +174,19 @@ export class Queue {
     return true;
   }
 
-  close(): void {
-    this.#waiters.close();
+  /** Errors: QUEUE_EXCLUSIVE. */
+  assertUsableBy(session: Session | undefined): void {
+    if (this.session === undefined || this.session === session) return;
+    throw new BrokerError(
+      "QUEUE_EXCLUSIVE",
+      `Queue ${this.name} is exclusive to the session ${this.session.name}. Use it there, or take another queue.`,
+      { queue: this.name, session: this.session.name },
+    );
+  }
+
+  /** Publishers that wait for room are told `reason`. @default that it was closed */
+  close(reason?: BrokerError): void {
+    this.#waiters.close(reason);
   }
 
   /** A message of unknown size may exceed `bytesMax` by itself, but those that are expected count as large as allowed. */
@@ -182,6 +198,7 @@ export class Queue {
 
   /** Returns the size of the body. */
   #assertTakes(message: OutgoingMessage): number {
+    if (this.isDeleted) throw this.#gone();
     const { countMax, bytesMax, messageBytesMax, overflow } = this.options;
     const size = assertBodySize(`queue ${this.name}`, message.value, messageBytesMax, bytesMax);
     if (!this.#isLimited || !this.#refuses) return size;
@@ -198,6 +215,12 @@ export class Queue {
       `Queue ${this.name} is full: ${this.count} messages (limit ${shown(countMax)}) with ${this.bodyBytes} bytes (limit ${shown(bytesMax)}). Add consumers, raise its limits, or choose another overflow policy.`,
       { queue: this.name, count: this.count, bytes: this.bodyBytes },
     );
+  }
+
+  #gone(): BrokerError {
+    return new BrokerError("QUEUE_NOT_FOUND", `Queue ${this.name} was deleted. Declare it again.`, {
+      queue: this.name,
+    });
   }
 
   #levelOf(priority: number): QueueLevel {

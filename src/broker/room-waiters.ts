@@ -25,7 +25,7 @@ export class RoomWaiters {
   /** Let in during this turn, and not come yet. */
   #expected = 0;
   #isTurnEnding = false;
-  #isClosed = false;
+  #closedFor: BrokerError | undefined = undefined;
 
   /** `hasRoom` says whether there is room for one more message besides so many that are expected. */
   constructor(where: string, clock: Clock, hasRoom: (besides: number) => boolean) {
@@ -46,7 +46,7 @@ export class RoomWaiters {
   /** Errors: TOO_MANY_PENDING when too many wait, CLOSED, or the signal's reason. */
   async wait(signal: AbortSignal | undefined): Promise<void> {
     signal?.throwIfAborted();
-    if (this.#isClosed) throw this.#closed();
+    if (this.#closedFor !== undefined) throw this.#closedFor;
     if (this.#waiters.size >= ROOM_WAITERS_MAX) {
       throw new BrokerError(
         "TOO_MANY_PENDING",
@@ -88,9 +88,10 @@ export class RoomWaiters {
     }
   }
 
-  close(): void {
-    this.#isClosed = true;
-    for (const waiter of this.#waiters) waiter.reject(this.#closed());
+  /** `reason` is what those who wait are told. @default CLOSED */
+  close(reason = this.#closed()): void {
+    this.#closedFor = reason;
+    for (const waiter of this.#waiters) waiter.reject(reason);
     this.#waiters.clear();
   }
 

@@ -94,11 +94,11 @@ export class Routing {
     forget: () => void,
   ): Promise<void> {
     const { catalog, store } = this.#parts;
-    const bound = this.#bound(kind, name);
+    const bound = this.bindingsOf(kind, name);
     await catalog.removeAll([...bound, definition], store);
     // What was bound meanwhile goes too.
-    const late = this.#bound(kind, name);
-    for (const binding of [...bound, ...late]) this.#close(binding);
+    const late = this.bindingsOf(kind, name);
+    for (const binding of [...bound, ...late]) this.close(binding);
     forget();
     this.#forgetRoutes();
     if (late.length > 0) await catalog.removeAll(late, store);
@@ -125,7 +125,7 @@ export class Routing {
     await this.#turns.run(bindingKey(definition), async () => {
       if (!this.#parts.catalog.has(definition)) return;
       await this.#parts.catalog.remove(definition);
-      this.#close(definition);
+      this.close(definition);
     });
   }
 
@@ -151,6 +151,21 @@ export class Routing {
     exchange.bindings.bind(definition, target);
     this.#forgetRoutes();
     return true;
+  }
+
+  /** Everything that is bound from it or to it. */
+  bindingsOf(kind: TargetKind, name: string): BindingDefinition[] {
+    return this.#parts.catalog.bindings.filter(
+      ({ from, destinationKind, destination }) =>
+        (destinationKind === kind && destination === name) || (kind === "exchange" && from === name),
+    );
+  }
+
+  /** Leads messages there no more, until it is opened again. What is stored is not touched. */
+  close(definition: BindingDefinition): void {
+    const target = this.#target(definition);
+    if (target !== undefined) this.#find(definition.from)?.bindings.unbind(definition, target);
+    this.#forgetRoutes();
   }
 
   /**
@@ -210,20 +225,6 @@ export class Routing {
     destination: name,
   }: BindingDefinition): Destination | Exchange | undefined {
     return kind === "exchange" ? this.#find(name) : this.#parts.storedDestination(kind, name);
-  }
-
-  /** Everything that is bound from it or to it. */
-  #bound(kind: TargetKind, name: string): BindingDefinition[] {
-    return this.#parts.catalog.bindings.filter(
-      ({ from, destinationKind, destination }) =>
-        (destinationKind === kind && destination === name) || (kind === "exchange" && from === name),
-    );
-  }
-
-  #close(definition: BindingDefinition): void {
-    const target = this.#target(definition);
-    if (target !== undefined) this.#find(definition.from)?.bindings.unbind(definition, target);
-    this.#forgetRoutes();
   }
 }
 

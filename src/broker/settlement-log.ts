@@ -76,6 +76,17 @@ export class SettlementLog {
     if (state.isUnsaved) this.changed(state);
   }
 
+  /** Keeps a state no longer: what it belongs to is gone, or goes on elsewhere. */
+  remove(state: DeliveryState): void {
+    if (this.#states.get(state.name) === state) this.#states.delete(state.name);
+    this.#changed.delete(state);
+  }
+
+  /** Forgets what is stored of states that are not open, except those for which `isNeeded` says yes. */
+  forgetUnless(isNeeded: (name: string) => boolean): void {
+    for (const name of this.#stored.keys()) if (!isNeeded(name)) this.#stored.delete(name);
+  }
+
   /** Hot: called when a state that had nothing to store has something. */
   readonly changed = (state: DeliveryState): void => {
     if (this.#isEnded || !this.#states.has(state.name)) return;

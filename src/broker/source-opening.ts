@@ -75,6 +75,7 @@ export class SourceOpener {
     const states: DeliveryState[] = [];
     for (let level = 0; level < options.priorities; level += 1)
       states.push(await this.#openLevel(definition, level, dispatcher));
+    dispatcher.setPaused(definition.isPaused === true);
     return new Queue(definition, states, dispatcher, this.#parts.clock);
   }
 
@@ -103,7 +104,7 @@ export class SourceOpener {
 
   async openSubscription(stored: SubscriptionDefinition, topic: Topic): Promise<Subscription> {
     const definition = { ...stored, options: { ...SUBSCRIPTION_DEFAULTS, ...stored.options } };
-    const { group, id, options, startOffsets } = definition;
+    const { group, options } = definition;
     const filter = new SubjectFilter(options.subjects);
     const dispatcher = this.#dispatcher({
       name: `${topic.name}/${group}`,
@@ -113,22 +114,33 @@ export class SourceOpener {
       isStrict: false,
       originOf: (partition) => ({ name: topic.name, partition }),
     });
-    const states = topic.partitions.map((log, partition) =>
-      this.#state(
-        new DeliveryState({
-          name: `subscription.${id}.${partition}`,
-          partition,
-          log,
-          ownsLog: false,
-          startOffset: startOffsets[partition] ?? 0,
-          onFetched: dispatcher.fetched,
-          onChanged: this.#parts.settlements.changed,
-        }),
-      ),
+    const states = topic.partitions.map((_log, partition) =>
+      this.openSubscriptionState(definition, topic, partition, dispatcher),
     );
+    dispatcher.setPaused(definition.isPaused === true);
     const subscription = new Subscription(definition, dispatcher, filter, states);
     if (this.#parts.store.hasLog(returnsName(subscription))) await this.openReturns(subscription, topic);
     return subscription;
+  }
+
+  /** How far a group is in one partition of its topic. */
+  openSubscriptionState(
+    definition: SubscriptionDefinition,
+    topic: Topic,
+    partition: number,
+    dispatcher: Dispatcher,
+  ): DeliveryState {
+    return this.#state(
+      new DeliveryState({
+        name: subscriptionStateName(definition, partition),
+        partition,
+        log: topic.partitions[partition]!,
+        ownsLog: false,
+        startOffset: definition.startOffsets[partition] ?? 0,
+        onFetched: dispatcher.fetched,
+        onChanged: this.#parts.settlements.changed,
+      }),
+    );
   }
 
   /** The log of messages that come back to one group alone. */
@@ -179,6 +191,12 @@ export class SourceOpener {
       onError,
     });
   }
+}
+
+/** A partition to which the group was moved has a state of its own each time, so that what was stored before is void. */
+export function subscriptionStateName({ id, moves = [] }: SubscriptionDefinition, partition: number): string {
+  const move = moves[partition] ?? 0;
+  return `subscription.${id}.${partition}${move === 0 ? "" : `.${move}`}`;
 }
 
 function returnsName(subscription: Subscription): string {

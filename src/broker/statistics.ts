@@ -14,6 +14,8 @@ export interface QueueStatistics extends Readonly<DispatcherCounters> {
   readonly inFlight: number;
   /** Held back until a time: sent with a delay, or waiting for another try. */
   readonly delayed: number;
+  /** Whether nothing is handed out. */
+  readonly isPaused: boolean;
   /** Dead letters of this queue that are still there. */
   readonly deadLetters: number;
   /** Bytes on disk, settled messages of the last segments included. */
@@ -34,6 +36,8 @@ export interface GroupStatistics extends Readonly<DispatcherCounters> {
   readonly name: string;
   /** Messages that the group has not settled. */
   readonly lag: number;
+  /** Whether nothing is handed out. */
+  readonly isPaused: boolean;
   readonly inFlight: number;
   readonly delayed: number;
   readonly deadLetters: number;
@@ -86,6 +90,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     waiting: Math.max(0, queue.count - dispatcher.inFlight - delayed),
     inFlight: dispatcher.inFlight,
     delayed,
+    isPaused: dispatcher.isPaused,
     deadLetters,
     bytes: states.reduce((sum, { log }) => sum + log.sizeBytes, 0),
     oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
@@ -131,6 +136,7 @@ function groupStatistics(subscription: Subscription, deadLetters: number, nowMs:
   return {
     name: subscription.group,
     lag: subscription.lag,
+    isPaused: dispatcher.isPaused,
     inFlight: dispatcher.inFlight,
     delayed: dispatcher.states.reduce((sum, state) => sum + state.delayedCount, 0),
     deadLetters,

@@ -33,6 +33,14 @@ export class SubjectFilter {
     return true;
   }
 
+  /** Returns false when the pattern was not there. The last one must stay: with none, everything passes. */
+  remove(pattern: string): boolean {
+    if (!this.#patterns.delete(pattern)) return false;
+    this.#trie.remove(parsePattern(pattern), true);
+    this.#answers.clear();
+    return true;
+  }
+
   /** Hot: asked of every message of a subscription. `topic` is the subject of messages that say none. */
   passes(record: StoredRecord, topic: string): boolean {
     if (this.#patterns.size === 0) return true;

@@ -10,7 +10,8 @@ import type { SubjectFilter } from "./subject-filter.js";
 
 export class Subscription {
   readonly kind = "subscription";
-  readonly definition: SubscriptionDefinition;
+  /** What is stored of it. */
+  definition: SubscriptionDefinition;
   readonly dispatcher: Dispatcher;
   /** Grows when more subjects are asked for. */
   readonly filter: SubjectFilter;
@@ -64,6 +65,14 @@ export class Subscription {
   /** Takes a replayed dead letter, for this group alone. Errors: those of the log. */
   appendReturned(record: StoredRecord, timestampMs: number): PendingAppend {
     return this.returns!.log.append(timestampMs, record.key, record.value, record.headersEncoded());
+  }
+
+  /** Passes over everything that is not in flight and returns how many messages that were. */
+  purge(): number {
+    const purged = this.dispatcher.states.reduce((sum, state) => sum + state.purge(), 0);
+    this.dispatcher.counters.dropped += purged;
+    this.dispatcher.wake();
+    return purged;
   }
 
   /** Messages of the topic, and returned ones, that this group has not settled. */

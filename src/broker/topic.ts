@@ -18,6 +18,8 @@ export class Topic {
   readonly options: TopicOptions;
   readonly partitions: readonly Log[];
   readonly subscriptions = new Map<string, Subscription>();
+  /** Whether it was deleted, or is being. It takes nothing any more. */
+  isDeleted = false;
   /** Runs after records of a partition became readable. */
   onCommit: ((topic: Topic, partition: number) => void) | undefined = undefined;
   /** Messages without a key go to one partition until its batch is committed, then to the next. */
@@ -67,8 +69,12 @@ export class Topic {
     if (start !== undefined) yield* readRecords(log, start, log.highWatermark);
   }
 
-  /** Errors: MESSAGE_TOO_LARGE. */
+  /** Errors: MESSAGE_TOO_LARGE, TOPIC_NOT_FOUND when it was deleted. */
   assertAccepts(message: OutgoingMessage): void {
+    if (this.isDeleted)
+      throw new BrokerError("TOPIC_NOT_FOUND", `Topic ${this.name} was deleted. Declare it again.`, {
+        topic: this.name,
+      });
     assertBodySize(`topic ${this.name}`, message.value, this.options.messageBytesMax);
   }
 

@@ -15,6 +15,7 @@ import { DeadLetters, type ReturnTarget } from "./dead-letters.js";
 import { assertSame, given } from "./declared-options.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Destination } from "./exchange.js";
+import type { Existing } from "./existing.js";
 import {
   assertOptions,
   BODY_BYTES_MAX,
@@ -28,9 +29,13 @@ import {
 } from "./limits.js";
 import { NamedTurns } from "./named-turns.js";
 import { assertName } from "./names.js";
+import { offsetsAt } from "./positions.js";
 import type { Queue } from "./queue.js";
+import { Removal } from "./removal.js";
 import { Routing } from "./routing.js";
+import type { Session } from "./session.js";
 import type { SettlementLog } from "./settlement-log.js";
+import { SourceChanges } from "./source-changes.js";
 import { SourceOpener } from "./source-opening.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
@@ -58,9 +63,13 @@ export class Topology {
   readonly routing: Routing;
   readonly deadLetters: DeadLetters;
   readonly #parts: TopologyParts;
+  readonly removal: Removal;
+  readonly changes: SourceChanges;
   readonly #opener: SourceOpener;
   /** What exists and could not be opened, by `queue/name`, `topic/name` and `subscription/topic/group`. */
   readonly #unopened = new Map<string, unknown>();
+  /** Where bindings to queues and topics lead that could not be opened. */
+  readonly #unreachable = new Map<string, Unopened>();
   readonly #declaring = new NamedTurns();
 
   constructor(parts: TopologyParts) {
@@ -72,6 +81,20 @@ export class Topology {
       destination: (kind, name) => (kind === "queue" ? this.#queue(name) : this.#topic(name)),
       storedDestination: (kind, name) => this.#storedDestination(kind, name),
     });
+    const existing: Existing = {
+      ...parts,
+      routing: this.routing,
+      opener: this.#opener,
+      queues: this.queues,
+      topics: this.topics,
+      unopened: this.#unopened,
+      turns: this.#declaring,
+      queue: (name) => this.#queue(name),
+      topic: (name) => this.#topic(name),
+      subscription: (topic, group) => this.#subscription(topic, group),
+    };
+    this.removal = new Removal(existing);
+    this.changes = new SourceChanges(existing);
     this.deadLetters = new DeadLetters({
       store: parts.store,
       clock: parts.clock,
@@ -84,6 +107,7 @@ export class Topology {
 
   /** Opens what the catalog names. What cannot be read is reported and left out; the rest opens. */
   async openAll(): Promise<void> {
+    if (!this.#parts.readOnly) await this.removal.sweep();
     const definitions = [...this.#parts.catalog.definitions];
     for (const kind of ["queue", "topic", "subscription", "exchange", "binding"] as const) {
       for (const definition of definitions) {
@@ -91,6 +115,7 @@ export class Topology {
         await this.#open(definition).catch((error: unknown) => this.#leaveOut(definition, error));
       }
     }
+    this.removal.forgetSettlements();
   }
 
   /** The queue that holds the dead letters of a queue or of `topic/group`, once there were any. */
@@ -98,9 +123,13 @@ export class Topology {
     return this.queues.get(DEAD_LETTER_PREFIX + source);
   }
 
-  async declareQueue(name: string, options: Partial<QueueOptions>): Promise<Queue> {
+  async declareQueue(
+    name: string,
+    options: Partial<QueueOptions>,
+    session: Session | undefined,
+  ): Promise<Queue> {
     assertName("queue", name);
-    return await this.#declareQueue(name, options, undefined);
+    return await this.#declareQueue(name, options, undefined, session);
   }
 
   async declareTopic(name: string, options: Partial<TopicOptions>): Promise<Topic> {
@@ -159,12 +188,15 @@ export class Topology {
         topic: topicName,
         group,
         options: complete,
-        startOffsets: topic.partitions.map((log) =>
-          complete.from === "beginning" ? log.logStartOffset : log.highWatermark,
-        ),
+        startOffsets: (await offsetsAt(topic, complete.from)).map((offset) => offset ?? 0),
       };
       const subscription = await this.#opener.openSubscription(definition, topic);
       await this.#put(definition, []);
+      if (topic.isDeleted) {
+        // It took its groups with it, but not this one.
+        await this.#parts.catalog.remove(definition);
+        this.#topic(topicName);
+      }
       this.#addSubscription(topic, subscription);
       return subscription;
     });
@@ -184,10 +216,22 @@ export class Topology {
     throw new BrokerError("TOPIC_NOT_FOUND", `There is no topic ${name}. Declare it first.`, { topic: name });
   }
 
+  #subscription(topicName: string, group: string): Subscription {
+    const subscription = this.#topic(topicName).subscriptions.get(group);
+    if (subscription !== undefined) return subscription;
+    this.#assertOpened(`subscription/${topicName}/${group}`, `Group ${group} of topic ${topicName}`);
+    throw new BrokerError(
+      "SUBSCRIPTION_NOT_FOUND",
+      `There is no group ${group} of topic ${topicName}. Declare it first.`,
+      { topic: topicName, group },
+    );
+  }
+
   async #declareQueue(
     name: string,
     options: Partial<QueueOptions>,
     deadLettersOf: string | undefined,
+    session: Session | undefined,
   ): Promise<Queue> {
     return await this.#declaring.run(`queue/${name}`, async () => {
       const asked = given(options);
@@ -195,9 +239,12 @@ export class Topology {
       this.#assertOpened(`queue/${name}`, `The queue ${name}`);
       const existing = this.queues.get(name);
       if (existing !== undefined) {
+        existing.assertUsableBy(session);
         assertSame("QUEUE_MISMATCH", `Queue ${name}`, existing.options, asked);
+        this.removal.touch(existing);
         return existing;
       }
+      if (asked.exclusive === true) assertSession(name, session);
       const definition: QueueDefinition = {
         kind: "queue",
         id: this.#parts.catalog.nextId(),
@@ -210,6 +257,7 @@ export class Topology {
         definition,
         queue.states.map(({ log }) => log),
       );
+      if (asked.exclusive === true) queue.session = session;
       this.#addQueue(queue);
       return queue;
     });
@@ -222,7 +270,8 @@ export class Topology {
   async #deadLetterQueue(source: string): Promise<Queue> {
     const options = { messageBytesMax: BODY_BYTES_MAX, deadLetter: false };
     return (
-      this.deadLettersOf(source) ?? (await this.#declareQueue(DEAD_LETTER_PREFIX + source, options, source))
+      this.deadLettersOf(source) ??
+      (await this.#declareQueue(DEAD_LETTER_PREFIX + source, options, source, undefined))
     );
   }
 
@@ -231,15 +280,7 @@ export class Topology {
     const [topicName, group] = source.split("/");
     if (group === undefined) return this.#queue(source);
     const topic = this.#topic(topicName!);
-    const subscription = topic.subscriptions.get(group);
-    if (subscription === undefined) {
-      this.#assertOpened(`subscription/${source}`, `Group ${group} of topic ${topicName}`);
-      throw new BrokerError(
-        "SUBSCRIPTION_NOT_FOUND",
-        `The dead letters came from ${source}, which is no longer there. Declare it again before replaying them.`,
-        { source },
-      );
-    }
+    const subscription = this.#subscription(topicName!, group);
     await this.#declaring.run(`returns/${source}`, async () => {
       if (subscription.returns !== undefined) return;
       await this.#opener.openReturns(subscription, topic);
@@ -255,7 +296,9 @@ export class Topology {
     const added = subjects.filter((subject) => !known.includes(subject));
     if (known.length === 0 || added.length === 0) return;
     const options = { ...definition.options, subjects: [...known, ...added] };
-    await this.#parts.catalog.put({ ...definition, options });
+    const wider = { ...definition, options };
+    await this.#parts.catalog.put(wider);
+    subscription.definition = wider;
     for (const subject of added) filter.add(subject);
   }
 
@@ -292,9 +335,15 @@ export class Topology {
   }
 
   #storedDestination(kind: "queue" | "topic", name: string): Destination | undefined {
-    const cause = this.#unopened.get(`${kind}/${name}`);
-    if (cause !== undefined) return new Unopened(kind, name, cause);
-    return (kind === "queue" ? this.queues : this.topics).get(name);
+    const key = `${kind}/${name}`;
+    const cause = this.#unopened.get(key);
+    if (cause !== undefined) {
+      const destination = this.#unreachable.get(key) ?? new Unopened(kind, name, cause);
+      this.#unreachable.set(key, destination);
+      return destination;
+    }
+    const destination = (kind === "queue" ? this.queues : this.topics).get(name);
+    return destination?.isDeleted === true ? undefined : destination;
   }
 
   /**
@@ -332,6 +381,8 @@ export class Topology {
   #addQueue(queue: Queue): void {
     this.queues.set(queue.name, queue);
     this.#keepSettlements(queue.dispatcher);
+    queue.session?.own(queue);
+    if (!this.#parts.readOnly) this.removal.watch(queue);
   }
 
   #addTopic(topic: Topic): void {
@@ -347,4 +398,15 @@ export class Topology {
   #keepSettlements({ states }: Dispatcher): void {
     for (const state of states) this.#parts.settlements.add(state);
   }
+}
+
+/** Errors: INVALID_OPTION, CLOSED. */
+function assertSession(queue: string, session: Session | undefined): void {
+  session?.assertOpen();
+  if (session !== undefined) return;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `Queue ${queue} is to be exclusive, and no session is given whose it would be. Open one, and declare the queue with it.`,
+    { option: "exclusive", queue },
+  );
 }

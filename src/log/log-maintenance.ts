@@ -62,6 +62,16 @@ export class LogMaintenance {
     await this.#remove(removed);
   }
 
+  async deleteAll(): Promise<void> {
+    const active = this.log.segments.at(-1)!;
+    const { nextOffset } = active;
+    const error = await this.log.rollBetweenCommits(
+      () => !active.isSealed && active.sizeBytes > 0 && active.nextOffset === nextOffset,
+    );
+    if (error !== undefined) throw error;
+    if (active.isSealed && active.nextOffset === nextOffset) await this.deleteBefore(nextOffset);
+  }
+
   async enforceRetention(retention: Retention, nowMs: number): Promise<RetentionResult> {
     const { log } = this;
     const recordsBefore = log.recordCount;

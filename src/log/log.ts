@@ -226,6 +226,15 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     if (offset > this.startOffset) await this.maintenance.deleteBefore(offset);
   }
 
+  /**
+   * Deletes all that is readable, with the file that is written to: a fresh one takes its place. Nothing is deleted when
+   * something is committed meanwhile. Errors: DISK_FULL, STORAGE_FAILED.
+   */
+  async deleteAll(): Promise<void> {
+    this.checkWritable();
+    await this.maintenance.deleteAll();
+  }
+
   /** Deletes the segments that the log's retention does not need. `nowMs` is the wall clock. */
   async enforceRetention(nowMs: number): Promise<RetentionResult> {
     this.checkWritable();

@@ -1,0 +1,293 @@
+// Deleting queues, topics and groups: their definitions and what leads to them in one atomic step, then their files. What
+// a crash left of that is deleted when the broker is opened again.
+
+import { BrokerError } from "../broker-error.js";
+import type { Definition, QueueDefinition } from "./catalog.js";
+import type { Dispatcher } from "./dispatcher.js";
+import type { Existing } from "./existing.js";
+import type { Queue } from "./queue.js";
+import { QueueLifetime } from "./queue-lifetime.js";
+import type { Owned, Session } from "./session.js";
+import { subscriptionStateName } from "./source-opening.js";
+import type { Topic } from "./topic.js";
+import { unopened } from "./unopened.js";
+
+/** When a queue is not deleted. */
+export interface DeleteConditions {
+  /** QUEUE_NOT_EMPTY when it holds messages. @default false */
+  readonly ifEmpty?: boolean;
+  /** QUEUE_IN_USE when it has consumers. @default false */
+  readonly ifUnused?: boolean;
+}
+
+/** Logs that belong to what has the id in their names: `queue.7.orders` to the definition with the id 7. */
+const OWNED_LOG = /^(?:queue|topic|returns)\.(\d+)(?:\.|$)/;
+/** Delivery states have the names of their logs, or that of their subscription. */
+const STATE = /^[a-z]+\.(\d+)(?:\.|$)/;
+
+export class Removal {
+  readonly #existing: Existing;
+  /** Deletions that nobody waits for. */
+  readonly #pending = new Set<Promise<void>>();
+  readonly #lifetimes = new Map<Queue, QueueLifetime>();
+
+  constructor(existing: Existing) {
+    this.#existing = existing;
+  }
+
+  /** Returns whether it was there. Errors: QUEUE_NOT_EMPTY, QUEUE_IN_USE, QUEUE_EXCLUSIVE, those of storage; then it stays. */
+  async deleteQueue(
+    name: string,
+    conditions: DeleteConditions,
+    session: Session | undefined,
+  ): Promise<boolean> {
+    const { queues, unopened: closed, turns } = this.#existing;
+    return await turns.run(`queue/${name}`, async () => {
+      const queue = queues.get(name);
+      if (queue === undefined) return await this.#deleteUnopened("queue", name, conditions);
+      queue.assertUsableBy(session);
+      if (conditions.ifUnused === true) assertUnused(queue);
+      if (conditions.ifEmpty === true) assertEmpty(queue);
+      await this.#removeQueue(queue);
+      closed.delete(`queue/${name}`);
+      return true;
+    });
+  }
+
+  /** Deletes it with its groups. Returns whether it was there. Errors: those of storage; then it stays. */
+  async deleteTopic(name: string): Promise<boolean> {
+    return await this.#existing.turns.run(`topic/${name}`, async () => {
+      const topic = this.#existing.topics.get(name);
+      if (topic === undefined) return await this.#deleteUnopened("topic", name, {});
+      await this.#removeTopic(topic);
+      return true;
+    });
+  }
+
+  /** Returns whether it was there. Errors: those of storage; then it stays. */
+  async deleteSubscription(topicName: string, group: string): Promise<boolean> {
+    const key = `subscription/${topicName}/${group}`;
+    const { turns, topics, catalog, store, unopened: closed } = this.#existing;
+    return await turns.run(key, async () => {
+      const definition = catalog.subscription(topicName, group);
+      if (definition === undefined) return false;
+      await catalog.removeAll([definition], store);
+      closed.delete(key);
+      const subscriptions = topics.get(topicName)?.subscriptions;
+      const subscription = subscriptions?.get(group);
+      subscriptions?.delete(group);
+      const gone = subscription === undefined ? [] : [subscription.dispatcher];
+      await this.#end(gone, [definition.id], deleted("SUBSCRIPTION_NOT_FOUND", `${topicName}/${group}`));
+      return true;
+    });
+  }
+
+  /** Lets a queue that goes by itself go when it is over. */
+  watch(queue: Queue): void {
+    if (!QueueLifetime.isLimited(queue.options)) return;
+    const lifetime = new QueueLifetime(queue, this.#existing.clock, () => this.#letGo(queue, lifetime));
+    this.#lifetimes.set(queue, lifetime);
+  }
+
+  /** The queue is used. */
+  touch(queue: Queue): void {
+    this.#lifetimes.get(queue)?.touch();
+  }
+
+  /** Deletes the queue if it is still there. */
+  async remove(owned: Owned): Promise<void> {
+    const { turns, queues } = this.#existing;
+    await turns.run(`queue/${owned.name}`, async () => {
+      const queue = queues.get(owned.name);
+      if (queue === owned) await this.#removeQueue(queue);
+    });
+  }
+
+  /** Resolves when nothing is being deleted, and nothing goes by itself any more. */
+  async close(): Promise<void> {
+    for (const lifetime of this.#lifetimes.values()) lifetime.stop();
+    await Promise.all(this.#pending);
+  }
+
+  /** Before anything is opened: removes what ended with the process, and what a crash left of what was deleted. */
+  async sweep(): Promise<void> {
+    const { catalog, store, onError } = this.#existing;
+    const over = [...catalog.definitions].filter((definition) => this.#isOver(definition));
+    const names = new Set(over.map((definition) => (definition.kind === "queue" ? definition.name : "")));
+    const bindings = [...names].flatMap((name) => this.#leadingTo("queue", name));
+    if (over.length > 0) await catalog.removeAll([...over, ...bindings], store);
+    const ids = this.#ids();
+    for (const name of store.logNames()) {
+      const id = OWNED_LOG.exec(name)?.[1];
+      if (id === undefined || ids.has(Number(id))) continue;
+      await store
+        .deleteLog(name)
+        .catch((error: unknown) => onError(error, `deleting what is left of ${name}`));
+    }
+  }
+
+  /** When all is open: forgets the settlements of what is gone. */
+  forgetSettlements(): void {
+    const { catalog, settlements } = this.#existing;
+    const ids = this.#ids();
+    const current = new Set<string>();
+    for (const definition of catalog.definitions) {
+      if (definition.kind !== "subscription") continue;
+      for (const partition of definition.startOffsets.keys())
+        current.add(subscriptionStateName(definition, partition));
+    }
+    settlements.forgetUnless((name) => {
+      if (name.startsWith("subscription.")) return current.has(name);
+      const id = STATE.exec(name)?.[1];
+      return id === undefined || ids.has(Number(id));
+    });
+  }
+
+  async #removeQueue(queue: Queue): Promise<void> {
+    const { queues, catalog, store, routing } = this.#existing;
+    const bindings = this.#leadingTo("queue", queue.name);
+    // Nothing arrives any more while the catalog is written.
+    for (const binding of bindings) routing.close(binding);
+    queue.isDeleted = true;
+    try {
+      await catalog.removeAll([catalog.queue(queue.name)!, ...bindings], store);
+    } catch (error) {
+      queue.isDeleted = false;
+      for (const binding of bindings) routing.open(binding);
+      throw error;
+    }
+    queues.delete(queue.name);
+    this.#lifetimes.get(queue)?.stop();
+    this.#lifetimes.delete(queue);
+    queue.session?.disown(queue);
+    const reason = deleted("QUEUE_NOT_FOUND", queue.name);
+    queue.close(reason);
+    await this.#end([queue.dispatcher], [queue.id], reason);
+  }
+
+  async #removeTopic(topic: Topic): Promise<void> {
+    const { topics, catalog, store, routing, unopened: closed } = this.#existing;
+    const bindings = this.#leadingTo("topic", topic.name);
+    const groups = this.#groupsOf(topic.name);
+    const ids = [topic.id, ...groups.map(({ id }) => id)];
+    for (const binding of bindings) routing.close(binding);
+    topic.isDeleted = true;
+    try {
+      await catalog.removeAll([catalog.topic(topic.name)!, ...groups, ...bindings], store);
+    } catch (error) {
+      topic.isDeleted = false;
+      for (const binding of bindings) routing.open(binding);
+      throw error;
+    }
+    topics.delete(topic.name);
+    for (const { group } of groups) closed.delete(`subscription/${topic.name}/${group}`);
+    const dispatchers = [...topic.subscriptions.values()].map(({ dispatcher }) => dispatcher);
+    await this.#end(dispatchers, ids, deleted("TOPIC_NOT_FOUND", topic.name));
+  }
+
+  /** What could not be opened can be deleted, unless something is asked about what is in it. */
+  async #deleteUnopened(
+    kind: "queue" | "topic",
+    name: string,
+    conditions: DeleteConditions,
+  ): Promise<boolean> {
+    const { catalog, store, unopened: closed, routing } = this.#existing;
+    const definition = kind === "queue" ? catalog.queue(name) : catalog.topic(name);
+    if (definition === undefined) return false;
+    if (conditions.ifEmpty === true) throw unopened(`The ${kind} ${name}`, closed.get(`${kind}/${name}`));
+    const bindings = this.#leadingTo(kind, name);
+    const groups = kind === "topic" ? this.#groupsOf(name) : [];
+    await catalog.removeAll([definition, ...groups, ...bindings], store);
+    for (const binding of bindings) routing.close(binding);
+    closed.delete(`${kind}/${name}`);
+    for (const { group } of groups) closed.delete(`subscription/${name}/${group}`);
+    await this.#deleteLogs([definition.id, ...groups.map(({ id }) => id)]);
+    this.forgetSettlements();
+    return true;
+  }
+
+  /** Takes what is being delivered away from its consumers, and deletes all that is stored. */
+  async #end(dispatchers: readonly Dispatcher[], ids: readonly number[], reason: BrokerError): Promise<void> {
+    for (const { states } of dispatchers)
+      for (const state of states) this.#existing.settlements.remove(state);
+    await Promise.all(dispatchers.map((dispatcher) => dispatcher.end(reason)));
+    await this.#deleteLogs(ids);
+  }
+
+  /** What cannot be deleted now is when the broker is opened again. */
+  async #deleteLogs(ids: readonly number[]): Promise<void> {
+    const { store, onError } = this.#existing;
+    for (const name of store.logNames()) {
+      const id = OWNED_LOG.exec(name)?.[1];
+      if (id === undefined || !ids.includes(Number(id))) continue;
+      await store.deleteLog(name).catch((error: unknown) => onError(error, `deleting the log ${name}`));
+    }
+  }
+
+  #letGo(queue: Queue, lifetime: QueueLifetime): void {
+    const { turns, onError } = this.#existing;
+    const removal = turns
+      .run(`queue/${queue.name}`, async () => {
+        if (lifetime.isOver) await this.#removeQueue(queue);
+      })
+      .catch((error: unknown) => {
+        lifetime.retryLater();
+        onError(error, `deleting queue ${queue.name}, which nobody uses`);
+      })
+      .finally(() => this.#pending.delete(removal));
+    this.#pending.add(removal);
+  }
+
+  /** Exclusive queues end with their session, and subscriptions with their topic. */
+  #isOver(definition: Definition): boolean {
+    if (definition.kind === "queue") return isExclusive(definition);
+    return definition.kind === "subscription" && this.#existing.catalog.topic(definition.topic) === undefined;
+  }
+
+  #leadingTo(kind: "queue" | "topic", name: string) {
+    return this.#existing.routing.bindingsOf(kind, name);
+  }
+
+  #groupsOf(topic: string) {
+    const subscriptions = [...this.#existing.catalog.definitions].flatMap((definition) =>
+      definition.kind === "subscription" ? [definition] : [],
+    );
+    return subscriptions.filter((definition) => definition.topic === topic);
+  }
+
+  #ids(): Set<number> {
+    const definitions = [...this.#existing.catalog.definitions];
+    return new Set(definitions.flatMap((definition) => ("id" in definition ? [definition.id] : [])));
+  }
+}
+
+/** Older definitions do not know the option. */
+function isExclusive({ options }: QueueDefinition): boolean {
+  return options.exclusive === true;
+}
+
+function assertUnused({ name, dispatcher }: Queue): void {
+  const consumers = dispatcher.consumers.length;
+  if (consumers === 0) return;
+  throw new BrokerError(
+    "QUEUE_IN_USE",
+    `Queue ${name} has ${consumers} consumers and is not deleted. Close them first, or delete it whether or not it is used.`,
+    { queue: name, consumers },
+  );
+}
+
+function assertEmpty({ name, count }: Queue): void {
+  if (count === 0) return;
+  throw new BrokerError(
+    "QUEUE_NOT_EMPTY",
+    `Queue ${name} holds ${count} messages and is not deleted. Purge it first, or delete it whether or not it is empty.`,
+    { queue: name, count },
+  );
+}
+
+function deleted(
+  code: "QUEUE_NOT_FOUND" | "TOPIC_NOT_FOUND" | "SUBSCRIPTION_NOT_FOUND",
+  source: string,
+): BrokerError {
+  return new BrokerError(code, `${source} was deleted.`, { source });
+}
