@@ -21,6 +21,7 @@ import type { DeleteConditions } from "./removal.js";
 import { Session } from "./session.js";
 import { SettlementLog } from "./settlement-log.js";
 import { type BrokerStatistics, queueStatistics, topicStatistics } from "./statistics.js";
+import { StorageWatch } from "./storage-watch.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
@@ -45,6 +46,7 @@ export class Broker {
   /** What is published without being stored, and looking on at that and at what is committed to topics. */
   readonly live: LiveFeed;
   readonly #store: LogStore;
+  readonly #storageWatch: StorageWatch;
   readonly #settlements: SettlementLog;
   readonly #topology: Topology;
   readonly #transactions: Transactions;
@@ -64,6 +66,7 @@ export class Broker {
   ) {
     this.clock = clock;
     this.#store = store;
+    this.#storageWatch = new StorageWatch(clock, store.syncStatistics, options.onError);
     this.#settlements = settlements;
     this.#topology = topology;
     this.live = live;
@@ -316,10 +319,11 @@ export class Broker {
     const deadLettersOf = (source: string): number =>
       this.#topology.deadLettersOf(source)?.unsettledCount ?? 0;
     const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#store.syncStatistics;
+    const { stalledMs } = this.#storageWatch;
     return {
       queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),
       topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf, nowMs)),
-      storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes },
+      storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, stalledMs, bytes },
     };
   }
 
@@ -351,7 +355,7 @@ export class Broker {
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
     await this.#settlements.close();
-    await this.#store.close();
+    await this.#store.close().finally(() => this.#storageWatch.close());
   }
 
   /** What could not be deleted is when the broker is opened again. */

@@ -57,6 +57,8 @@ export interface StorageStatistics {
   readonly syncs: number;
   readonly lastSyncMs: number;
   readonly longestSyncMs: number;
+  /** How long a sync has been hanging; 0 when none runs for more than 5 seconds. */
+  readonly stalledMs: number;
   /** Bytes of messages committed. */
   readonly bytes: number;
 }

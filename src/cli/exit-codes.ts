@@ -55,6 +55,7 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   SLOW_SUBSCRIBER: EXIT.failed,
   DISK_FULL: EXIT.cannotWrite,
   STORAGE_FAILED: EXIT.cannotWrite,
+  STORAGE_STALLED: EXIT.tryAgain,
   LOG_CORRUPT: EXIT.failed,
   FORMAT_UNSUPPORTED: EXIT.failed,
   COMPRESSION_UNAVAILABLE: EXIT.failed,

@@ -98,6 +98,11 @@ export const STORAGE_FAMILIES: readonly Family<StorageStatistics>[] = [
     "How long the longest sync took.",
     ({ longestSyncMs }) => longestSyncMs / SECOND_MS,
   ),
+  gauge(
+    "omnibus_storage_stalled_seconds",
+    "How long a sync has been hanging; 0 when none is.",
+    ({ stalledMs }) => stalledMs / SECOND_MS,
+  ),
 ];
 
 export const BUS_FAMILIES: readonly Family<BusStatistics>[] = [
