@@ -1,0 +1,67 @@
+// Makes a plan that fails smaller: drops lives, operations and faults for as long as it still fails in the same way.
+
+import { History } from "./history.js";
+import type { Life, Plan } from "./plan.js";
+
+/** What a history was found to do that it must not, with everything that follows from one cause reading the same. */
+export function kindOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/\d+/g, "N").split("\n")[0]!;
+}
+
+/** What the plan leads to; undefined when all is well. */
+export async function failureOf(
+  plan: Plan,
+  trace?: (line: string) => void,
+): Promise<{ readonly error: unknown } | undefined> {
+  try {
+    await new History(plan, trace).run();
+    return undefined;
+  } catch (error) {
+    return { error };
+  }
+}
+
+/** The smallest plan that was found within `triesMax` runs and fails as `plan` does. */
+export async function shrink(plan: Plan, kind: string, triesMax = 400): Promise<Plan> {
+  let smallest = plan;
+  let tries = 0;
+  for (let isSmaller = true; isSmaller && tries < triesMax; ) {
+    isSmaller = false;
+    for (const candidate of smallerThan(smallest)) {
+      tries += 1;
+      if (tries > triesMax) break;
+      const failure = await failureOf(candidate);
+      if (failure === undefined || kindOf(failure.error) !== kind) continue;
+      smallest = candidate;
+      isSmaller = true;
+      break;
+    }
+  }
+  return smallest;
+}
+
+/** Plans with something left out, the largest parts first. */
+function* smallerThan(plan: Plan): Generator<Plan> {
+  for (const index of plan.lives.keys()) yield { ...plan, lives: without(plan.lives, index, 1) };
+  for (const [index, life] of plan.lives.entries()) {
+    for (const smaller of smallerLives(life)) yield { ...plan, lives: plan.lives.with(index, smaller) };
+  }
+}
+
+function* smallerLives(life: Life): Generator<Life> {
+  const { operations, faults } = life;
+  for (let size = Math.ceil(operations.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
+    for (let at = 0; at < operations.length; at += size)
+      yield { ...life, operations: without(operations, at, size) };
+  }
+  if (life.brokenOpening > 0) yield { ...life, brokenOpening: 0 };
+  if (faults.failingSync >= 0) yield { ...life, faults: { ...faults, failingSync: -1 } };
+  if (faults.failingOperation >= 0) yield { ...life, faults: { ...faults, failingOperation: -1 } };
+  if (faults.shortWrites > 0) yield { ...life, faults: { ...faults, shortWrites: 0 } };
+  if (life.isUncached) yield { ...life, isUncached: false };
+}
+
+function without<T>(items: readonly T[], start: number, count: number): T[] {
+  return [...items.slice(0, start), ...items.slice(start + count)];
+}

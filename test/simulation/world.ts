@@ -1,0 +1,149 @@
+// One machine and one process at a time, in which a seed decides what happens next: which answer of the disk comes
+// first, when a turn of the event loop runs, when time passes, what goes wrong.
+
+import type { Clock, Io, Processes, Timer } from "../../src/io/io.js";
+import { SeededRandom } from "../support/seeded-random.js";
+import { SimulatedDisk } from "../support/simulated-disk.js";
+
+const START_MS = 1_700_000_000_000;
+/** How much time one step takes. */
+const STEP_MS = 0.05;
+/** How often time passes although something else could happen: the disk is slow. */
+const SLOW = 0.01;
+
+interface SimulatedTimer extends Timer {
+  readonly dueMs: number;
+  readonly action: () => void;
+}
+
+export class World {
+  readonly random: SeededRandom;
+  disk: SimulatedDisk;
+  steps = 0;
+  #pid = 1;
+  #elapsedMs = 0;
+  /** How far somebody has set the wall clock ahead. */
+  #jumpedMs = 0;
+  /** Answers of the disk, which come in any order. */
+  #answers: (() => void)[] = [];
+  /** Turns of the event loop, one after the other. */
+  #turns: (() => void)[] = [];
+  #timers = new Set<SimulatedTimer>();
+
+  constructor(seed: number) {
+    this.random = new SeededRandom(seed);
+    this.disk = new SimulatedDisk(this.random, (answer) => this.#answers.push(answer));
+  }
+
+  get nowMs(): number {
+    return START_MS + Math.floor(this.#elapsedMs) + this.#jumpedMs;
+  }
+
+  /** The world as the process sees it that runs now. After a crash, ask again. */
+  get io(): Io {
+    const pid = this.#pid;
+    const identity = { pid, startedAt: String(pid), host: "here", command: "simulation" };
+    const processes: Processes = { current: identity, isRunning: (asked) => asked.pid === this.#pid };
+    return { files: this.disk, clock: this.#clock(), random: this.random, processes };
+  }
+
+  /** Ends the process at this moment, and with `power` the machine. Nothing of it goes on. */
+  crash(power: boolean): void {
+    this.#answers = [];
+    this.#turns = [];
+    this.#timers = new Set();
+    this.disk = this.disk.afterCrash(power, (answer) => this.#answers.push(answer));
+    this.#pid += 1;
+  }
+
+  jumpWallClock(byMs: number): void {
+    this.#jumpedMs += byMs;
+  }
+
+  /** Takes so many steps, or as many as there are. */
+  async step(count: number): Promise<void> {
+    for (let i = 0; i < count && (await this.#step(Number.POSITIVE_INFINITY)); i += 1);
+  }
+
+  /** Lets so much time pass, and everything happen that is due meanwhile. */
+  async pass(durationMs: number): Promise<void> {
+    const untilMs = this.#elapsedMs + durationMs;
+    while (this.#elapsedMs < untilMs && (await this.#step(untilMs)));
+    this.#elapsedMs = Math.max(this.#elapsedMs, untilMs);
+  }
+
+  /** Goes on until `promise` is settled. */
+  async run<T>(promise: Promise<T>): Promise<T> {
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+    };
+    promise.then(settle, settle);
+    await microtasks();
+    while (!isSettled)
+      if (!(await this.#step(Number.POSITIVE_INFINITY)) && !isSettled)
+        throw new Error("somebody waits, and nothing is left to happen");
+    return promise;
+  }
+
+  /** Whether something happened. Time does not pass `untilMs`. */
+  async #step(untilMs: number): Promise<boolean> {
+    const action = this.#next(untilMs);
+    if (action === undefined) return false;
+    this.steps += 1;
+    action();
+    await microtasks();
+    return true;
+  }
+
+  #next(untilMs: number): (() => void) | undefined {
+    const { random } = this;
+    const ready = this.#answers.length + this.#turns.length;
+    if (ready === 0 || random.chance(SLOW)) {
+      const timer = this.#firstTimer(untilMs);
+      if (timer !== undefined) {
+        this.#timers.delete(timer);
+        this.#elapsedMs = Math.max(this.#elapsedMs, timer.dueMs);
+        return timer.action;
+      }
+      if (ready === 0) return undefined;
+    }
+    this.#elapsedMs += STEP_MS;
+    if (random.below(ready) < this.#turns.length) return this.#turns.shift();
+    const [answer] = this.#answers.splice(random.below(this.#answers.length), 1);
+    return answer;
+  }
+
+  #firstTimer(untilMs: number): SimulatedTimer | undefined {
+    let first: SimulatedTimer | undefined;
+    for (const timer of this.#timers)
+      if (timer.dueMs <= untilMs && (first === undefined || timer.dueMs < first.dueMs)) first = timer;
+    return first;
+  }
+
+  #clock(): Clock {
+    const pid = this.#pid;
+    const isAlive = (): boolean => pid === this.#pid;
+    return {
+      nowMs: () => this.nowMs,
+      monotonicMs: () => this.#elapsedMs,
+      defer: (action) => {
+        if (isAlive()) this.#turns.push(action);
+      },
+      setTimer: (action, delayMs) => {
+        const timer: SimulatedTimer = {
+          dueMs: this.#elapsedMs + Math.max(0, delayMs),
+          action,
+          cancel: () => this.#timers.delete(timer),
+        };
+        if (isAlive()) this.#timers.add(timer);
+        return timer;
+      },
+    };
+  }
+}
+
+/** Lets everything run that waits for nothing but a promise that is settled. */
+function microtasks(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
