@@ -134,11 +134,13 @@ export class Broker {
   }
 
   queue(name: string): Queue | undefined {
-    return this.#topology.queues.get(name);
+    const queue = this.#topology.queues.get(name);
+    return queue?.isDeleted === true ? undefined : queue;
   }
 
   topic(name: string): Topic | undefined {
-    return this.#topology.topics.get(name);
+    const topic = this.#topology.topics.get(name);
+    return topic?.isDeleted === true ? undefined : topic;
   }
 
   /**

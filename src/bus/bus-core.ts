@@ -2,7 +2,7 @@
 // nobody waits for.
 
 import { BrokerError } from "../broker-error.js";
-import type { Capabilities, Engine } from "../engines/engine.js";
+import type { Capabilities, Engine, EngineSession } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
 import type { BusCodecs } from "./decoding.js";
 import { Handlers } from "./handlers.js";
@@ -23,6 +23,8 @@ export class BusCore {
   readonly senders = new Senders(this);
   readonly #closers = new Set<() => void>();
   readonly #declaring = new Set<Promise<unknown>>();
+  /** Whose the exclusive queues of this bus are. */
+  readonly session: EngineSession;
   #life: "open" | "closing" | "closed" = "open";
   #waiting = 0;
   #keepAlive: Timer | undefined = undefined;
@@ -32,6 +34,7 @@ export class BusCore {
     this.onError = onError;
     this.codecs = codecs;
     this.handlers = new Handlers(this);
+    this.session = engine.broker.openSession(`of a bus on the ${engine.name} engine`);
   }
 
   /** For what hands something over: handlers that still run may do so until they have ended. Errors: CLOSED. */

@@ -14,7 +14,8 @@ import type { AnyRegisterOptions } from "./handlers.js";
 import { type LiveOptions, type LiveSubscription, openLive } from "./live-subscription.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import type { Middleware } from "./middleware.js";
-import { invalidOption, knownOptions, oneOf } from "./option-checks.js";
+import { invalidOption, knownOptions } from "./option-checks.js";
+import { type GroupStart, startPosition } from "./place.js";
 import {
   type AnyPublishOptions,
   checkedLiveOptions,
@@ -45,8 +46,11 @@ export interface GroupHandlerOptions {
    * and `:`. It is stored, and goes on where it was after a restart.
    */
   readonly group: string;
-  /** Where a group that is new begins: at what is published from now on, or at the first event kept. @default "new" */
-  readonly from?: "new" | "beginning";
+  /**
+   * Where a group that is new begins: at what is published from now on, at the first event kept, or from an offset or a
+   * time. @default "new"
+   */
+  readonly from?: GroupStart;
 }
 
 /** How long {@link Bus.close} waits for handlers that run. */
@@ -210,11 +214,11 @@ export class Bus<C extends Capabilities = Capabilities> {
         group,
         "the name of a group: handlers of one group share the events, each group gets them all",
       );
-    if (from !== undefined) oneOf("from", from, ["new", "beginning"]);
+    const start = from === undefined ? {} : { from: startPosition(from) };
     const { topic, name } = event;
     const declare = async () => {
       await this.#core.senders.declareEvent(event);
-      const wanted = { subjects: [name], ...(from === undefined ? {} : { from }) };
+      const wanted = { subjects: [name], ...start };
       return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
     };
     const target = { kind: "group", name: `${topic}/${group}`, source: topic, declare } as const;
@@ -247,7 +251,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     const [given, handler] = rest.length === 1 ? [{}, rest[0]] : [rest[0], rest[1]];
     const options = knownOptions("handle", given as AnyRegisterOptions, HANDLER_OPTIONS);
     const { queue } = command;
-    const declare = async () => (await this.engine.broker.declareQueue(queue)).source;
+    const declare = async () => (await this.engine.broker.declareQueue(queue, {}, this.#core.session)).source;
     const target = { kind: "queue", name: queue, source: queue, declare } as const;
     return this.#core.handlers.register(
       target,

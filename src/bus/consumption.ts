@@ -27,6 +27,7 @@ export class Consumption {
   readonly target: ConsumptionTarget;
   readonly #clock: Clock;
   readonly #onError: Reporter;
+  readonly #onEnded: () => void;
   readonly #registrations = new Set<Registration>();
   readonly #bySubject = new Map<string, Registration>();
   /** The one handler that takes messages of every subject. */
@@ -41,7 +42,9 @@ export class Consumption {
   #source: EngineSource | undefined = undefined;
   #isEnded = false;
 
-  constructor(target: ConsumptionTarget, clock: Clock, onError: Reporter) {
+  /** `onEnded` runs when there is nothing to receive from any more, because it was deleted. */
+  constructor(target: ConsumptionTarget, clock: Clock, onError: Reporter, onEnded: () => void) {
+    this.#onEnded = onEnded;
     this.target = target;
     this.#clock = clock;
     this.#onError = onError;
@@ -145,6 +148,7 @@ export class Consumption {
       leaseMs,
       attemptsMax,
       startsExplicitly: true,
+      onEnded: (reason) => this.#sourceEnded(reason),
       onDeliveries,
     });
   }
@@ -208,6 +212,15 @@ export class Consumption {
     let leaseMs = Number.POSITIVE_INFINITY;
     for (const { settings } of this.#registrations) leaseMs = Math.min(leaseMs, settings.leaseMs);
     this.#renewal.armAt(this.#clock.monotonicMs() + leaseMs / 3);
+  }
+
+  /** The queue or group was deleted: calls that run do so in vain. */
+  #sourceEnded(reason: BrokerError): void {
+    this.#isEnded = true;
+    this.#end();
+    for (const registration of this.#registrations) registration.stop();
+    this.#onError(reason, `receiving for ${this.target.name}`);
+    this.#onEnded();
   }
 
   #end(): void {

@@ -2,11 +2,12 @@
 
 import type { GroupStatistics } from "../broker/statistics.js";
 import { BrokerError } from "../broker-error.js";
-import type { Capabilities, EngineSource } from "../engines/engine.js";
+import type { Capabilities, EngineSource, EngineSubscription } from "../engines/engine.js";
 import type { BusCore } from "./bus-core.js";
 import { consume } from "./consume.js";
 import type { Delivery } from "./delivery.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
+import { type GroupPlace, seekPosition } from "./place.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { StoredMessage } from "./stored-message.js";
 
@@ -21,22 +22,22 @@ export class Group<C extends Capabilities = Capabilities> {
   readonly name: string;
   readonly #core: BusCore;
   readonly #topic: string;
-  readonly #source: () => Promise<EngineSource>;
+  readonly #subscription: () => Promise<EngineSubscription>;
   readonly #puller: Puller;
 
-  /** Made by {@link Topic.group}. `source` declares the topic and the group. */
-  constructor(core: BusCore, topic: string, name: string, source: () => Promise<EngineSource>) {
+  /** Made by {@link Topic.group}. `subscription` declares the topic and the group. */
+  constructor(core: BusCore, topic: string, name: string, subscription: () => Promise<EngineSubscription>) {
     this.name = name;
     this.#core = core;
     this.#topic = topic;
-    this.#source = source;
-    this.#puller = new Puller(core, source, topic);
+    this.#subscription = subscription;
+    this.#puller = new Puller(core, this.#source, topic);
   }
 
   /** Makes the group, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION. */
   async declare(): Promise<this> {
     this.#core.assertOpen();
-    await this.#source();
+    await this.#subscription();
     return this;
   }
 
@@ -72,6 +73,58 @@ export class Group<C extends Capabilities = Capabilities> {
     return consume(this.#core, { kind: "group", name, source, declare: this.#source }, given);
   }
 
+  /**
+   * Hands nothing out any more, also after a restart, until it is resumed. What handlers have stays with them. Errors:
+   * NOT_SUPPORTED, those of storage.
+   */
+  async pause(): Promise<void> {
+    await this.#change("pause", "pausing");
+    await this.#core.engine.broker.pauseSubscription(this.#topic, this.name);
+  }
+
+  async resume(): Promise<void> {
+    await this.#change("pause", "pausing");
+    await this.#core.engine.broker.resumeSubscription(this.#topic, this.name);
+  }
+
+  /** Passes over everything that is not in flight. Returns how many messages that were. */
+  async purge(): Promise<number> {
+    this.#core.assertWritable();
+    return (await this.#subscription()).purge();
+  }
+
+  /**
+   * Moves the group forward or back: it goes on from there, also after a restart. What handlers work on meanwhile is
+   * taken away from them: their signals abort, and what they answer counts for nothing. Errors: INVALID_OPTION,
+   * OFFSET_OUT_OF_RANGE, NOT_SUPPORTED, those of storage.
+   *
+   * @example
+   * await bus.topic("order").group("billing").seek({ time: new Date("2026-03-01") });
+   */
+  async seek(to: GroupPlace): Promise<void> {
+    const position = seekPosition(to);
+    await this.#change("replay", "moving a group");
+    await this.#core.engine.broker.seekSubscription(this.#topic, this.name, position);
+  }
+
+  /**
+   * The group no longer gets the events of this name, which it asked for once; what waits of them is passed over. Close
+   * their handler first. Returns whether it had asked for them. Errors: SUBSCRIPTION_NOT_FOUND, INVALID_OPTION for the
+   * last one: delete the group instead.
+   */
+  async unsubscribe(subject: string): Promise<boolean> {
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    return await this.#core.engine.broker.unsubscribe(this.#topic, this.name, subject);
+  }
+
+  /** Deletes the group with what it knows; its dead letters stay. Its handlers end. Returns whether it was there. */
+  async delete(): Promise<boolean> {
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    return await this.#core.engine.broker.deleteSubscription(this.#topic, this.name);
+  }
+
   /** The group's numbers. Counters begin at 0 when the bus is opened. */
   async statistics(): Promise<GroupStatistics> {
     await this.declare();
@@ -84,4 +137,13 @@ export class Group<C extends Capabilities = Capabilities> {
       });
     return group;
   }
+
+  /** The group is there and may be changed. Errors: NOT_SUPPORTED, READ_ONLY. */
+  async #change(capability: keyof Capabilities, what: string): Promise<void> {
+    this.#core.assertSupports(capability, what);
+    this.#core.assertWritable();
+    await this.declare();
+  }
+
+  readonly #source = async (): Promise<EngineSource> => (await this.#subscription()).source;
 }

@@ -112,12 +112,21 @@ export class Handlers {
 
   #consumption(target: HandlerTarget): Consumption {
     const key = keyOf(target);
-    let consumption = this.#consumptions.get(key);
+    const consumption = this.#consumptions.get(key);
     if (consumption === undefined) {
-      consumption = new Consumption(target, this.#host.engine.clock, this.#host.onError);
-      this.#consumptions.set(key, consumption);
+      const { engine, onError } = this.#host;
+      const made = new Consumption(target, engine.clock, onError, () => this.#forget(made));
+      this.#consumptions.set(key, made);
+      return made;
     }
     return consumption;
+  }
+
+  /** What it receives from was deleted: a handler that is registered later makes it anew. */
+  #forget(consumption: Consumption): void {
+    const key = keyOf(consumption.target);
+    if (this.#consumptions.get(key) === consumption) this.#consumptions.delete(key);
+    this.#updateKeepAlive();
   }
 
   /** A handler that could not start is as if it had never been registered. */
@@ -132,11 +141,8 @@ export class Handlers {
 
   async #close(consumption: Consumption, registration: Registration): Promise<void> {
     await consumption.remove(registration);
-    if (consumption.isEmpty) {
-      const key = keyOf(consumption.target);
-      if (this.#consumptions.get(key) === consumption) this.#consumptions.delete(key);
-    }
-    this.#updateKeepAlive();
+    if (consumption.isEmpty) this.#forget(consumption);
+    else this.#updateKeepAlive();
   }
 
   async #drain(consumption: Consumption): Promise<void> {

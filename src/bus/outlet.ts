@@ -6,6 +6,8 @@ import { unlessAborted } from "./abortable.js";
 
 /** A queue, a topic, or everything that is bound to a subject. */
 export interface Outlet {
+  /** Whether it was deleted: another has to be opened. */
+  readonly isGone: boolean;
   /** Whether publishers wait when it is full. */
   readonly makesWait: boolean;
   /** Whether {@link waitForRoom} comes before {@link append}. */
@@ -26,6 +28,10 @@ export class QueueOutlet implements Outlet {
     this.makesWait = queue.makesWait;
     this.#broker = broker;
     this.#queue = queue;
+  }
+
+  get isGone(): boolean {
+    return this.#queue.isDeleted;
   }
 
   get mustWait(): boolean {
@@ -52,9 +58,15 @@ export class EventOutlet implements Outlet {
   readonly makesWait = false;
   readonly mustWait = false;
   readonly #broker: EngineBroker;
+  readonly #topic: EngineTopic;
 
-  constructor(broker: EngineBroker) {
+  constructor(broker: EngineBroker, topic: EngineTopic) {
     this.#broker = broker;
+    this.#topic = topic;
+  }
+
+  get isGone(): boolean {
+    return this.#topic.isDeleted;
   }
 
   append(message: OutgoingMessage): EngineAppended {
@@ -83,6 +95,10 @@ export class TopicOutlet implements Outlet {
   constructor(broker: EngineBroker, topic: EngineTopic) {
     this.#broker = broker;
     this.#topic = topic;
+  }
+
+  get isGone(): boolean {
+    return this.#topic.isDeleted;
   }
 
   append(message: OutgoingMessage): EngineAppended {

@@ -55,7 +55,7 @@ export class Puller {
     this.#core.assertReceiving();
     const { signal } = options;
     if (signal?.aborted) return;
-    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs);
+    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs, false);
     const forget = this.#core.onClose(() => receiver.stop());
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
@@ -77,7 +77,7 @@ export class Puller {
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
     this.#core.assertReceiving();
     options.signal?.throwIfAborted();
-    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs);
+    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs, true);
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);
     forget();

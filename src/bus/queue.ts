@@ -26,6 +26,26 @@ interface PriorityOptions {
   readonly priorities?: number;
 }
 
+interface TemporaryOptions {
+  /**
+   * The queue is deleted, with what is in it, when nobody received from it and nobody declared it for so long. Sending is
+   * no use. After a restart the time begins anew. @default never
+   */
+  readonly expiresAfter?: Duration;
+  /** The queue is for this bus alone, and deleted when that closes or its process ends. @default false */
+  readonly exclusive?: boolean;
+  /** The queue is deleted when its last handler or receiver has left; `receiveBatch` does not count. @default false */
+  readonly autoDelete?: boolean;
+}
+
+/** When a queue is not deleted. */
+export interface DeleteOptions {
+  /** QUEUE_NOT_EMPTY when it holds messages. @default false */
+  readonly ifEmpty?: boolean;
+  /** QUEUE_IN_USE when it has handlers or receivers. @default false */
+  readonly ifUnused?: boolean;
+}
+
 /**
  * What a queue is declared with. What is left out is what it was declared with before, else its default. Only `bind`
  * can be added to.
@@ -54,9 +74,12 @@ interface BasicQueueOptions {
 }
 
 export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOptions &
-  IfSupported<C["priorities"], PriorityOptions>;
+  IfSupported<C["priorities"], PriorityOptions> &
+  IfSupported<C["temporaryQueues"], TemporaryOptions>;
 
-type AnyQueueOptions = BasicQueueOptions & PriorityOptions;
+type AnyQueueOptions = BasicQueueOptions & PriorityOptions & TemporaryOptions;
+
+const TEMPORARY_OPTIONS = ["expiresAfter", "exclusive", "autoDelete"] as const;
 
 const QUEUE_OPTIONS = [
   "messageBytesMax",
@@ -69,6 +92,7 @@ const QUEUE_OPTIONS = [
   "deadLetter",
   "durability",
   "priorities",
+  ...TEMPORARY_OPTIONS,
   "bind",
 ];
 
@@ -91,6 +115,7 @@ export class Queue<C extends Capabilities = Capabilities> {
   readonly #sender: BodySender;
   readonly #puller: Puller;
   #declared: Promise<EngineQueue> | undefined = undefined;
+  #known: EngineQueue | undefined = undefined;
   #outlet: Outlet | undefined = undefined;
 
   /** Made by {@link Bus.queue}. */
@@ -99,13 +124,16 @@ export class Queue<C extends Capabilities = Capabilities> {
     this.#core = core;
     this.#options = knownOptions<AnyQueueOptions>(`queue ${name}`, options as AnyQueueOptions, QUEUE_OPTIONS);
     if (this.#options.priorities !== undefined) core.assertSupports("priorities", "priorities");
+    if (TEMPORARY_OPTIONS.some((option) => this.#options[option] !== undefined))
+      core.assertSupports("temporaryQueues", "queues that go by themselves");
     this.#sender = new BodySender(core, "queue", name, name);
     this.#puller = new Puller(core, async () => (await this.#queue()).source, name);
   }
 
   /** Makes the queue, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, INVALID_SUBJECT, QUEUE_MISMATCH. */
   async declare(): Promise<this> {
-    await this.#queue();
+    this.#core.assertOpen();
+    this.#known = await this.#core.declaring(this.#declare());
     return this;
   }
 
@@ -175,6 +203,31 @@ export class Queue<C extends Capabilities = Capabilities> {
     return (await this.#queue()).purge();
   }
 
+  /**
+   * Hands nothing out any more, also after a restart, until it is resumed; sending goes on. What handlers have stays with
+   * them. Errors: NOT_SUPPORTED, QUEUE_EXCLUSIVE, those of storage.
+   */
+  async pause(): Promise<void> {
+    await this.#pausable();
+    await this.#core.engine.broker.pauseQueue(this.name, this.#core.session);
+  }
+
+  async resume(): Promise<void> {
+    await this.#pausable();
+    await this.#core.engine.broker.resumeQueue(this.name, this.#core.session);
+  }
+
+  /**
+   * Deletes the queue with what is in it and what is bound to it; its dead letters stay. Its handlers and receivers end.
+   * Returns whether it was there. Errors: QUEUE_NOT_EMPTY, QUEUE_IN_USE, QUEUE_EXCLUSIVE, those of storage; then it stays.
+   */
+  async delete(options: DeleteOptions = {}): Promise<boolean> {
+    const conditions = knownOptions("delete", options, ["ifEmpty", "ifUnused"]);
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    return await this.#core.engine.broker.deleteQueue(this.name, conditions, this.#core.session);
+  }
+
   /** The queue's numbers. Counters begin at 0 when the bus is opened. */
   async statistics(): Promise<QueueStatistics> {
     await this.#queue();
@@ -183,17 +236,27 @@ export class Queue<C extends Capabilities = Capabilities> {
 
   readonly #open = async (): Promise<Outlet> => {
     const queue = await this.#queue();
-    this.#outlet ??= new QueueOutlet(this.#core.engine.broker, queue);
+    if (this.#outlet === undefined || this.#outlet.isGone)
+      this.#outlet = new QueueOutlet(this.#core.engine.broker, queue);
     return this.#outlet;
   };
 
   async #queue(): Promise<EngineQueue> {
     this.#core.assertOpen();
+    if (this.#known?.isDeleted === true) this.#declared = undefined;
     this.#declared ??= this.#core.declaring(this.#declare()).catch((error: unknown) => {
       this.#declared = undefined;
       throw error;
     });
-    return await this.#declared;
+    this.#known = await this.#declared;
+    return this.#known;
+  }
+
+  /** Errors: NOT_SUPPORTED, READ_ONLY. */
+  async #pausable(): Promise<void> {
+    this.#core.assertSupports("pause", "pausing");
+    this.#core.assertWritable();
+    await this.#queue();
   }
 
   async #declare(): Promise<EngineQueue> {
@@ -201,13 +264,17 @@ export class Queue<C extends Capabilities = Capabilities> {
     const { bind = [] } = this.#options;
     if (!Array.isArray(bind)) throw invalidOption("bind", bind, "a list of subject patterns");
     for (const pattern of bind) parsePattern(pattern);
-    const queue = await broker.declareQueue(this.name, brokerOptions(this.#options));
+    const queue = await broker.declareQueue(this.name, brokerOptions(this.#options), this.#core.session);
     for (const pattern of bind) await broker.bind({ to: { kind: "queue", name: this.name }, pattern });
     return queue;
   }
 }
 
 function brokerOptions(options: AnyQueueOptions): Partial<BrokerQueueOptions> {
-  const { ageMax, bind: _, ...rest } = options;
-  return ageMax === undefined ? rest : { ...rest, ageMaxMs: toMs("ageMax", ageMax, 1) };
+  const { ageMax, expiresAfter, bind: _, ...rest } = options;
+  return {
+    ...rest,
+    ...(ageMax === undefined ? {} : { ageMaxMs: toMs("ageMax", ageMax, 1) }),
+    ...(expiresAfter === undefined ? {} : { expiresAfterMs: toMs("expiresAfter", expiresAfter, 1) }),
+  };
 }

@@ -1,5 +1,6 @@
 // One application that takes messages by hand: what was handed over waits here until it is asked for.
 
+import type { BrokerError } from "../broker-error.js";
 import { Ring } from "../collections/ring.js";
 import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
@@ -18,8 +19,10 @@ export class Receiver {
   readonly #buffer = new Ring<EngineDelivery>();
   #wake: (() => void) | undefined = undefined;
   #isStopped = false;
+  /** Why there is nothing to receive from any more: it was deleted. */
+  #endedFor: BrokerError | undefined = undefined;
 
-  constructor(core: BusCore, source: EngineSource, prefetch: number, leaseMs: number) {
+  constructor(core: BusCore, source: EngineSource, prefetch: number, leaseMs: number, isBrief: boolean) {
     this.#core = core;
     this.#source = source;
     this.#consumer = source.addConsumer({
@@ -28,6 +31,11 @@ export class Receiver {
       leaseMs,
       attemptsMax: source.attemptsMax,
       startsExplicitly: true,
+      isBrief,
+      onEnded: (reason) => {
+        this.#endedFor = reason;
+        this.stop();
+      },
       onDeliveries: (deliveries) => {
         for (const delivery of deliveries) this.#buffer.push(delivery);
         this.#wake?.();
@@ -35,10 +43,11 @@ export class Receiver {
     });
   }
 
-  /** The next message, or undefined once stopped. */
+  /** The next message, or undefined once stopped. Errors: QUEUE_NOT_FOUND and its like when it was deleted. */
   async next(): Promise<EngineDelivery | undefined> {
     for (;;) {
       const delivery = this.#shift();
+      if (this.#endedFor !== undefined) throw this.#endedFor;
       if (delivery !== undefined || this.#isStopped) return delivery;
       await this.#arrival(undefined);
     }
@@ -57,6 +66,7 @@ export class Receiver {
     }
     this.stop();
     signal?.throwIfAborted();
+    if (this.#endedFor !== undefined && taken.length === 0) throw this.#endedFor;
     return taken;
   }
 

@@ -118,13 +118,18 @@ export class Sender<In> {
 
   /** Undefined while handlers are being declared: a group must not miss what was published after `on`. */
   get #readyOutlet(): Outlet | undefined {
-    return this.#core.handlers.starting === undefined ? this.#outlet : undefined;
+    if (this.#core.handlers.starting !== undefined || this.#outlet?.isGone === true) return undefined;
+    return this.#outlet;
   }
 
   /** Everybody who waits here goes on in the order of the calls. */
   async #open(): Promise<Outlet> {
     this.#core.assertWritable();
     await this.#core.handlers.starting;
+    if (this.#outlet?.isGone === true) {
+      this.#outlet = undefined;
+      this.#declaring = undefined;
+    }
     this.#declaring ??= this.#core.declaring(this.#declare()).then(
       (outlet) => {
         this.#outlet = outlet;

@@ -1,6 +1,7 @@
 // What sends each type of message, made when the type is used for the first time, and each body to a queue or topic.
 
 import { assertPublishable } from "../broker/subject.js";
+import type { EngineTopic } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import { EventOutlet, type Outlet, QueueOutlet, TopicOutlet } from "./outlet.js";
@@ -23,8 +24,7 @@ export class Senders {
     if (known !== undefined && event.kind === "event") return known as Sender<In>;
     assertKind("event", event as unknown, "publish");
     const declare = async () => {
-      await this.declareEvent(event);
-      return new EventOutlet(this.#core.engine.broker);
+      return new EventOutlet(this.#core.engine.broker, await this.declareEvent(event));
     };
     return this.#keep(event, new Sender(this.#core, event, declare));
   }
@@ -62,10 +62,11 @@ export class Senders {
   }
 
   /** An event's topic is there, and what is published with the event's name leads to it. */
-  async declareEvent(event: { readonly name: string; readonly topic: string }): Promise<void> {
+  async declareEvent(event: { readonly name: string; readonly topic: string }): Promise<EngineTopic> {
     const { broker } = this.#core.engine;
-    await broker.declareTopic(event.topic);
+    const topic = await broker.declareTopic(event.topic);
     await broker.bind({ to: { kind: "topic", name: event.topic }, pattern: event.name });
+    return topic;
   }
 
   #keep<In>(type: object, sender: Sender<In>): Sender<In> {

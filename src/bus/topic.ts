@@ -1,15 +1,16 @@
 // A topic as applications hold it: bodies in, read by offset or by group, no message types.
 
-import type { TopicOptions as BrokerTopicOptions, SubscriptionOptions } from "../broker/limits.js";
+import type { TopicOptions as BrokerTopicOptions } from "../broker/limits.js";
 import type { TopicStatistics } from "../broker/statistics.js";
 import { assertPublishable } from "../broker/subject.js";
-import type { Capabilities, EngineSource, EngineTopic } from "../engines/engine.js";
+import type { Capabilities, EngineSubscription, EngineTopic } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
 import { type Duration, toMs } from "./duration.js";
 import { Group } from "./group.js";
 import { knownOptions, validDate, wholeNumber } from "./option-checks.js";
 import { type Outlet, TopicOutlet } from "./outlet.js";
+import { type GroupStart, startPosition } from "./place.js";
 import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
@@ -45,7 +46,7 @@ export interface TopicOptions {
 
 export interface GroupOptions {
   /** Where a group that is new begins. @default "new" */
-  readonly from?: SubscriptionOptions["from"];
+  readonly from?: GroupStart;
 }
 
 export interface ReadOptions {
@@ -72,6 +73,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   readonly #core: BusCore;
   readonly #options: TopicOptions;
   #declared: Promise<EngineTopic> | undefined = undefined;
+  #known: EngineTopic | undefined = undefined;
   #outlet: Outlet | undefined = undefined;
 
   /** Made by {@link Bus.topic}. */
@@ -113,12 +115,13 @@ export class Topic<C extends Capabilities = Capabilities> {
 
   /** A durable, named cursor: each message goes to one of its consumers. It is made by its first verb. */
   group(name: string, options: GroupOptions = {}): Group<C> {
-    const known = knownOptions(`group ${name}`, options, ["from"]);
-    const source = async (): Promise<EngineSource> => {
+    const { from } = knownOptions(`group ${name}`, options, ["from"]);
+    const asked = from === undefined ? {} : { from: startPosition(from) };
+    const subscription = async (): Promise<EngineSubscription> => {
       await this.#topic();
-      return (await this.#core.engine.broker.declareSubscription(this.name, name, known)).source;
+      return await this.#core.engine.broker.declareSubscription(this.name, name, asked);
     };
-    return new Group<C>(this.#core, this.name, name, source);
+    return new Group<C>(this.#core, this.name, name, subscription);
   }
 
   /** Messages that are readable now, without a group. Errors: INVALID_OPTION, OFFSET_OUT_OF_RANGE, LOG_CORRUPT. */
@@ -131,6 +134,15 @@ export class Topic<C extends Capabilities = Capabilities> {
       left -= 1;
       if (left <= 0) return;
     }
+  }
+
+  /**
+   * Deletes the topic with its messages and groups; dead letters stay. Their handlers end. Returns whether it was there.
+   */
+  async delete(): Promise<boolean> {
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    return await this.#core.engine.broker.deleteTopic(this.name);
   }
 
   /** The topic's numbers, and those of its groups. */
@@ -149,17 +161,20 @@ export class Topic<C extends Capabilities = Capabilities> {
   readonly #open = async (): Promise<Outlet> => {
     await this.#core.handlers.starting;
     const topic = await this.#topic();
-    this.#outlet ??= new TopicOutlet(this.#core.engine.broker, topic);
+    if (this.#outlet === undefined || this.#outlet.isGone)
+      this.#outlet = new TopicOutlet(this.#core.engine.broker, topic);
     return this.#outlet;
   };
 
   async #topic(): Promise<EngineTopic> {
     this.#core.assertOpen();
+    if (this.#known?.isDeleted === true) this.#declared = undefined;
     this.#declared ??= this.#core.declaring(this.#declare()).catch((error: unknown) => {
       this.#declared = undefined;
       throw error;
     });
-    return await this.#declared;
+    this.#known = await this.#declared;
+    return this.#known;
   }
 
   async #declare(): Promise<EngineTopic> {

@@ -19,6 +19,9 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly exchanges: true;
   readonly priorities: true;
   readonly transactions: true;
+  readonly pause: true;
+  readonly replay: true;
+  readonly temporaryQueues: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -30,6 +33,9 @@ const CAPABILITIES: EmbeddedCapabilities = {
   exchanges: true,
   priorities: true,
   transactions: true,
+  pause: true,
+  replay: true,
+  temporaryQueues: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];

@@ -7,7 +7,10 @@ import type { NackOptions } from "../broker/delivery.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
 import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
 import type { OutgoingMessage } from "../broker/message.js";
+import type { SeekPosition } from "../broker/positions.js";
+import type { DeleteConditions } from "../broker/removal.js";
 import type { BrokerStatistics } from "../broker/statistics.js";
+import type { BrokerError } from "../broker-error.js";
 import type { Clock, Random } from "../io/io.js";
 
 /** What an engine can do. The type flows into the bus, so that asking for what it cannot do does not compile. */
@@ -28,6 +31,12 @@ export interface Capabilities {
   readonly priorities: boolean;
   /** Settling messages and handing others over as one: all of it or nothing. */
   readonly transactions: boolean;
+  /** Holding back, durably, what a queue or group would hand out. */
+  readonly pause: boolean;
+  /** Moving a group forward and back, and beginning one at any place. */
+  readonly replay: boolean;
+  /** Queues that go by themselves: unused, left by their consumers, or with the bus that declared them. */
+  readonly temporaryQueues: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -59,13 +68,29 @@ export interface EngineBroker {
   queue(name: string): EngineQueue | undefined;
   topic(name: string): EngineTopic | undefined;
   /** Makes it, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION, QUEUE_MISMATCH. */
-  declareQueue(name: string, options?: Partial<QueueOptions>): Promise<EngineQueue>;
+  declareQueue(name: string, options?: Partial<QueueOptions>, session?: EngineSession): Promise<EngineQueue>;
   declareTopic(name: string, options?: Partial<TopicOptions>): Promise<EngineTopic>;
   declareSubscription(
     topic: string,
     group: string,
     options?: Partial<SubscriptionOptions>,
   ): Promise<EngineSubscription>;
+  /** Whose exclusive queues are deleted with it. */
+  openSession(name: string): EngineSession;
+  /** These return whether it was there. Errors: QUEUE_NOT_EMPTY, QUEUE_IN_USE, QUEUE_EXCLUSIVE, those of storage. */
+  deleteQueue(name: string, conditions?: DeleteConditions, session?: EngineSession): Promise<boolean>;
+  deleteTopic(name: string): Promise<boolean>;
+  deleteSubscription(topic: string, group: string): Promise<boolean>;
+  /** Hands nothing out, durably, until it is resumed. Errors: QUEUE_NOT_FOUND, QUEUE_EXCLUSIVE. */
+  pauseQueue(name: string, session?: EngineSession): Promise<void>;
+  resumeQueue(name: string, session?: EngineSession): Promise<void>;
+  /** Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_NOT_FOUND. */
+  pauseSubscription(topic: string, group: string): Promise<void>;
+  resumeSubscription(topic: string, group: string): Promise<void>;
+  /** Errors: TOPIC_NOT_FOUND, SUBSCRIPTION_NOT_FOUND, INVALID_OPTION, OFFSET_OUT_OF_RANGE. */
+  seekSubscription(topic: string, group: string, to: SeekPosition): Promise<void>;
+  /** Returns whether the group had asked for the subject. Errors: as {@link seekSubscription}. */
+  unsubscribe(topic: string, group: string, subject: string): Promise<boolean>;
   /** See {@link declareQueue}. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND. */
   declareExchange(name: string, options?: Partial<ExchangeOptions>): Promise<unknown>;
   deleteExchange(name: string): Promise<void>;
@@ -101,8 +126,14 @@ export interface EngineAppended {
   readonly offset: number;
 }
 
+export interface EngineSession {
+  readonly name: string;
+}
+
 export interface EngineQueue {
   readonly name: string;
+  /** It takes nothing any more: it has to be declared again. */
+  readonly isDeleted: boolean;
   readonly source: EngineSource;
   /** Whether publishers wait when it is full. */
   readonly makesWait: boolean;
@@ -117,6 +148,8 @@ export interface EngineQueue {
 
 export interface EngineTopic {
   readonly name: string;
+  /** It takes nothing any more: it has to be declared again. */
+  readonly isDeleted: boolean;
   readonly partitionCount: number;
   append(message: OutgoingMessage): EngineAppended;
   /** From an offset, a time, or the first message kept, up to what is readable now. */
@@ -130,6 +163,8 @@ export interface EngineExchange {
 
 export interface EngineSubscription {
   readonly source: EngineSource;
+  /** Passes over everything that is not in flight and returns how many messages that were. */
+  purge(): number;
 }
 
 /** What messages are consumed from: a queue, or one group's subscription. */
@@ -149,6 +184,10 @@ export interface EngineConsumerOptions {
   readonly attemptsMax: number;
   /** Whether it says with {@link EngineDelivery.begin} when it starts on a message. Until then a crash is no try of it. @default false */
   readonly startsExplicitly?: boolean;
+  /** Whether it takes what is there and goes. @default false */
+  readonly isBrief?: boolean;
+  /** Runs when what it consumes from was deleted, with why. What it had is lost to it. */
+  readonly onEnded?: (reason: BrokerError) => void;
   readonly onDeliveries: (deliveries: EngineDelivery[]) => void;
 }
 

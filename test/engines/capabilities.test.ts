@@ -12,6 +12,9 @@ const NOTHING: Capabilities = {
   exchanges: false,
   priorities: false,
   transactions: false,
+  pause: false,
+  replay: false,
+  temporaryQueues: false,
 };
 
 /** The embedded engine in memory, as if it could do nothing but the least. */
