@@ -38,6 +38,7 @@ export type {
 } from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
+export type { Outputs, QueueOutputs, TopicOutputs } from "./bus/outputs.js";
 export type { BodyOptions, LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
@@ -54,5 +55,6 @@ export type {
 } from "./bus/statistics.js";
 export type { StoredMessage } from "./bus/stored-message.js";
 export type { GroupOptions, ReadOptions, Topic, TopicOptions } from "./bus/topic.js";
+export type { Transaction } from "./bus/transaction.js";
 export { type EmbeddedCapabilities, type EmbeddedOptions, embedded, memory } from "./engines/embedded.js";
 export type { Capabilities, Engine, EngineFactory } from "./engines/engine.js";

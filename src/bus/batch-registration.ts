@@ -4,8 +4,11 @@ import type { EngineDelivery } from "../engines/engine.js";
 import { DueTimer } from "../io/due-timer.js";
 import { answerLost } from "./answer-lost.js";
 import { Batch, type BatchItem, outcomesOf } from "./batch.js";
+import { BatchCallContext } from "./batch-call-context.js";
 import type { Call } from "./call.js";
 import type { BatchHandler } from "./handler.js";
+import type { HandleResults } from "./middleware.js";
+import type { Outcome } from "./outcome.js";
 import { Registration, type RegistrationParts } from "./registration.js";
 import { StoredMessage } from "./stored-message.js";
 
@@ -81,17 +84,38 @@ export class BatchRegistration extends Registration {
     call.abort = (reason) => abort.abort(reason);
     const batch = new Batch(items);
     const { signal } = abort;
-    const ask = async () =>
-      await Promise.allSettled(outcomesOf(batch, await this.#handler(batch, { signal })));
+    const context = new BatchCallContext(batch, signal, () => this.makeOutbox());
+    const ask = async () => await Promise.allSettled(outcomesOf(batch, await this.#handler(batch, context)));
     const settled =
       this.parts.middleware.handling === undefined
         ? await ask()
         : await this.throughMiddleware(items, true, signal, ask);
+    context.end();
     if (call.isOver) return;
-    for (const [index, answer] of settled.entries()) {
-      if (answer.status === "fulfilled") this.conclude(valid[index]!, answer.value);
-      else this.fail(valid[index]!, answer.reason);
+    if (context.hasOutputs) await this.#concludeTogether(call, valid, settled, context);
+    else for (const [index, answer] of settled.entries()) this.#conclude(valid[index]!, answer);
+  }
+
+  #conclude(delivery: EngineDelivery, answer: PromiseSettledResult<Outcome>): void {
+    if (answer.status === "fulfilled") this.conclude(delivery, answer.value);
+    else this.fail(delivery, answer.reason);
+  }
+
+  /** What the handler sent is stored with the messages that are done. */
+  async #concludeTogether(
+    call: Call,
+    deliveries: readonly EngineDelivery[],
+    answers: HandleResults,
+    context: BatchCallContext,
+  ): Promise<void> {
+    const done: number[] = [];
+    for (const [index, answer] of answers.entries()) {
+      if (answer.status === "fulfilled" && this.isDone(answer.value)) done.push(index);
+      else this.#conclude(deliveries[index]!, answer);
     }
+    if (done.length === 0) return;
+    const acknowledged = done.map((index) => deliveries[index]!);
+    await this.settleTogether(call, acknowledged, context.outboxesOf(done), () => context.signal);
   }
 
   /** Undefined when the message is not fit for the handler: it has been refused then. */

@@ -5,8 +5,8 @@ import { BrokerError } from "../broker-error.js";
 import { unlessAborted } from "./abortable.js";
 import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { shown } from "./option-checks.js";
-import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
-import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
+import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
+import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import type { SenderHost } from "./sender-host.js";
 
@@ -55,6 +55,34 @@ export class BodySender {
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
     await unlessAborted(appended.committed, signal);
     return new Receipt(appended, nowMs, options?.id);
+  }
+
+  /** See {@link Sender.prepare}. */
+  async prepare(
+    open: () => Promise<Outlet>,
+    body: string | Uint8Array,
+    options: AnyPublishOptions | undefined,
+  ): Promise<Prepared> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return await this.#prepare(open, body, options);
+    let prepared: Prepared | undefined;
+    await middleware.publish(this.#origin, [body], options, async ([headers]) => {
+      prepared = await this.#prepare(open, body, withHeaders(options, headers));
+      return [];
+    });
+    return prepared!;
+  }
+
+  async #prepare(
+    open: () => Promise<Outlet>,
+    body: string | Uint8Array,
+    options: AnyPublishOptions | undefined,
+  ): Promise<Prepared> {
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const message = this.#message(body, this.#core.engine.clock.nowMs(), options);
+    this.#core.assertWritable();
+    return { outlet: await unlessAborted(open(), signal), message: owned(message), id: options?.id };
   }
 
   /**

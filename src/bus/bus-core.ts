@@ -8,6 +8,7 @@ import type { BusCodecs } from "./decoding.js";
 import { Handlers } from "./handlers.js";
 import { MiddlewareChain } from "./middleware.js";
 import { notSupported } from "./option-checks.js";
+import type { OutboxHost } from "./outbox.js";
 import type { Reporter } from "./reporter.js";
 import { Senders } from "./senders.js";
 
@@ -19,6 +20,8 @@ export class BusCore {
   readonly onError: Reporter;
   readonly codecs: BusCodecs;
   readonly handlers: Handlers;
+  /** Hears of every message with a type that was stored with others as one. */
+  onSent: OutboxHost["onSent"] = undefined;
   readonly middleware = new MiddlewareChain();
   readonly senders = new Senders(this);
   readonly #closers = new Set<() => void>();

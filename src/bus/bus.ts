@@ -29,6 +29,7 @@ import type { Reporter } from "./reporter.js";
 import type { BusStatistics } from "./statistics.js";
 import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
+import { OpenTransaction, type Transaction } from "./transaction.js";
 
 export interface BusOptions {
   /** Hears of errors that no caller waits for, and where they happened. @default one line on standard error */
@@ -82,6 +83,11 @@ export class Bus<C extends Capabilities = Capabilities> {
 
   get engine(): Engine<C> {
     return this.#core.engine as Engine<C>;
+  }
+
+  /** `heard` hears of every message with a type that was stored with others as one: by handlers and transactions. */
+  protected onSent(heard: (type: EventType | CommandType, value: unknown, receipt: Receipt) => void): void {
+    this.#core.onSent = heard;
   }
 
   /** Whether handlers are being declared. */
@@ -186,6 +192,38 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
+   * Sends, and acknowledges deliveries, as one: when `work` has ended well, all of it is stored or nothing, and nobody
+   * sees a part of it. When `work` throws, nothing is, and what it threw is thrown. Resolves with what `work` returned.
+   * Waits for queues that make their publishers wait; `signal` ends that. Errors: what `work` throws, what a verb of the
+   * transaction refused, QUEUE_FULL, LEASE_LOST, NOT_SUPPORTED, those of storage, the reason of the signal.
+   *
+   * @example
+   * await bus.transaction(async (tx) => {
+   *   await tx.publish(OrderPaid, { id: "o-1" });
+   *   await tx.send(Ship, { order: "o-1" });
+   *   tx.ack(delivery);
+   * });
+   */
+  async transaction<T>(
+    work: (transaction: Transaction<C>) => T | Promise<T>,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<T> {
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    const { signal } = knownOptions("transaction", options, ["signal"]);
+    signal?.throwIfAborted();
+    if (typeof work !== "function") throw invalidOption("work of transaction", work, "a function");
+    const transaction = new OpenTransaction(this.#core);
+    try {
+      const result = await work(transaction as unknown as Transaction<C>);
+      await transaction.commit(signal);
+      return result;
+    } finally {
+      transaction.close();
+    }
+  }
+
+  /**
    * Handles an event for a group. Returning is success; throwing is failure, and the retry policy decides. What is
    * published after the call reaches the group. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
    *
@@ -197,12 +235,12 @@ export class Bus<C extends Capabilities = Capabilities> {
   on<In, Out>(
     event: EventType<In, Out>,
     options: GroupHandlerOptions & HandlerOptions<C> & { readonly batch?: never },
-    handler: Handler<Out>,
+    handler: Handler<Out, C>,
   ): Handling;
   on<In, Out>(
     event: EventType<In, Out>,
     options: GroupHandlerOptions & HandlerOptions<C> & { readonly batch: BatchOptions },
-    handler: BatchHandler<Out>,
+    handler: BatchHandler<Out, C>,
   ): Handling;
   on(event: unknown, given: object, handler: unknown): Handling {
     assertKind("event", event, "on");
@@ -239,12 +277,12 @@ export class Bus<C extends Capabilities = Capabilities> {
   handle<In, Out>(
     command: CommandType<In, Out>,
     options: HandlerOptions<C> & { readonly batch?: never },
-    handler: Handler<Out>,
+    handler: Handler<Out, C>,
   ): Handling;
   handle<In, Out>(
     command: CommandType<In, Out>,
     options: HandlerOptions<C> & { readonly batch: BatchOptions },
-    handler: BatchHandler<Out>,
+    handler: BatchHandler<Out, C>,
   ): Handling;
   handle(command: unknown, ...rest: unknown[]): Handling {
     assertKind("command", command, "handle");

@@ -5,6 +5,9 @@ import type { EngineDelivery } from "../engines/engine.js";
 import type { BusCodecs } from "./decoding.js";
 import { type Duration, toMs } from "./duration.js";
 import type { HandlerContext } from "./handler.js";
+import type { CommandType, EventType } from "./message-type.js";
+import type { Outbox } from "./outbox.js";
+import type { QueueOutputs, TopicOutputs } from "./outputs.js";
 import { StoredMessage } from "./stored-message.js";
 
 /** One call that has not answered yet, with the messages that it was given. */
@@ -30,6 +33,8 @@ export class Call {
 /** What a call needs of what made it. */
 export interface CallHost {
   readonly codecs: BusCodecs;
+  /** What the call sends with its answer. Errors: NOT_SUPPORTED. */
+  makeOutbox(): Outbox;
   /** Gives it more time. */
   extendCall(call: Call, extendMs: number): void;
 }
@@ -38,6 +43,10 @@ export interface CallHost {
 export class CallContext implements HandlerContext {
   /** Undefined until the handler has returned a promise. */
   call: Call | undefined = undefined;
+  /** What the handler sends with its answer. Made when it sends something. */
+  outbox: Outbox | undefined = undefined;
+  /** The handler has answered: it sends nothing with its answer any more. */
+  isAnswered = false;
   /** What the handler asked for before there was a call. */
   askedMs: number | undefined = undefined;
   readonly #delivery: EngineDelivery;
@@ -72,11 +81,35 @@ export class CallContext implements HandlerContext {
     return this.#abort.signal;
   }
 
+  async publish<In, Out>(event: EventType<In, Out>, value: In, options?: object): Promise<void> {
+    await this.#outputs.publish(event, value, options);
+  }
+
+  async send<In, Out>(command: CommandType<In, Out>, value: In, options?: object): Promise<void> {
+    await this.#outputs.send(command, value, options);
+  }
+
+  queue(name: string): QueueOutputs {
+    return this.#outputs.queue(name);
+  }
+
+  topic(name: string): TopicOutputs {
+    return this.#outputs.topic(name);
+  }
+
   extend(duration: Duration): void {
     const extendMs = toMs("extend", duration);
     if (!this.#delivery.isLeased) throw leaseLost();
     if (this.call === undefined) this.askedMs = extendMs;
     else this.#host.extendCall(this.call, extendMs);
+  }
+
+  get #outputs(): Outbox {
+    if (this.outbox === undefined) {
+      this.outbox = this.#host.makeOutbox();
+      if (this.isAnswered) this.outbox.close();
+    }
+    return this.outbox;
   }
 
   abort(reason: unknown): void {

@@ -1,7 +1,7 @@
 // A message in the hands of an application that settles it itself.
 
 import { ERROR_LENGTH_MAX } from "../broker/dead-letter.js";
-import type { EngineDelivery } from "../engines/engine.js";
+import type { Engine, EngineDelivery } from "../engines/engine.js";
 import { leaseLost } from "./call.js";
 import type { BusCodecs } from "./decoding.js";
 import { describeThrown } from "./describe-thrown.js";
@@ -9,17 +9,32 @@ import { type Duration, toMs } from "./duration.js";
 import { checkedReason } from "./outcome.js";
 import { StoredMessage } from "./stored-message.js";
 
+/** What the bus has of a delivery that it made; undefined when another has made it, or nobody. */
+export let engineDeliveryOf: (delivery: unknown, engine: Engine) => EngineDelivery | undefined;
+
 /**
  * A message to be settled by hand. `ack`, `nack`, `release` and `deadLetter` settle it, once: a second one, or one after
  * the lease ran out, throws LEASE_LOST and changes nothing.
  */
 export class Delivery {
+  static {
+    engineDeliveryOf = (delivery, engine) =>
+      typeof delivery === "object" &&
+      delivery !== null &&
+      #delivery in delivery &&
+      delivery.#engine === engine
+        ? delivery.#delivery
+        : undefined;
+  }
+
   readonly message: StoredMessage;
   readonly #delivery: EngineDelivery;
+  readonly #engine: Engine;
   #abort: AbortController | undefined = undefined;
 
-  constructor(delivery: EngineDelivery, source: string, codecs: BusCodecs) {
+  constructor(delivery: EngineDelivery, source: string, codecs: BusCodecs, engine: Engine) {
     this.#delivery = delivery;
+    this.#engine = engine;
     this.message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
   }
 

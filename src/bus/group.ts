@@ -61,11 +61,14 @@ export class Group<C extends Capabilities = Capabilities> {
    * Handles every message that the group gets, whatever its type, as it is stored. Returning is success; throwing is
    * failure, and the retry policy decides. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
    */
-  consume(handler: Handler<StoredMessage>): Handling;
-  consume(options: HandlerOptions<C> & { readonly batch?: never }, handler: Handler<StoredMessage>): Handling;
+  consume(handler: Handler<StoredMessage, C>): Handling;
+  consume(
+    options: HandlerOptions<C> & { readonly batch?: never },
+    handler: Handler<StoredMessage, C>,
+  ): Handling;
   consume(
     options: HandlerOptions<C> & { readonly batch: BatchOptions },
-    handler: BatchHandler<StoredMessage>,
+    handler: BatchHandler<StoredMessage, C>,
   ): Handling;
   consume(...given: unknown[]): Handling {
     const source = this.#topic;

@@ -1,9 +1,10 @@
 // What applications write to handle messages: options, context, single and batch handlers.
 
 import type { Capabilities } from "../engines/engine.js";
-import type { Batch, BatchResult } from "./batch.js";
+import type { Batch, BatchItem, BatchResult } from "./batch.js";
 import type { Duration } from "./duration.js";
 import type { Outcome } from "./outcome.js";
+import type { IfTransacted, Outputs } from "./outputs.js";
 import type { RetryOptions } from "./retry-policy.js";
 import type { StoredMessage } from "./stored-message.js";
 import type { IfSupported } from "./supported.js";
@@ -55,13 +56,27 @@ export type AnyHandlerOptions = BasicHandlerOptions & KeyOrderOptions;
  * Returning nothing is success, throwing is failure, an {@link Outcome} says more. Anything else that is returned is a
  * failure.
  */
+export type Handler<T, C extends Capabilities = Capabilities> = (
+  value: T,
+  context: HandlerContext<C>,
+) => Answer | Promise<Answer>;
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing is the common one.
-export type Handler<T> = (value: T, context: HandlerContext) => void | Outcome | Promise<void | Outcome>;
-/** Has to say of each message what became of it: its result is made by {@link Batch.map}. */
-export type BatchHandler<T> = (batch: Batch<T>, context: BatchContext) => BatchResult | Promise<BatchResult>;
+type Answer = void | Outcome;
 
-/** What a handler knows beside the payload. */
-export interface HandlerContext {
+/** Has to say of each message what became of it: its result is made by {@link Batch.map}. */
+export type BatchHandler<T, C extends Capabilities = Capabilities> = (
+  batch: Batch<T>,
+  context: BatchContext<C>,
+) => BatchResult | Promise<BatchResult>;
+
+/**
+ * What a handler knows beside the payload, and what it sends with its answer: `publish`, `send`, `queue` and `topic`
+ * store their messages in one step with the acknowledgement, and nothing of them when the handler throws, asks for a
+ * retry, dead-letters the message or has lost its lease.
+ */
+export type HandlerContext<C extends Capabilities = Capabilities> = MessageContext & IfTransacted<C>;
+
+interface MessageContext {
   readonly message: StoredMessage;
   /** The first try is 1. */
   readonly attempt: number;
@@ -71,9 +86,31 @@ export interface HandlerContext {
   extend(duration: Duration): void;
 }
 
-export interface BatchContext {
+/**
+ * What a handler of batches sends with its answer: `publish`, `send`, `queue` and `topic` store their messages in one
+ * step with the acknowledgements of the batch, if there are any and none of them has lost its lease.
+ */
+export type BatchContext<C extends Capabilities = Capabilities> = AbortableContext &
+  IfTransacted<C> &
+  (C["transactions"] extends false ? { readonly for?: never } : ItemContexts<C>);
+
+interface AbortableContext {
   /** Aborted when the time is over or the bus closes without waiting. */
   readonly signal: AbortSignal;
+}
+
+interface ItemContexts<C extends Capabilities> {
+  /**
+   * What is sent for one message of the batch: stored with the rest if that message is acknowledged, and not if it is
+   * not.
+   *
+   * @example
+   * return batch.map(async (item) => {
+   *   await ctx.for(item).send(Ship, { order: item.value.id });
+   *   return ack();
+   * });
+   */
+  for(item: BatchItem<unknown>): Outputs<C>;
 }
 
 /** A handler that was registered. */

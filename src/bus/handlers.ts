@@ -1,24 +1,22 @@
 // All handlers of a bus: registering them, starting them, and letting them end.
 
-import type { Engine, EngineSource } from "../engines/engine.js";
+import type { EngineSource } from "../engines/engine.js";
 import { BatchRegistration } from "./batch-registration.js";
 import { Consumption, type ConsumptionTarget } from "./consumption.js";
 import type { BusCodecs } from "./decoding.js";
 import type { AnyHandlerOptions, BatchHandler, BatchOptions, Handler, Handling } from "./handler.js";
 import { HandlerSettings } from "./handler-settings.js";
-import type { MiddlewareChain } from "./middleware.js";
 import { invalidOption } from "./option-checks.js";
+import type { OutboxHost } from "./outbox.js";
 import type { Reading } from "./reading.js";
 import type { Registration } from "./registration.js";
 import type { Reporter } from "./reporter.js";
 import { SingleRegistration } from "./single-registration.js";
 
 /** What handlers need of their bus. */
-export interface HandlersHost {
-  readonly engine: Engine;
+export interface HandlersHost extends OutboxHost {
   readonly codecs: BusCodecs;
   readonly onError: Reporter;
-  readonly middleware: MiddlewareChain;
   assertReceiving(): void;
   assertSupports(capability: "orderByKey", what: string): void;
   keepAlive(): () => void;
@@ -104,7 +102,17 @@ export class Handlers {
     const { kind, name, source } = target;
     const group = kind === "group" ? name.slice(source.length + 1) : undefined;
     const { clock } = engine;
-    const parts = { reading, settings, source, group, codecs, middleware, clock, onError };
+    const parts = {
+      reading,
+      settings,
+      source,
+      group,
+      codecs,
+      middleware,
+      clock,
+      onError,
+      outputs: this.#host,
+    };
     return options.batch === undefined
       ? new SingleRegistration(parts, handler as Handler<unknown>)
       : new BatchRegistration(parts, handler as BatchHandler<unknown>);

@@ -49,6 +49,11 @@ export function isOutcome(value: unknown): value is Outcome {
   }
 }
 
+/** Whether the message is done with it. */
+export function isSettling({ kind }: Outcome): boolean {
+  return kind === "ack" || kind === "drop";
+}
+
 /** What a handler's call came to. Errors: TypeError when it is neither nothing nor an outcome. */
 export function outcomeOf(returned: unknown): Outcome {
   if (returned === undefined) return ACK;

@@ -18,6 +18,14 @@ export interface Outlet {
   appendAll(messages: readonly OutgoingMessage[]): EngineAppended[];
 }
 
+/** A message that has been checked and encoded, and where it goes. */
+export interface Prepared {
+  readonly outlet: Outlet;
+  readonly message: OutgoingMessage;
+  /** As it was given. */
+  readonly id: string | undefined;
+}
+
 /** One queue. */
 export class QueueOutlet implements Outlet {
   readonly makesWait: boolean;

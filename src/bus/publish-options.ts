@@ -166,6 +166,11 @@ export function withHeaders(
   return headers === undefined ? options : { ...options, headers };
 }
 
+/** The message with bytes of its own, for when it is taken, or kept, after its sender may have changed them. */
+export function owned(message: OutgoingMessage): OutgoingMessage {
+  return message.value instanceof Uint8Array ? { ...message, value: Buffer.from(message.value) } : message;
+}
+
 /** One id cannot be given to several messages. Errors: INVALID_OPTION. */
 export function assertOneId(count: number, options: AnyPublishOptions | undefined): void {
   if (options?.id === undefined || count <= 1) return;

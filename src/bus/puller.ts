@@ -60,7 +60,7 @@ export class Puller {
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
       for (let delivery = await receiver.next(); delivery !== undefined; delivery = await receiver.next()) {
-        yield new Delivery(delivery, this.#messageSource, this.#core.codecs);
+        yield new Delivery(delivery, this.#messageSource, this.#core.codecs, this.#core.engine);
       }
     } finally {
       forget();
@@ -81,6 +81,8 @@ export class Puller {
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);
     forget();
-    return taken.map((delivery) => new Delivery(delivery, this.#messageSource, this.#core.codecs));
+    return taken.map(
+      (delivery) => new Delivery(delivery, this.#messageSource, this.#core.codecs, this.#core.engine),
+    );
   }
 }

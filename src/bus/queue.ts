@@ -173,11 +173,14 @@ export class Queue<C extends Capabilities = Capabilities> {
    * @example
    * bus.queue("jobs").consume({ concurrency: 4 }, (message, ctx) => console.log(message.text(), ctx.attempt));
    */
-  consume(handler: Handler<StoredMessage>): Handling;
-  consume(options: HandlerOptions<C> & { readonly batch?: never }, handler: Handler<StoredMessage>): Handling;
+  consume(handler: Handler<StoredMessage, C>): Handling;
+  consume(
+    options: HandlerOptions<C> & { readonly batch?: never },
+    handler: Handler<StoredMessage, C>,
+  ): Handling;
   consume(
     options: HandlerOptions<C> & { readonly batch: BatchOptions },
-    handler: BatchHandler<StoredMessage>,
+    handler: BatchHandler<StoredMessage, C>,
   ): Handling;
   consume(...given: unknown[]): Handling {
     const { name } = this;

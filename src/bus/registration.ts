@@ -14,7 +14,8 @@ import type { BusCodecs } from "./decoding.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { HandlerSettings } from "./handler-settings.js";
 import type { HandleContext, HandleResults, MiddlewareChain } from "./middleware.js";
-import { isOutcome, notAnOutcome, type Outcome } from "./outcome.js";
+import { handOver, Outbox, type OutboxHost } from "./outbox.js";
+import { isOutcome, isSettling, notAnOutcome, type Outcome } from "./outcome.js";
 import type { Reading } from "./reading.js";
 import type { Reporter } from "./reporter.js";
 import type { RetryDecision } from "./retry-policy.js";
@@ -28,6 +29,7 @@ export interface RegistrationParts {
   /** Undefined for a queue. */
   readonly group: string | undefined;
   readonly middleware: MiddlewareChain;
+  readonly outputs: OutboxHost;
   /** Those that the bus knows. */
   readonly codecs: BusCodecs;
   readonly clock: Clock;
@@ -42,8 +44,8 @@ export abstract class Registration {
   readonly #calls = new Set<Call>();
   readonly #deadlines: DueTimer;
   readonly #idleWaiters: (() => void)[] = [];
-  /** Messages on their way to the dead letters. */
-  #burying = 0;
+  /** Messages on their way to the dead letters, and answers that are being stored. */
+  #storing = 0;
   #isStopped = false;
 
   constructor(parts: RegistrationParts) {
@@ -105,6 +107,10 @@ export abstract class Registration {
     this.#deadlines.armAt(call.deadlineMs);
   }
 
+  makeOutbox(): Outbox {
+    return new Outbox(this.parts.outputs, `The handler of ${this.reading.name}`);
+  }
+
   protected begin(deliveries: readonly EngineDelivery[]): Call {
     const call = new Call(deliveries, this.parts.clock.monotonicMs() + this.settings.timeoutMs);
     this.#calls.add(call);
@@ -123,6 +129,32 @@ export abstract class Registration {
     if (returned === undefined) this.#settle(delivery);
     else if (isOutcome(returned)) this.#conclude(delivery, returned);
     else this.fail(delivery, notAnOutcome(returned));
+  }
+
+  /** Whether what the handler returned says that the message is done. */
+  protected isDone(returned: unknown): boolean {
+    return returned === undefined || (isOutcome(returned) && isSettling(returned));
+  }
+
+  /**
+   * Acknowledges messages of a call and stores what it sent, as one. Resolves when that is on its way; the call must not
+   * end before. When it fails, all of its messages have. Never rejects.
+   */
+  protected async settleTogether(
+    call: Call,
+    deliveries: readonly EngineDelivery[],
+    outboxes: readonly Outbox[],
+    signal: () => AbortSignal,
+  ): Promise<void> {
+    try {
+      const { committed } = await handOver(this.parts.outputs, outboxes, deliveries, signal);
+      this.#storing += 1;
+      committed
+        .catch((error: unknown) => this.#failTogether(deliveries, error))
+        .finally(() => this.#stored());
+    } catch (error) {
+      if (!call.isOver) this.#failTogether(deliveries, error);
+    }
   }
 
   /** Calls the handler within all middleware. */
@@ -151,7 +183,7 @@ export abstract class Registration {
   }
 
   get #isBusy(): boolean {
-    return this.#calls.size > 0 || this.#burying > 0;
+    return this.#calls.size > 0 || this.#storing > 0;
   }
 
   #tellIdle(): void {
@@ -204,16 +236,32 @@ export abstract class Registration {
   ): void {
     const report = (problem: unknown): void =>
       this.parts.onError(problem, `dead-lettering a message of ${this.reading.name}`);
-    this.#burying += 1;
-    const ended = (): void => {
-      this.#burying -= 1;
-      this.#tellIdle();
-    };
+    this.#storing += 1;
     try {
-      delivery.deadLetter(reason, error.slice(0, ERROR_LENGTH_MAX)).catch(report).finally(ended);
+      delivery
+        .deadLetter(reason, error.slice(0, ERROR_LENGTH_MAX))
+        .catch(report)
+        .finally(() => this.#stored());
     } catch (problem) {
       report(problem);
-      ended();
+      this.#stored();
+    }
+  }
+
+  #stored(): void {
+    this.#storing -= 1;
+    this.#tellIdle();
+  }
+
+  /** Messages that were to be acknowledged together. Those that have lost their lease are with others already. */
+  #failTogether(deliveries: readonly EngineDelivery[], thrown: unknown): void {
+    for (const delivery of deliveries) {
+      if (delivery.isLeased) {
+        this.fail(delivery, thrown);
+      } else {
+        answerLost(delivery);
+        this.#reportSettling(thrown);
+      }
     }
   }
 

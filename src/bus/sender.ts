@@ -8,8 +8,8 @@ import { encodeValue } from "./codec.js";
 import { describeThrown } from "./describe-thrown.js";
 import type { CommandType, EventType, MessageType } from "./message-type.js";
 import type { MessageHeaders, PublishOrigin } from "./middleware.js";
-import { appendAll, appendWithRoom, type Outlet, untilCommitted } from "./outlet.js";
-import { type AnyPublishOptions, assertOneId, MessageMaker, withHeaders } from "./publish-options.js";
+import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
+import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import { validate } from "./schema.js";
 import type { SenderHost } from "./sender-host.js";
@@ -62,6 +62,31 @@ export class Sender<In> {
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
     await unlessAborted(appended.committed, signal);
     return new Receipt(appended, message.timestampMs, options?.id);
+  }
+
+  /**
+   * Checks and encodes what will be handed over with other things, and makes or finds where it goes. Middleware runs
+   * around that, and gets no receipt.
+   */
+  async prepare(value: In, options: AnyPublishOptions | undefined): Promise<Prepared> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return await this.#prepare(value, options);
+    let prepared: Prepared | undefined;
+    await middleware.publish(this.#origin, [value], options, async ([headers]) => {
+      prepared = await this.#prepare(value, withHeaders(options, headers));
+      return [];
+    });
+    return prepared!;
+  }
+
+  async #prepare(value: In, options: AnyPublishOptions | undefined): Promise<Prepared> {
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const checked = this.#check(value);
+    if (checked instanceof Promise) await unlessAborted(checked, signal);
+    const message = this.#message(value, options, this.#core.engine.clock.nowMs());
+    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
+    return { outlet, message: owned(message), id: options?.id };
   }
 
   /** Resolves with how many of those who look on took it; it is stored nowhere. */
@@ -185,9 +210,4 @@ function originOf<In>(type: EventType<In, unknown> | CommandType<In, unknown>): 
       ? ({ operation: "publish", kind: "topic", destination: type.topic } as const)
       : ({ operation: "send", kind: "queue", destination: type.queue } as const);
   return { ...target, subject: type.name, type: type as unknown as EventType | CommandType };
-}
-
-/** Who publishes live may change its bytes afterwards; who looks on may keep the message. */
-function owned(message: OutgoingMessage): OutgoingMessage {
-  return message.value instanceof Uint8Array ? { ...message, value: Buffer.from(message.value) } : message;
 }

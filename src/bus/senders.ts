@@ -1,7 +1,7 @@
 // What sends each type of message, made when the type is used for the first time, and each body to a queue or topic.
 
 import { assertPublishable } from "../broker/subject.js";
-import type { EngineTopic } from "../engines/engine.js";
+import type { EngineQueue, EngineTopic } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import { EventOutlet, type Outlet, QueueOutlet, TopicOutlet } from "./outlet.js";
@@ -12,6 +12,7 @@ export class Senders {
   readonly #core: SenderHost;
   /** Weak: an application may make types as it goes. */
   readonly #byType = new WeakMap<object, unknown>();
+  readonly #byQueue = new WeakMap<EngineQueue, Outlet>();
 
   constructor(core: SenderHost) {
     this.#core = core;
@@ -51,7 +52,13 @@ export class Senders {
   /** Makes the queue with its defaults, or finds it. Errors: INVALID_NAME, those of storage. */
   async queueOutlet(name: string): Promise<Outlet> {
     const { broker } = this.#core.engine;
-    return new QueueOutlet(broker, broker.queue(name) ?? (await broker.declareQueue(name)));
+    const queue = broker.queue(name) ?? (await broker.declareQueue(name));
+    let outlet = this.#byQueue.get(queue);
+    if (outlet === undefined) {
+      outlet = new QueueOutlet(broker, queue);
+      this.#byQueue.set(queue, outlet);
+    }
+    return outlet;
   }
 
   /** As {@link queueOutlet}. A group must not miss what is published after its handler was registered. */

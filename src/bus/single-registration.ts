@@ -5,6 +5,7 @@ import { answerLost } from "./answer-lost.js";
 import { type Call, CallContext, leaseLost } from "./call.js";
 import type { Handler } from "./handler.js";
 import { fulfilled } from "./middleware.js";
+import type { Outbox } from "./outbox.js";
 import { type Outcome, outcomeOf } from "./outcome.js";
 import { Registration, type RegistrationParts } from "./registration.js";
 
@@ -63,9 +64,10 @@ export class SingleRegistration extends Registration {
           ? this.#handler(value, context)
           : this.#callThroughMiddleware(delivery, value, context);
       // A thenable of another library may throw, call back twice, or at once: a promise of it does not.
-      if (isThenable(returned)) pending = Promise.resolve(returned);
-      else this.conclude(delivery, returned);
+      if (isThenable(returned) || context.outbox !== undefined) pending = Promise.resolve(returned);
+      else this.#conclude(delivery, returned, context);
     } catch (error) {
+      endOutputs(context);
       this.fail(delivery, error);
     }
     if (pending !== undefined) this.#follow(delivery, context, begun, pending);
@@ -97,14 +99,30 @@ export class SingleRegistration extends Registration {
     if (begun === undefined) this.#attach(context, call, delivery);
     pending.then(
       (outcome) => {
-        if (!call.isOver) this.conclude(delivery, outcome);
-        this.end(call);
+        const outbox = this.#conclude(delivery, outcome, context);
+        if (outbox === undefined) this.end(call);
+        else void this.#settle(call, delivery, outbox, context);
       },
       (error: unknown) => {
+        endOutputs(context);
         if (!call.isOver) this.fail(delivery, error);
         this.end(call);
       },
     );
+  }
+
+  /** What has to be stored with the acknowledgement, which is then still to be done. */
+  #conclude(delivery: EngineDelivery, returned: unknown, context: CallContext): Outbox | undefined {
+    endOutputs(context);
+    const isOver = context.call?.isOver === true;
+    if (!isOver && context.outbox !== undefined && this.isDone(returned)) return context.outbox;
+    if (!isOver) this.conclude(delivery, returned);
+    return undefined;
+  }
+
+  async #settle(call: Call, delivery: EngineDelivery, outbox: Outbox, context: CallContext): Promise<void> {
+    await this.settleTogether(call, [delivery], [outbox], () => context.signal);
+    this.end(call);
   }
 
   #attach(context: CallContext, call: Call, delivery: EngineDelivery): void {
@@ -113,6 +131,12 @@ export class SingleRegistration extends Registration {
     delivery.onLeaseLost = () => context.abort(leaseLost());
     if (context.askedMs !== undefined && delivery.isLeased) this.extendCall(call, context.askedMs);
   }
+}
+
+/** Hot: what the handler sends from now on is too late. */
+function endOutputs(context: CallContext): void {
+  context.isAnswered = true;
+  context.outbox?.close();
 }
 
 /** Errors: whatever the getter of `then` throws. */

@@ -51,6 +51,8 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   DUPLICATE_HANDLER: EXIT.failed,
   NO_HANDLER: EXIT.failed,
   LEASE_LOST: EXIT.failed,
+  TRANSACTION_ENDED: EXIT.failed,
+  TRANSACTION_TOO_LARGE: EXIT.failed,
   TOO_MANY_PENDING: EXIT.tryAgain,
   SLOW_SUBSCRIBER: EXIT.failed,
   DISK_FULL: EXIT.cannotWrite,

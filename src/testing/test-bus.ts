@@ -58,6 +58,7 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
     super(engine, onError, codecs);
     this.clock = clock;
     this.errors = errors;
+    this.onSent((type, value, receipt) => this.#record(type, value, receipt));
   }
 
   override async publish<In, Out>(

@@ -34,7 +34,7 @@ class Unavailable extends Error {}
 export function inputs(bus: Bus<EmbeddedCapabilities>): void {
   const handling = bus.on(Placed, { group: "g" }, (value, context) => {
     isTrue<Equal<typeof value, Out>>();
-    isTrue<Equal<typeof context, HandlerContext>>();
+    isTrue<Equal<typeof context, HandlerContext<EmbeddedCapabilities>>>();
     isTrue<Equal<typeof context.message, StoredMessage>>();
     isTrue<Equal<typeof context.signal, AbortSignal>>();
     isTrue<Equal<typeof context.attempt, number>>();
