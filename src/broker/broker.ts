@@ -27,7 +27,7 @@ import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
 import { Transactions } from "./transactions.js";
 
-/** How often retention and age limits are enforced. */
+/** How often retention is enforced. */
 const MAINTENANCE_MS = 30_000;
 const CATALOG_SEGMENT_BYTES = 256 * 1024;
 const SETTLEMENT_SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -303,10 +303,10 @@ export class Broker {
     return this.live.subscribe(options);
   }
 
-  /** Whether no consumer has, or could be given, anything now. Delayed messages wait for their time and do not count. */
+  /** Whether no consumer has, or could be given, anything now, and nothing is expiring. Delayed messages wait for their time and do not count. */
   get isIdle(): boolean {
     for (const dispatcher of this.dispatchers()) if (dispatcher.isBusy) return false;
-    return true;
+    return !this.#topology.expiries.isBusy;
   }
 
   /** Of every queue and every subscription. */
@@ -341,7 +341,7 @@ export class Broker {
     return this.#closing;
   }
 
-  /** Enforces age limits, retention and compaction. Runs by itself every 30 seconds. Never rejects. */
+  /** Enforces retention and compaction. Runs by itself every 30 seconds. Never rejects. */
   maintain(): Promise<void> {
     this.#maintaining ??= this.#maintain().finally(() => {
       this.#maintaining = undefined;
@@ -354,6 +354,7 @@ export class Broker {
     this.live.close();
     await this.#endSessions();
     for (const queue of this.queues) queue.close();
+    await this.#topology.expiries.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
     await this.#settlements.close();
@@ -369,10 +370,7 @@ export class Broker {
 
   async #maintain(): Promise<void> {
     const nowMs = this.clock.nowMs();
-    for (const dispatcher of [...this.dispatchers()]) {
-      await dispatcher.removeTooOld(nowMs);
-      await this.#releaseLogs(dispatcher);
-    }
+    for (const dispatcher of [...this.dispatchers()]) await this.#releaseLogs(dispatcher);
     for (const { partitions } of [...this.topics]) {
       for (const log of partitions) {
         if (this.#closing !== undefined) return;

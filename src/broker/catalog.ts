@@ -48,12 +48,20 @@ export interface ExchangeDefinition {
   readonly options: ExchangeOptions;
 }
 
+/** A queue or topic was given messages that expire. */
+export interface ExpiryDefinition {
+  readonly kind: "expiry";
+  /** Its id. */
+  readonly of: number;
+}
+
 export type Definition =
   | QueueDefinition
   | TopicDefinition
   | SubscriptionDefinition
   | ExchangeDefinition
-  | BindingDefinition;
+  | BindingDefinition
+  | ExpiryDefinition;
 
 export class Catalog {
   readonly #log: Log;
@@ -114,9 +122,14 @@ export class Catalog {
 
   /** Stores the definition, replacing one of the same name. Resolves when it is durable. */
   async put(definition: Definition): Promise<void> {
-    const key = keyOf(definition);
-    await this.#log.append(this.#clock.nowMs(), key, JSON.stringify(definition), NO_HEADERS).committed;
-    this.#definitions.set(key, definition);
+    await this.append(definition).committed;
+    this.#definitions.set(keyOf(definition), definition);
+  }
+
+  /** Stores the definition in the commit that is being gathered, for atomic steps with other logs. It is not known here before the next {@link load}. */
+  append(definition: Definition): PendingAppend {
+    const text = JSON.stringify(definition);
+    return this.#log.append(this.#clock.nowMs(), keyOf(definition), text, NO_HEADERS);
   }
 
   /** Resolves when the removal is durable. */
@@ -167,6 +180,8 @@ function keyOf(definition: Definition): string {
       return `subscription/${definition.topic}/${definition.group}`;
     case "binding":
       return bindingKey(definition);
+    case "expiry":
+      return `expiry/${definition.of}`;
     default:
       return `${definition.kind}/${definition.name}`;
   }

@@ -70,7 +70,7 @@ export class DeadLetters {
     if (record.header(SUBJECT_HEADER) === undefined) more.push([SUBJECT_HEADER, origin.name]);
     const headers = headersWithDeath(record, more, entry);
     const { key, value, timestampMs } = record;
-    const message: OutgoingMessage = { subject: "", key, value, headers, timestampMs };
+    const message: OutgoingMessage = { subject: "", key, value, headers, expiresAtMs: 0, timestampMs };
     let appended: Appended | undefined;
     this.#parts.store.atomically(() => {
       appended = queue.append(message);

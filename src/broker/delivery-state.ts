@@ -41,6 +41,8 @@ export class DeliveryState {
   #skippedTo = 0;
   /** Whether another state took its place. */
   isRetired = false;
+  /** At or after the cursor, and in flight: taken before they were looked at. */
+  readonly #takenAhead = new Set<number>();
   /** What the last {@link DeliveryState.next} says about its record. */
   verdict: Verdict = "deliver";
 
@@ -135,6 +137,7 @@ export class DeliveryState {
   /** Hot: the message, which was in flight, is done. */
   settle(record: StoredRecord): void {
     const { offset } = record;
+    if (this.#takenAhead.size > 0) this.#takenAhead.delete(offset);
     this.#progress.settle(offset);
     this.bodyBytes.settled(record.valueSizeBytes);
     this.#turns.pass(offset);
@@ -148,6 +151,11 @@ export class DeliveryState {
 
   /** The message was in flight and must wait. With `keepsTurn` its key waits with it; else later ones of its key overtake. */
   holdUntil(record: StoredRecord, readyAtMs: number, failure: Failure | undefined, keepsTurn: boolean): void {
+    if (this.#takenAhead.delete(record.offset)) {
+      // Whoever comes to it finds it as it was.
+      this.bodyBytes.putBack(record.valueSizeBytes);
+      return;
+    }
     this.#putBack(record, failure);
     this.#progress.held.delay(record.offset, readyAtMs);
     if (!keepsTurn) this.#turns.pass(record.offset);
@@ -177,11 +185,6 @@ export class DeliveryState {
     if (this.bodyBytes.committed(bytes)) this.#progress.changed();
   }
 
-  /** Resolves when {@link peekOldest} may know more than it did. */
-  oldestFetched(): Promise<void> {
-    return this.#behind.fetched();
-  }
-
   get isFetchingOldest(): boolean {
     return this.#behind.isFetching;
   }
@@ -200,22 +203,37 @@ export class DeliveryState {
     return record;
   }
 
+  isSettled(offset: number): boolean {
+    return this.#progress.settled.has(offset);
+  }
+
+  /** Whether a message from `start` up to, not including, `end` is not settled. */
+  hasUnsettled(start: number, end: number): boolean {
+    return this.#progress.settled.endOfRangeAt(start) < end;
+  }
+
   /** Whether the message is neither settled nor in flight. */
   isWaiting(offset: number): boolean {
-    return (
-      this.#progress.held.has(offset) ||
-      (offset >= this.#progress.cursor && !this.#progress.settled.has(offset))
-    );
+    const { held, cursor } = this.#progress;
+    if (offset < cursor) return held.has(offset);
+    return !this.isSettled(offset) && !this.#takenAhead.has(offset);
+  }
+
+  /** Takes a message that is neither settled nor in flight, wherever it is; false when it is either. It is in flight then. */
+  takeWaiting(record: StoredRecord): boolean {
+    const { offset } = record;
+    if (!this.isWaiting(offset)) return false;
+    if (offset < this.#progress.cursor) this.#progress.unhold(offset);
+    else this.#takenAhead.add(offset);
+    this.bodyBytes.taken(record.valueSizeBytes);
+    return true;
   }
 
   /** Settles a message that is not in flight; false when it is, or was settled before. */
   settleWaiting(record: StoredRecord): boolean {
-    const offset = record.offset;
-    if (!this.isWaiting(offset)) return false;
-    if (this.#progress.held.has(offset)) this.#progress.unhold(offset);
-    this.bodyBytes.taken(record.valueSizeBytes);
-    this.settle(record);
-    return true;
+    const isTaken = this.takeWaiting(record);
+    if (isTaken) this.settle(record);
+    return isTaken;
   }
 
   /** Ranges of offsets that are not settled, in order: waiting, held back, or in flight. */
@@ -249,8 +267,11 @@ export class DeliveryState {
   purge(): number {
     const before = this.#progress.settled.size;
     for (const [start, end] of this.#progress.held.toPairs()) this.#progress.settleRange(start, end);
-    this.#progress.settleRange(this.#progress.cursor, this.log.highWatermark);
-    this.#progress.cursor = this.log.highWatermark;
+    for (const taken of [...this.#takenAhead].sort((a, b) => a - b)) {
+      this.#progress.advanceTo(taken);
+      this.#skipSettled();
+    }
+    this.#progress.advanceTo(this.log.highWatermark);
     this.#turns.removeWaiting();
     this.#forgetHeldBelow(this.#progress.cursor);
     this.bodyBytes.purged();
@@ -339,9 +360,12 @@ export class DeliveryState {
     return undefined;
   }
 
-  /** Hot: messages may have been settled before they were looked at: a dead letter that was replayed, for one. */
+  /** Hot: messages may have been settled, or taken, before they were looked at: a dead letter that was replayed, for one. */
   #skipSettled(): void {
-    this.#progress.cursor = this.#progress.settled.endOfRangeAt(this.#progress.cursor);
+    const progress = this.#progress;
+    progress.cursor = progress.settled.endOfRangeAt(progress.cursor);
+    while (this.#takenAhead.size > 0 && this.#takenAhead.delete(progress.cursor))
+      progress.cursor = progress.settled.endOfRangeAt(progress.cursor + 1);
   }
 
   /** Hot: whether `record` may be handed out; when not, it is held until its time or its key's turn. Sets the verdict. */

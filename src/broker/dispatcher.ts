@@ -17,8 +17,8 @@ import { KeyLanes } from "./key-lanes.js";
 
 /** How many messages one turn looks at at most, before input and output get their turn. */
 const TURN_MAX = 1024;
-/** Delays are due by the wall clock, which may jump: it is looked at this often. */
-const CLOCK_CHECK_MS = 30_000;
+
+const EXPIRED = "its time was over before it could be delivered";
 
 /** What the dispatcher of one queue or subscription is bound to. */
 export interface DispatcherOptions {
@@ -256,15 +256,23 @@ export class Dispatcher implements ConsumerOwner {
     return false;
   }
 
-  /** Expires waiting messages that are older than the age limit, oldest first. Never rejects. */
-  async removeTooOld(nowMs: number): Promise<void> {
-    if (this.#options.ageMaxMs === undefined) return;
-    for (const state of this.states) {
-      while (this.#isTooOld(await this.#oldest(state), nowMs)) {
-        // Not at once again what could not be dead-lettered.
-        if (!(await this.#buryTooOld(state, nowMs))) break;
-      }
+  /**
+   * Ends the life of a message whose time is over. Resolves, when it has left, with whether it has: it is tried again
+   * later when its dead letter cannot be stored. Undefined when it does not wait any more.
+   */
+  expire(record: StoredRecord, state: DeliveryState): Promise<boolean> | undefined {
+    if (this.failure !== undefined || this.#isClosed || !state.takeWaiting(record)) return undefined;
+    if (this.#options.isWanted?.(record) === false) {
+      state.settle(record);
+      return undefined;
     }
+    this.#inFlight += 1;
+    return this.burials.buryWaiting(record, state, "expired", EXPIRED);
+  }
+
+  /** Nothing is delivered from here any more. */
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** What it delivers was deleted: takes everything away from its consumers. Resolves as {@link close} does. */
@@ -359,9 +367,7 @@ export class Dispatcher implements ConsumerOwner {
     const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
     if (!isExpired && attempts < consumer.attemptsMax) return true;
     this.#inFlight += 1;
-    const error = isExpired
-      ? "its time was over before it could be delivered"
-      : (state.failureOf(record.offset)?.error ?? "");
+    const error = isExpired ? EXPIRED : (state.failureOf(record.offset)?.error ?? "");
     void this.burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
     return false;
   }
@@ -369,28 +375,6 @@ export class Dispatcher implements ConsumerOwner {
   #isTooOld(record: StoredRecord | undefined, nowMs: number): boolean {
     if (record === undefined || this.#options.ageMaxMs === undefined) return false;
     return record.timestampMs + this.#options.ageMaxMs <= nowMs;
-  }
-
-  /** Resolves with whether all went well, when none of them is under way any more. */
-  async #buryTooOld(state: DeliveryState, nowMs: number): Promise<boolean> {
-    if (this.burials.isFull) await this.burials.ended();
-    const burials: Promise<boolean>[] = [];
-    while (!this.burials.isFull && this.#isTooOld(this.oldestOf(state), nowMs)) {
-      const record = state.takeOldest()!;
-      this.#inFlight += 1;
-      const error = "it was older than the queue's age limit";
-      burials.push(this.burials.buryWaiting(record, state, "expired", error));
-    }
-    return (await Promise.all(burials)).every((isBuried) => isBuried);
-  }
-
-  async #oldest(state: DeliveryState): Promise<StoredRecord | undefined> {
-    while (this.failure === undefined && !this.#isClosed) {
-      const record = this.oldestOf(state);
-      if (record !== undefined || !state.isFetchingOldest) return record;
-      await state.oldestFetched();
-    }
-    return undefined;
   }
 
   #fail(error: unknown): void {
@@ -425,12 +409,7 @@ export class Dispatcher implements ConsumerOwner {
   }
 
   #armForDelayed(): void {
-    const { clock } = this.#options;
-    for (const state of this.states) {
-      if (state.nextDueMs === Number.POSITIVE_INFINITY) continue;
-      const delayMs = Math.max(0, state.nextDueMs - clock.nowMs());
-      this.#due.armAt(clock.monotonicMs() + Math.min(delayMs, CLOCK_CHECK_MS));
-    }
+    for (const state of this.states) this.#due.armAtTime(state.nextDueMs);
   }
 }
 

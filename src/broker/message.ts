@@ -23,6 +23,8 @@ export interface OutgoingMessage {
   readonly value: string | Uint8Array | null;
   /** Complete: subject, id and application headers included. Made once per message type where they are constant. */
   readonly headers: EncodedHeaders;
+  /** As its headers say it; 0 for never. */
+  readonly expiresAtMs: number;
   readonly timestampMs: number;
   /** A whole number: its {@link PRIORITY_HEADER}. Queues with fewer levels take it for their highest one. @default 0 */
   readonly priority?: number | undefined;

@@ -14,6 +14,7 @@ import { QueueLevel } from "./queue-level.js";
 import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
 import type { Session } from "./session.js";
+import type { SourceExpiry } from "./source-expiry.js";
 
 /** A message in a queue that is not settled. */
 export interface QueuedMessage {
@@ -43,6 +44,7 @@ export class Queue {
   session: Session | undefined = undefined;
   readonly #levels: readonly QueueLevel[];
   readonly #waiters: RoomWaiters;
+  readonly #expiry: SourceExpiry;
   readonly #isLimited: boolean;
   /** Whether publishers are told or held up when the queue is full; else its oldest messages go. */
   readonly #refuses: boolean;
@@ -51,6 +53,7 @@ export class Queue {
     definition: QueueDefinition,
     states: readonly DeliveryState[],
     dispatcher: Dispatcher,
+    expiry: SourceExpiry,
     clock: Clock,
   ) {
     const { name, id, options, deadLettersOf } = definition;
@@ -58,7 +61,7 @@ export class Queue {
     this.id = id;
     this.options = options;
     this.states = states;
-    this.#levels = states.map((state) => new QueueLevel(state, (count) => this.#committed(count)));
+    this.#levels = states.map((state) => new QueueLevel(state, (count) => this.#committed(state, count)));
     this.dispatcher = dispatcher;
     this.deadLettersOf = deadLettersOf;
     this.#waiters = new RoomWaiters(`queue ${name}`, clock, (besides) => this.#hasRoom(besides));
@@ -66,7 +69,11 @@ export class Queue {
     this.#refuses = options.overflow === "reject" || options.overflow === "wait";
     dispatcher.onEnded = (isSettled) => this.#ended(isSettled);
     dispatcher.onFetched = () => this.#dropExcess();
-    for (const state of states.toReversed()) dispatcher.addState(state);
+    this.#expiry = expiry;
+    for (const state of states.toReversed()) {
+      dispatcher.addState(state);
+      expiry.watch(state, dispatcher);
+    }
   }
 
   /** Messages that are not settled, those on their way to disk included. */
@@ -110,6 +117,8 @@ export class Queue {
    * Errors: MESSAGE_TOO_LARGE, QUEUE_FULL (overflow `reject`, or `wait` without {@link waitForRoom}), those of the log.
    */
   append(message: OutgoingMessage): Appended {
+    if (message.expiresAtMs !== 0 && !this.#expiry.hasOwnTimes)
+      return this.#expiry.begin(() => this.append(message));
     const bodyBytes = this.#assertTakes(message);
     const { timestampMs, key, value, headers } = message;
     const level = this.#levelOf(message.priority ?? 0);
@@ -233,8 +242,9 @@ export class Queue {
     if (isNew && this.makesWait) pending.committed.catch(() => this.#waiters.admit());
   }
 
-  #committed(count: number): void {
+  #committed({ log }: DeliveryState, count: number): void {
     this.published += count;
+    this.#expiry.committed(log);
     this.#dropExcess();
     this.dispatcher.wake();
   }

@@ -30,8 +30,8 @@ export async function* readRecords(log: Log, start: number, end: number): AsyncG
   }
 }
 
-/** Batches from `offset` on, or undefined when retention removed that offset before it was read. */
-async function readKept(log: Log, offset: number): Promise<StoredBatch[] | undefined> {
+/** Batches from `offset` on, or undefined when retention removed that offset before it was read. Errors as above. */
+export async function readKept(log: Log, offset: number): Promise<StoredBatch[] | undefined> {
   try {
     return await log.read(offset, READ_BYTES);
   } catch (error) {

@@ -112,7 +112,8 @@ export class Removal {
   /** Before anything is opened: removes what ended with the process, and what a crash left of what was deleted. */
   async sweep(): Promise<void> {
     const { catalog, store, onError } = this.#existing;
-    const over = [...catalog.definitions].filter((definition) => this.#isOver(definition));
+    const known = this.#ids();
+    const over = [...catalog.definitions].filter((definition) => this.#isOver(definition, known));
     const names = new Set(over.map((definition) => (definition.kind === "queue" ? definition.name : "")));
     const bindings = [...names].flatMap((name) => this.#leadingTo("queue", name));
     if (over.length > 0) await catalog.removeAll([...over, ...bindings], store);
@@ -238,9 +239,10 @@ export class Removal {
     this.#pending.add(removal);
   }
 
-  /** Exclusive queues end with their session, and subscriptions with their topic. */
-  #isOver(definition: Definition): boolean {
+  /** Exclusive queues end with their session, subscriptions with their topic, and what is known of either with it. */
+  #isOver(definition: Definition, known: ReadonlySet<number>): boolean {
     if (definition.kind === "queue") return isExclusive(definition);
+    if (definition.kind === "expiry") return !known.has(definition.of);
     return definition.kind === "subscription" && this.#existing.catalog.topic(definition.topic) === undefined;
   }
 

@@ -10,6 +10,7 @@ import { countBodyBytes } from "./count-body-bytes.js";
 import type { DeadLetters, Origin } from "./dead-letters.js";
 import { DeliveryState } from "./delivery-state.js";
 import { Dispatcher } from "./dispatcher.js";
+import type { Expiries } from "./expiries.js";
 import {
   QUEUE_DEFAULTS,
   SUBSCRIPTION_DEFAULTS,
@@ -36,6 +37,7 @@ export interface SourceParts {
   readonly store: LogStore;
   readonly settlements: SettlementLog;
   readonly deadLetters: () => DeadLetters;
+  readonly expiries: Expiries;
   readonly onError: (error: unknown, where: string) => void;
 }
 
@@ -63,11 +65,12 @@ export class SourceOpener {
   /** Options that the definition does not know, because it is older, are the defaults. Errors: those of opening a log. */
   async openQueue(stored: QueueDefinition): Promise<Queue> {
     const definition = { ...stored, options: { ...QUEUE_DEFAULTS, ...stored.options } };
-    const { name, options } = definition;
+    const { name, id, options } = definition;
+    const ageMaxMs = options.ageMaxMs === UNLIMITED ? undefined : options.ageMaxMs;
     const dispatcher = this.#dispatcher({
       name,
       options,
-      ageMaxMs: options.ageMaxMs === UNLIMITED ? undefined : options.ageMaxMs,
+      ageMaxMs,
       isWanted: undefined,
       isStrict: true,
       originOf: (partition) => ({ name, partition }),
@@ -76,7 +79,8 @@ export class SourceOpener {
     for (let level = 0; level < options.priorities; level += 1)
       states.push(await this.#openLevel(definition, level, dispatcher));
     dispatcher.setPaused(definition.isPaused === true);
-    return new Queue(definition, states, dispatcher, this.#parts.clock);
+    const expiry = this.#parts.expiries.of(id, ageMaxMs);
+    return new Queue(definition, states, dispatcher, expiry, this.#parts.clock);
   }
 
   /** A queue without priorities is one that has only their lowest level. */
@@ -99,7 +103,7 @@ export class SourceOpener {
     const partitions: Log[] = [];
     for (let partition = 0; partition < options.partitions; partition += 1)
       partitions.push(await this.#openLog(`topic.${id}.${partition}.${name}`, logOptions));
-    return new Topic(name, id, options, partitions);
+    return new Topic(name, id, options, partitions, this.#parts.expiries.of(id, undefined));
   }
 
   async openSubscription(stored: SubscriptionDefinition, topic: Topic): Promise<Subscription> {
@@ -130,7 +134,7 @@ export class SourceOpener {
     partition: number,
     dispatcher: Dispatcher,
   ): DeliveryState {
-    return this.#state(
+    const state = this.#state(
       new DeliveryState({
         name: subscriptionStateName(definition, partition),
         partition,
@@ -141,6 +145,8 @@ export class SourceOpener {
         onChanged: this.#parts.settlements.changed,
       }),
     );
+    topic.expiry.watch(state, dispatcher);
+    return state;
   }
 
   /** The log of messages that come back to one group alone. */

@@ -8,6 +8,7 @@ import { Appended } from "./appended.js";
 import { assertBodySize, type TopicOptions } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { readRecords } from "./read-records.js";
+import type { SourceExpiry } from "./source-expiry.js";
 import type { Subscription } from "./subscription.js";
 
 export class Topic {
@@ -17,6 +18,7 @@ export class Topic {
   readonly id: number;
   readonly options: TopicOptions;
   readonly partitions: readonly Log[];
+  readonly expiry: SourceExpiry;
   readonly subscriptions = new Map<string, Subscription>();
   /** Whether it was deleted, or is being. It takes nothing any more. */
   isDeleted = false;
@@ -25,11 +27,18 @@ export class Topic {
   /** Messages without a key go to one partition until its batch is committed, then to the next. */
   #nextKeyless = 0;
 
-  constructor(name: string, id: number, options: TopicOptions, partitions: readonly Log[]) {
+  constructor(
+    name: string,
+    id: number,
+    options: TopicOptions,
+    partitions: readonly Log[],
+    expiry: SourceExpiry,
+  ) {
     this.name = name;
     this.id = id;
     this.options = options;
     this.partitions = partitions;
+    this.expiry = expiry;
     for (const [partition, log] of partitions.entries()) log.onCommit = () => this.#committed(partition);
   }
 
@@ -38,6 +47,8 @@ export class Topic {
    * Errors: MESSAGE_TOO_LARGE, those of the log.
    */
   append(message: OutgoingMessage): Appended {
+    if (message.expiresAtMs !== 0 && !this.expiry.hasOwnTimes)
+      return this.expiry.begin(() => this.append(message));
     this.assertAccepts(message);
     const partition = this.#partitionFor(message.key);
     const log = this.partitions[partition]!;
@@ -86,6 +97,7 @@ export class Topic {
   #committed(partition: number): void {
     this.#nextKeyless = (this.#nextKeyless + 1) % this.partitions.length;
     const start = this.partitions[partition]!.logStartOffset;
+    this.expiry.committed(this.partitions[partition]!);
     for (const { dispatcher } of this.subscriptions.values()) {
       if (start > 0) dispatcher.states[partition]!.skipRemoved();
       dispatcher.wake();

@@ -16,6 +16,7 @@ import { assertSame, given } from "./declared-options.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Destination } from "./exchange.js";
 import type { Existing } from "./existing.js";
+import { Expiries } from "./expiries.js";
 import {
   assertOptions,
   BODY_BYTES_MAX,
@@ -62,6 +63,7 @@ export class Topology {
   readonly topics = new Map<string, Topic>();
   readonly routing: Routing;
   readonly deadLetters: DeadLetters;
+  readonly expiries: Expiries;
   readonly #parts: TopologyParts;
   readonly removal: Removal;
   readonly changes: SourceChanges;
@@ -74,7 +76,14 @@ export class Topology {
 
   constructor(parts: TopologyParts) {
     this.#parts = parts;
-    this.#opener = new SourceOpener({ ...parts, deadLetters: () => this.deadLetters });
+    const { clock, onError, store, catalog } = parts;
+    const atomically = (action: () => void): void => store.atomically(action);
+    this.expiries = new Expiries({ clock, onError, catalog, atomically });
+    this.#opener = new SourceOpener({
+      ...parts,
+      deadLetters: () => this.deadLetters,
+      expiries: this.expiries,
+    });
     this.routing = new Routing({
       store: parts.store,
       catalog: parts.catalog,
@@ -116,6 +125,7 @@ export class Topology {
       }
     }
     this.removal.forgetSettlements();
+    if (!this.#parts.readOnly) this.expiries.start();
   }
 
   /** The queue that holds the dead letters of a queue or of `topic/group`, once there were any. */
@@ -367,7 +377,7 @@ export class Topology {
       this.#unopened.set(`subscription/${definition.topic}/${definition.group}`, error);
       // The topic itself has been reported.
       if (this.#unopened.has(`topic/${definition.topic}`)) return;
-    } else if (kind !== "binding") {
+    } else if (kind !== "binding" && kind !== "expiry") {
       this.#unopened.set(`${kind}/${definition.name}`, error);
     }
     this.#parts.onError(error, `opening a ${kind}`);

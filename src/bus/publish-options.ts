@@ -35,7 +35,7 @@ interface DelayOptions {
 }
 
 interface ExpiryOptions {
-  /** Never handed out when this has passed: then it is dead-lettered as expired, when its turn comes. */
+  /** When this has passed it is dead-lettered as expired, within about a second, wherever it waits. */
   readonly expiresIn?: Duration;
 }
 
@@ -98,17 +98,19 @@ export class MessageMaker {
     nowMs: number,
     options: AnyPublishOptions | undefined,
   ): OutgoingMessage {
+    const expiresAtMs = options?.expiresIn === undefined ? 0 : this.#expiresAt(options.expiresIn, nowMs);
     return {
       subject: this.#subject,
       key: checkedKey(options?.key ?? key),
       value,
-      headers: options === undefined ? this.#headers : this.#headersWith(options, nowMs),
+      headers: options === undefined ? this.#headers : this.#headersWith(options, expiresAtMs, nowMs),
+      expiresAtMs,
       timestampMs: nowMs,
       priority: options?.priority,
     };
   }
 
-  #headersWith(options: AnyPublishOptions, nowMs: number): Uint8Array {
+  #headersWith(options: AnyPublishOptions, expiresAtMs: number, nowMs: number): Uint8Array {
     const { id, headers, contentType } = options;
     if (id !== undefined && (typeof id !== "string" || id === "" || id.length > ID_LENGTH_MAX)) {
       throw new BrokerError(
@@ -122,8 +124,8 @@ export class MessageMaker {
       headers,
       contentType: this.#checkedContentType(contentType),
       readyAtMs: this.#readyAt(options, nowMs),
-      expiresAtMs: this.#expiresAt(options, nowMs),
       priority: this.#priority(options),
+      expiresAtMs: expiresAtMs === 0 ? undefined : expiresAtMs,
     });
   }
 
@@ -150,8 +152,7 @@ export class MessageMaker {
     return delay === undefined ? validDate("deliverAt", deliverAt).getTime() : nowMs + toMs("delay", delay);
   }
 
-  #expiresAt({ expiresIn }: AnyPublishOptions, nowMs: number): number | undefined {
-    if (expiresIn === undefined) return undefined;
+  #expiresAt(expiresIn: Duration, nowMs: number): number {
     const { capabilities, name } = this.#engine;
     if (!capabilities.expiry) throw notSupported(name, "messages that expire");
     return nowMs + toMs("expiresIn", expiresIn);

@@ -57,7 +57,7 @@ interface BasicQueueOptions {
   readonly countMax?: number;
   /** Body bytes of unsettled messages, at most. @default 10 GiB */
   readonly bytesMax?: number;
-  /** Older messages that wait expire, and become dead letters, within 30 seconds. @default no limit */
+  /** Older messages that wait expire, and become dead letters, within about a second. @default no limit */
   readonly ageMax?: Duration;
   /** Messages in flight over all consumers, at most. @default 10,000 */
   readonly inFlightMax?: number;

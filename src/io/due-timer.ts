@@ -4,6 +4,8 @@ import type { Clock, Timer } from "./io.js";
 
 /** The longest delay that a timer of the platform takes; later moments are reached in steps. */
 const DELAY_MAX_MS = 2 ** 31 - 1;
+/** The wall clock may jump: whoever waits for a time of it looks at it this often. */
+const CLOCK_CHECK_MS = 30_000;
 
 /** Runs `action` at or soon after the earliest moment asked for, of the clock's monotonic time. */
 export class DueTimer {
@@ -24,6 +26,16 @@ export class DueTimer {
     this.#dueMs = dueMs;
     const delayMs = Math.min(DELAY_MAX_MS, Math.max(0, dueMs - this.#clock.monotonicMs()));
     this.#timer = this.#clock.setTimer(() => this.#run(), delayMs, true);
+  }
+
+  /**
+   * Runs `action` at or soon after that time of the wall clock, and at least every 30 seconds until then: it has to
+   * look whether the time has come. Infinity asks for nothing.
+   */
+  armAtTime(timeMs: number): void {
+    if (timeMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.min(CLOCK_CHECK_MS, Math.max(0, timeMs - this.#clock.nowMs()));
+    this.armAt(this.#clock.monotonicMs() + delayMs);
   }
 
   cancel(): void {

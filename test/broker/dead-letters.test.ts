@@ -64,10 +64,10 @@ test("a message without an id or a stored subject gets those of the place where 
   const broker = await world.open();
   const queue = await broker.declareQueue("work");
   const headers = Buffer.from([0]);
-  queue.append({ subject: "work", key: null, value: "a", headers, timestampMs: START_MS });
+  queue.append({ subject: "work", key: null, value: "a", headers, expiresAtMs: 0, timestampMs: START_MS });
   const topic = await broker.declareTopic("order", { partitions: 2 });
   const group = await broker.declareSubscription("order", "mail");
-  topic.append({ subject: "order", key: "k", value: "b", headers, timestampMs: START_MS });
+  topic.append({ subject: "order", key: "k", value: "b", headers, expiresAtMs: 0, timestampMs: START_MS });
   await broker.flush();
   for (const { dispatcher } of [queue, group]) {
     const one = new TestConsumer(dispatcher);
@@ -307,7 +307,7 @@ test("a message with a header that only looks like a history is buried, listed a
     Buffer.from([2 * 4]),
     Buffer.from("{no}"),
   ]);
-  queue.append({ subject: "work", key: null, value: "a", headers, timestampMs: START_MS });
+  queue.append({ subject: "work", key: null, value: "a", headers, expiresAtMs: 0, timestampMs: START_MS });
   await broker.flush();
   const one = new TestConsumer(queue.dispatcher);
   await world.quiet();

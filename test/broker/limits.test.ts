@@ -462,7 +462,7 @@ test("age: a message in flight is left to its consumer, and expires when it come
   await broker.close();
 });
 
-test("age: what cannot be dead-lettered is tried again at the next maintenance, not without pause", async () => {
+test("age: what cannot be dead-lettered is tried again later, not without pause", async () => {
   const world = new BrokerWorld();
   const { broker, queue, publish } = await limited(world, { ageMaxMs: 1_000 });
   await publish("a");

@@ -169,7 +169,7 @@ test("a record whose headers are damaged stops neither the broker nor what comes
   const { broker, topic } = await publishing(world);
   const live = broker.subscribeLive({ pattern: "#", ...LARGE });
   const headers = Buffer.from([2, 99, 1]);
-  topic.append({ subject: "order", key: "k", value: "bad", headers, timestampMs: START_MS });
+  topic.append({ subject: "order", key: "k", value: "bad", headers, expiresAtMs: 0, timestampMs: START_MS });
   await broker.flush();
   topic.append(message("good", { subject: "order.a", key: "k" }));
   await broker.flush();

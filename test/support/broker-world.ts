@@ -152,6 +152,7 @@ export function message(
 ): OutgoingMessage {
   const { subject = "test", key = null, timestampMs = START_MS, ...properties } = options;
   const base = encodeHeaders([["omnibus-subject", subject]]);
-  const { priority } = properties;
-  return { subject, key, value, headers: withProperties(base, properties), timestampMs, priority };
+  const headers = withProperties(base, properties);
+  const { priority, expiresAtMs = 0 } = properties;
+  return { subject, key, value, headers, expiresAtMs, timestampMs, priority };
 }
