@@ -138,7 +138,7 @@ export class Delivery {
     if (this.#status !== LEASED) throw this.#lost();
   }
 
-  /** Its ack is on its way to disk with other things: {@link endSettling} or {@link failSettling} follows. */
+  /** Its ack is on its way to disk with other things: {@link endSettling}, {@link failSettling} or {@link leaveSettling} follows. */
   beginSettling(): void {
     this.#status = SETTLING;
     this.consumer.beginSettling(this);
@@ -148,6 +148,12 @@ export class Delivery {
     this.#status = SETTLED;
     this.consumer.endSettling(this, false);
     this.consumer.dispatcher.settle(this);
+  }
+
+  /** Whether it is settled is not known: it stays in flight, with nobody. */
+  leaveSettling(): void {
+    this.#status = SETTLED;
+    this.consumer.endSettling(this, false);
   }
 
   failSettling(): void {

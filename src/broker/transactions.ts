@@ -1,5 +1,6 @@
 // Settlements and appends as one: after a crash all of it is there, or nothing.
 
+import { isBrokerError } from "../broker-error.js";
 import type { LogStore } from "../log/log-store.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { Appended } from "./appended.js";
@@ -18,8 +19,8 @@ export class Transactions {
   /**
    * Acknowledges `deliveries` and takes what `append` hands over. Throws at once, with nothing done: LEASE_LOST, what
    * `append` throws, those of storage. Resolves when all of it is committed, and only then do the deliveries count as
-   * settled. When it rejects, nothing of it is there and the deliveries are leased anew. Errors: DISK_FULL,
-   * STORAGE_FAILED, CLOSED.
+   * settled. When it rejects, nothing of it is there and the deliveries are leased anew; but with STORAGE_FAILED that is
+   * not known before the broker is opened again, and until then nobody gets them. Errors: DISK_FULL, STORAGE_FAILED, CLOSED.
    */
   commit(deliveries: readonly Delivery[], append: () => readonly Appended[]): Promise<void> {
     const settled = new Set(deliveries);
@@ -43,7 +44,9 @@ async function end(deliveries: readonly Delivery[], committed: Promise<unknown>)
   try {
     await committed;
   } catch (error) {
-    for (const delivery of deliveries) delivery.failSettling();
+    // The journal may hold it all the same: a message that was handed out again would then be settled by the next start.
+    const isUnknown = isBrokerError(error, "STORAGE_FAILED");
+    for (const delivery of deliveries) isUnknown ? delivery.leaveSettling() : delivery.failSettling();
     throw error;
   }
   for (const delivery of deliveries) delivery.endSettling();

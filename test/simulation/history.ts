@@ -2,8 +2,8 @@
 // against a model of what it may do.
 
 import assert from "node:assert/strict";
-import type { Broker } from "../../src/broker/broker.js";
-import { Broker as BrokerClass } from "../../src/broker/broker.js";
+import type { Appended } from "../../src/broker/appended.js";
+import { Broker } from "../../src/broker/broker.js";
 import type { DeadLetter } from "../../src/broker/dead-letters.js";
 import type { Delivery } from "../../src/broker/delivery.js";
 import type { Dispatcher } from "../../src/broker/dispatcher.js";
@@ -15,6 +15,7 @@ import { systemError } from "../support/simulated-disk.js";
 import { type HeldDelivery, SourceModel } from "../support/source-model.js";
 import { TestConsumer } from "../support/test-consumer.js";
 import type { Life, Operation, Plan } from "./plan.js";
+import { TransactionModel } from "./transaction-model.js";
 import { World } from "./world.js";
 
 const LEASE_MS = 5_000;
@@ -63,6 +64,7 @@ export class History {
   #store: LogStore | undefined = undefined;
   #consumers: TestConsumer[] = [];
   #published = 0;
+  readonly #transactions = new TransactionModel();
   #isDraining = false;
   /** Whether a storage failure was answered in this life: then others may follow. */
   #isBroken = false;
@@ -117,6 +119,7 @@ export class History {
   readonly #operations: Record<Operation["kind"], () => Promise<void> | void> = {
     publish: () => this.#publish(),
     answer: () => this.#answer(),
+    transact: () => this.#transact(),
     steps: () => this.#world.step(this.#random.below(60)),
     pass: () => this.#world.pass(this.#random.pick([1, 10, 100, 1_000, LEASE_MS])),
     consumers: () => this.#changeConsumers(),
@@ -157,7 +160,7 @@ export class History {
     };
     return {
       store,
-      broker: await BrokerClass.open(io, store, { durability: "synced", readOnly: false, onError }),
+      broker: await Broker.open(io, store, { durability: "synced", readOnly: false, onError }),
     };
   }
 
@@ -167,7 +170,7 @@ export class History {
       const { store, broker } = await this.#openStore(life);
       this.#store = store;
       this.#broker = broker;
-      await broker.declareQueue("work");
+      await broker.declareQueue("work", { priorities: this.#plan.priorities });
       await broker.declareTopic("order", { partitions: 2 });
       await broker.declareSubscription("order", "mail");
       await broker.bind({ pattern: "test", to: { kind: "queue", name: "work" } });
@@ -203,7 +206,9 @@ export class History {
   #isStorageError(error: unknown): boolean {
     if (isBrokerError(error, "STORAGE_FAILED")) this.#isBroken = true;
     const isBroken = this.#isBroken && isBrokerError(error, "CLOSED");
-    return isBrokerError(error, "STORAGE_FAILED") || isBrokerError(error, "DISK_FULL") || isBroken;
+    // Slow disks are a part of this world.
+    const isExpected = ["STORAGE_FAILED", "STORAGE_STALLED", "DISK_FULL"] as const;
+    return isExpected.some((code) => isBrokerError(error, code)) || isBroken;
   }
 
   #dispatcherOf({ name }: SourceModel): Dispatcher {
@@ -244,6 +249,7 @@ export class History {
   #delivered(source: SourceModel, delivery: Delivery): void {
     this.#trace(`    ${source.name} gives ${delivery.record.valueText()}, attempt ${delivery.attempt}`);
     const held = source.delivered(delivery);
+    this.#transactions.delivered(`${source.name} ${held.message.id}`);
     delivery.onLeaseLost = () => source.lost(held);
     if (!this.#isDraining) return;
     delivery.ack();
@@ -251,35 +257,93 @@ export class History {
   }
 
   async #publish(): Promise<void> {
+    const commits: Promise<void>[] = [];
     const ids: string[] = [];
-    const commits: Promise<unknown>[] = [];
     for (let count = 1 + this.#random.below(6); count > 0; count -= 1) {
-      const id = String(this.#published);
-      const key = this.#random.pick(["a", "b", "c"]);
-      const isDelayed = this.#random.chance(0.1);
-      this.#published += 1;
-      for (const source of this.#sources) source.publishing(id, key, isDelayed);
-      const readyAtMs = isDelayed ? this.#world.nowMs + this.#random.below(3_000) : undefined;
-      const appended = this.#broker!.publish(
-        message(id, {
-          key,
-          readyAtMs,
-          timestampMs: this.#world.nowMs,
-          headers: { filler: "x".repeat(this.#random.below(300)) },
-        }),
-      );
-      assert.equal(appended.length, 2);
+      const { id, appended } = this.#append();
       ids.push(id);
-      commits.push(...appended.map(({ committed }) => committed));
+      commits.push(this.#followed([id], Promise.all(appended.map(({ committed }) => committed))));
     }
     this.#trace(`    ${ids.join(", ")}`);
+    if (this.#random.chance(0.5)) await this.#world.run(Promise.all(commits));
+  }
+
+  /** Hands over a message to all sources. */
+  #append(): { id: string; appended: readonly Appended[] } {
+    const id = String(this.#published);
+    const key = this.#random.pick(["a", "b", "c"]);
+    const isDelayed = this.#random.chance(0.1);
+    const priority = this.#random.below(this.#plan.priorities);
+    this.#published += 1;
+    for (const source of this.#sources) {
+      const isPrior = source.name === "work";
+      source.publishing(id, key, isDelayed, isPrior ? priority : 0);
+    }
+    const { nowMs } = this.#world;
+    const properties = {
+      key,
+      readyAtMs: isDelayed ? nowMs + this.#random.below(3_000) : undefined,
+      timestampMs: nowMs,
+      headers: { filler: "x".repeat(this.#random.below(300)) },
+    };
+    const appended = this.#broker!.publish({ ...message(id, { ...properties, priority }), priority });
+    assert.equal(appended.length, this.#sources.length);
+    return { id, appended };
+  }
+
+  /** Tells the model what the publisher of the messages was told. */
+  async #followed(ids: readonly string[], committed: Promise<unknown>): Promise<void> {
     const process = this.tally.crashes;
-    const committed = Promise.all(commits).then(() => {
+    try {
+      await committed;
+    } catch (error) {
       if (process !== this.tally.crashes) return;
-      for (const id of ids) for (const source of this.#sources) source.committed(id);
+      if (!this.#isStorageError(error)) throw error;
+      if (!isBrokerError(error, "DISK_FULL")) return;
+      for (const id of ids) for (const source of this.#sources) source.neverStored(id);
+      return;
+    }
+    if (process !== this.tally.crashes) return;
+    for (const id of ids) for (const source of this.#sources) source.committed(id);
+  }
+
+  /** Settles some messages and publishes others, as one. */
+  async #transact(): Promise<void> {
+    const inputs = this.#sources.flatMap((source) =>
+      [...source.held]
+        .filter(({ delivery }) => delivery.isLeased && this.#random.chance(0.3))
+        .map((held) => ({ source, held })),
+    );
+    const ids: string[] = [];
+    const deliveries = inputs.map(({ held }) => held.delivery);
+    const committed = this.#broker!.commit(deliveries, () => {
+      const all: Appended[] = [];
+      for (let count = this.#random.below(3); count >= 0; count -= 1) {
+        const { id, appended } = this.#append();
+        ids.push(id);
+        all.push(...appended);
+      }
+      return all;
     });
-    committed.catch(() => undefined);
-    if (this.#random.chance(0.5)) await this.#world.run(committed);
+    for (const { source, held } of inputs) source.settling(held);
+    const placesOf = (source: SourceModel): string[] => ids.map((id) => `${source.name} ${id}`);
+    const inputPlaces = inputs.map(({ source, held }) => `${source.name} ${held.message.id}`);
+    this.#trace(`    ${inputPlaces.join(", ")} -> ${ids.join(", ")}`);
+    this.#transactions.begin(inputPlaces, this.#sources.flatMap(placesOf));
+    const process = this.tally.crashes;
+    const settled = committed.then(
+      () => {
+        if (process === this.tally.crashes)
+          for (const { source, held } of inputs) source.settledForGood(held);
+      },
+      (error: unknown) => {
+        if (process !== this.tally.crashes) return;
+        const isKnown = !isBrokerError(error, "STORAGE_FAILED");
+        for (const { source, held } of inputs) if (isKnown) source.leasedAnew(held);
+      },
+    );
+    const followed = this.#followed(ids, committed);
+    if (this.#random.chance(0.5)) await this.#world.run(Promise.all([followed, settled]));
   }
 
   async #answer(): Promise<void> {
@@ -320,7 +384,7 @@ export class History {
   #bury(source: SourceModel, held: HeldDelivery): void {
     const process = this.tally.crashes;
     const burial = held.delivery.deadLetter("rejected", "no");
-    source.burying(held);
+    source.settling(held);
     burial.then(
       () => {
         if (process === this.tally.crashes) source.dead(held.message.id);

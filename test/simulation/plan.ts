@@ -5,6 +5,7 @@ import { SeededRandom } from "../support/seeded-random.js";
 export const OPERATIONS = [
   "publish",
   "answer",
+  "transact",
   "steps",
   "pass",
   "consumers",
@@ -50,6 +51,8 @@ export interface Life {
 export interface Plan {
   readonly seed: number;
   readonly isByKey: boolean;
+  /** Of the queue. */
+  readonly priorities: number;
   readonly lives: readonly Life[];
 }
 
@@ -58,7 +61,8 @@ const OPERATIONS_MAX = 24;
 /** How often each kind is drawn, of the sum of all. */
 const WEIGHTS: Readonly<Record<OperationKind, number>> = {
   publish: 30,
-  answer: 30,
+  answer: 24,
+  transact: 10,
   steps: 15,
   pass: 8,
   consumers: 5,
@@ -76,8 +80,9 @@ const DRAWN = OPERATIONS.flatMap((kind) => new Array<OperationKind>(WEIGHTS[kind
 export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
   const isByKey = random.chance(0.5);
+  const priorities = random.pick([1, 1, 3]);
   const lives = Array.from({ length: 2 + random.below(LIVES_MAX - 1) }, () => lifeOf(random));
-  return { seed, isByKey, lives };
+  return { seed, isByKey, priorities, lives };
 }
 
 function lifeOf(random: SeededRandom): Life {

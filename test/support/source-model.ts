@@ -12,6 +12,8 @@ interface ModelMessage {
   readonly key: string;
   /** In the order of publishing. */
   readonly number: number;
+  /** Higher ones overtake. */
+  readonly priority: number;
   readonly isDelayed: boolean;
   isCommitted: boolean;
   /** How often it may have been tried without success. */
@@ -28,8 +30,10 @@ interface ModelMessage {
   isParked: boolean;
   /** It stands behind those that came meanwhile, or in a log of its own. */
   isReplayed: boolean;
-  /** Its dead letter is under way. */
-  isBuried: boolean;
+  /** What settles it, its dead letter or a transaction, is under way. */
+  isSettling: boolean;
+  /** Its publisher was told that it is not stored. */
+  isRefused: boolean;
 }
 
 /** One hand-over that has not been answered. */
@@ -46,8 +50,8 @@ export class SourceModel {
   readonly #attemptsMax: number;
   readonly held = new Set<HeldDelivery>();
   readonly #messages = new Map<string, ModelMessage>();
-  /** By partition, the last number that came in plain order in this life. */
-  #lastNumbers = new Map<number | undefined, number>();
+  /** By partition and priority, the last number that came in plain order in this life. */
+  #lastNumbers = new Map<string, number>();
 
   constructor(name: string, isByKey: boolean, attemptsMax: number) {
     this.name = name;
@@ -56,10 +60,11 @@ export class SourceModel {
   }
 
   /** Before the message is appended. */
-  publishing(id: string, key: string, isDelayed: boolean): void {
+  publishing(id: string, key: string, isDelayed: boolean, priority = 0): void {
     this.#messages.set(id, {
       id,
       key,
+      priority,
       number: this.#messages.size,
       isDelayed,
       isCommitted: false,
@@ -71,7 +76,8 @@ export class SourceModel {
       isOutOfOrder: isDelayed,
       isParked: isDelayed,
       isReplayed: false,
-      isBuried: false,
+      isSettling: false,
+      isRefused: false,
     });
   }
 
@@ -79,10 +85,16 @@ export class SourceModel {
     this.#messages.get(id)!.isCommitted = true;
   }
 
+  /** The publisher was told that the message is not stored: nobody may ever get it. */
+  neverStored(id: string): void {
+    this.#messages.get(id)!.isRefused = true;
+  }
+
   /** A message came. Checks that it may come now, and remembers who has it. */
   delivered(delivery: Delivery): HeldDelivery {
     const message = this.#messages.get(delivery.record.valueText())!;
     const what = `${this.name}: ${message.id}, attempt ${delivery.attempt}`;
+    assert.ok(!message.isRefused, `${what} came although its publisher was told that it is not stored`);
     assert.ok(!message.isSettled, `${what} came although it was settled`);
     for (const held of this.held)
       assert.ok(held.message !== message || !held.delivery.isLeased, `${what} came while it was leased`);
@@ -118,23 +130,40 @@ export class SourceModel {
     held.message.storage = "process";
   }
 
-  /** A consumer sent it to the dead letters; {@link dead} or {@link burialFailed} follows, unless a crash does. */
-  burying(held: HeldDelivery): void {
+  /**
+   * It is being settled with something else: a dead letter, after which {@link dead} or {@link burialFailed} follows, or
+   * a transaction, after which {@link settledForGood} or {@link leasedAnew} does; unless a crash comes, or the storage
+   * fails: then it is not known, and it does not come before the next restart.
+   */
+  settling(held: HeldDelivery): void {
     this.settled(held);
-    held.message.isBuried = true;
+    held.message.isSettling = true;
+  }
+
+  settledForGood({ message }: HeldDelivery): void {
+    message.isSettling = false;
+    message.storage = "disk";
+  }
+
+  leasedAnew(held: HeldDelivery): void {
+    held.message.isSettling = false;
+    held.message.isSettled = false;
+    this.held.add(held);
   }
 
   failed(held: HeldDelivery, isParked: boolean): void {
     this.held.delete(held);
     held.message.triesMin += 1;
     held.message.triesMax += 1;
-    held.message.isParked = isParked || held.message.isDelayed;
+    // For good: a clock that is set back makes it wait a second time.
+    held.message.isParked ||= isParked;
     held.message.storage = "process";
   }
 
   released(held: HeldDelivery, isParked: boolean): void {
     this.held.delete(held);
-    held.message.isParked = isParked || held.message.isDelayed;
+    // For good: a clock that is set back makes it wait a second time.
+    held.message.isParked ||= isParked;
     held.message.storage = "process";
   }
 
@@ -142,7 +171,7 @@ export class SourceModel {
   dead(id: string): void {
     const message = this.#messages.get(id)!;
     message.isSettled = true;
-    message.isBuried = false;
+    message.isSettling = false;
     message.storage = "disk";
     message.isInDoubt = false;
   }
@@ -151,7 +180,7 @@ export class SourceModel {
   burialFailed(id: string): void {
     const message = this.#messages.get(id)!;
     message.isSettled = false;
-    message.isBuried = false;
+    message.isSettling = false;
     message.triesMin += 1;
     message.triesMax += 1;
     message.isParked = true;
@@ -175,7 +204,7 @@ export class SourceModel {
   /** What happened so far was handed to the system. */
   stored(): void {
     for (const message of this.#messages.values())
-      if (message.storage === "process" && !message.isBuried) message.storage = "system";
+      if (message.storage === "process" && !message.isSettling) message.storage = "system";
   }
 
   /** A clean close: what is in flight was given back. */
@@ -189,7 +218,7 @@ export class SourceModel {
   crashed(isPower: boolean): void {
     for (const message of this.#messages.values()) {
       message.isOutOfOrder ||= message.isSettled;
-      message.isBuried = false;
+      message.isSettling = false;
       const isKnown = message.storage === "disk" || (message.storage === "system" && !isPower);
       const isOut = [...this.held].some((held) => held.message === message && held.delivery.isLeased);
       // On its way to the dead letters because it was tried too often, which nobody sees.
@@ -209,7 +238,10 @@ export class SourceModel {
   /** Those that are in the log for certain and are not settled. */
   unsettled(): string[] {
     return [...this.#messages.values()]
-      .filter(({ isCommitted, isSettled, isInDoubt }) => isCommitted && !isSettled && !isInDoubt)
+      .filter(
+        ({ isCommitted, isRefused, isSettled, isInDoubt }) =>
+          isCommitted && !isRefused && !isSettled && !isInDoubt,
+      )
       .map(({ id }) => id);
   }
 
@@ -223,6 +255,7 @@ export class SourceModel {
     for (const other of this.#messages.values()) {
       if (other.number >= message.number || other.key !== message.key) continue;
       const isExhausted = other.triesMax >= this.#attemptsMax;
+      if (other.priority < message.priority) continue;
       const mayBeBehind =
         other.isParked || other.isReplayed || other.isInDoubt || isExhausted || !other.isCommitted;
       assert.ok(other.isSettled || mayBeBehind, `${what} came before ${other.id} of its key was settled`);
@@ -231,8 +264,9 @@ export class SourceModel {
 
   #checkOrder(message: ModelMessage, partition: number | undefined, what: string): void {
     if (message.isOutOfOrder) return;
-    const last = this.#lastNumbers.get(partition) ?? -1;
+    const line = `${partition} ${message.priority}`;
+    const last = this.#lastNumbers.get(line) ?? -1;
     assert.ok(message.number > last, `${what} came after a later one`);
-    this.#lastNumbers.set(partition, message.number);
+    this.#lastNumbers.set(line, message.number);
   }
 }
