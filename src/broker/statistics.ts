@@ -24,6 +24,8 @@ export interface QueueStatistics extends Readonly<DispatcherCounters> {
   readonly oldestAgeMs: number | undefined;
   readonly consumers: number;
   readonly published: number;
+  /** Like `published`, since the queue was made. */
+  readonly publishedEver: number;
   /** Unsettled messages at each priority, from 0 up: one number where the queue was declared without priorities. */
   readonly unsettledByPriority: readonly number[];
   /** The queue or `topic/group` whose dead letters this queue holds. */
@@ -98,6 +100,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
     consumers: dispatcher.consumers.length,
     published: queue.published,
+    publishedEver: states.reduce((sum, { log }) => sum + log.highWatermark, 0),
     unsettledByPriority: states.map((state) => state.unsettledCount),
     deadLettersOf: queue.deadLettersOf,
     failure: describeFailure(dispatcher.failure),

@@ -7,6 +7,7 @@ import { publishCommand } from "./commands/publish.js";
 import { queuesCommand } from "./commands/queues.js";
 import { sendCommand } from "./commands/send.js";
 import { tailCommand } from "./commands/tail.js";
+import { topCommand } from "./commands/top.js";
 import { topicsCommand } from "./commands/topics.js";
 import { EXIT } from "./exit-codes.js";
 import { describeFailure } from "./failure.js";
@@ -49,6 +50,7 @@ function createProgram(world: World, version: string): Command {
   program.addCommand(demoCommand(world));
   program.addCommand(queuesCommand(world));
   program.addCommand(topicsCommand(world));
+  program.addCommand(topCommand(world));
   program.addCommand(sendCommand(world));
   program.addCommand(publishCommand(world));
   program.addCommand(tailCommand(world));

@@ -12,6 +12,7 @@ export type Colours = ReturnType<typeof createColors>;
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
+  readonly rows?: number;
   write(text: string | Uint8Array, done?: () => void): boolean;
   once(event: "drain", listener: () => void): unknown;
 }
@@ -26,6 +27,7 @@ const GATHER_BYTES = 64 * 1024;
 
 /** The width that text is fitted to where nothing is known about the terminal. */
 const COLUMNS_DEFAULT = 100;
+const ROWS_DEFAULT = 24;
 
 export interface WorldParts {
   readonly io: Io;
@@ -71,6 +73,13 @@ export class World {
   get columns(): number {
     if (this.stdout.isTTY !== true) return Number.POSITIVE_INFINITY;
     return this.stdout.columns ?? COLUMNS_DEFAULT;
+  }
+
+  /** How many lines a screen of the output has; unlimited where nobody looks at it. */
+  get rows(): number {
+    if (this.stdout.isTTY !== true) return Number.POSITIVE_INFINITY;
+    // A terminal that does not know its size says 0.
+    return this.stdout.rows || ROWS_DEFAULT;
   }
 
   /** Writes a line and waits until a slow reader has room for more. */

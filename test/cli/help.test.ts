@@ -6,6 +6,7 @@ const COMMANDS = [
   "demo",
   "queues",
   "topics",
+  "top",
   "send",
   "publish",
   "tail",
@@ -30,7 +31,7 @@ test("the help of every command says what it is for and shows examples", async (
 
 test("the help of the program lists the commands and the exit codes", async () => {
   const { stdout } = await cli(["--help"]);
-  for (const name of ["demo", "queues", "topics", "send", "publish", "tail", "dead"])
+  for (const name of ["demo", "queues", "topics", "top", "send", "publish", "tail", "dead"])
     assert.match(stdout, new RegExp(`^  ${name} `, "m"));
   assert.match(stdout, /Exit codes:\n(.*\n)+.*130 {2}interrupted/);
 });
