@@ -11,6 +11,7 @@ import type { DeadLetters } from "./dead-letters.js";
 import type { Delivery } from "./delivery.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Exchange } from "./exchange.js";
+import type { Forward } from "./forwards.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
@@ -113,6 +114,7 @@ export class Broker {
       await topology.openAll();
       if (settlements.isCut) await secure(settlements, store);
       const broker = new Broker(clock, store, settlements, topology, live, options);
+      topology.forwards.start();
       if (!readOnly) broker.#scheduleMaintenance();
       return broker;
     } catch (error) {
@@ -262,6 +264,24 @@ export class Broker {
     return this.#topology.routing.unbind(binding);
   }
 
+  get forwards(): readonly Forward[] {
+    return this.#topology.forwards.all;
+  }
+
+  /**
+   * Moves every message of the queue on to an exchange from now on, durably: each is appended there and settled here as
+   * one atomic step. Errors: QUEUE_NOT_FOUND, EXCHANGE_NOT_FOUND, INVALID_SUBJECT, FORWARD_MISMATCH when it is forwarded
+   * elsewhere.
+   */
+  declareForward({ queue, ...options }: Forward): Promise<void> {
+    return this.#topology.forwards.declare(queue, options);
+  }
+
+  /** Ends it, durably: messages stay in the queue. Nothing happens when there is none. */
+  removeForward(queue: string): Promise<void> {
+    return this.#topology.forwards.remove(queue);
+  }
+
   /**
    * Hot: hands the message to every queue and topic that the exchange leads it to, as one atomic step where that is
    * more than one. Returns an entry for each, topics first; none when it leads nowhere. Errors: EXCHANGE_NOT_FOUND,
@@ -355,6 +375,7 @@ export class Broker {
     await this.#endSessions();
     for (const queue of this.queues) queue.close();
     await this.#topology.expiries.close();
+    await this.#topology.forwards.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
     await this.#settlements.close();

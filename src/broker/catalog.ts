@@ -1,4 +1,4 @@
-// What exists: queues, topics, subscriptions, exchanges and bindings, kept in one log, the last record of each key being its
+// What exists: queues, topics, subscriptions, exchanges, bindings and forwards, kept in one log, the last record of each key being its
 // definition. The format is described in docs/formats/catalog.md.
 
 import { BrokerError } from "../broker-error.js";
@@ -55,13 +55,22 @@ export interface ExpiryDefinition {
   readonly of: number;
 }
 
+/** A queue whose messages are moved on. */
+export interface ForwardDefinition {
+  readonly kind: "forward";
+  readonly queue: string;
+  readonly exchange: string;
+  readonly subject?: string;
+}
+
 export type Definition =
   | QueueDefinition
   | TopicDefinition
   | SubscriptionDefinition
   | ExchangeDefinition
   | BindingDefinition
-  | ExpiryDefinition;
+  | ExpiryDefinition
+  | ForwardDefinition;
 
 export class Catalog {
   readonly #log: Log;
@@ -106,6 +115,15 @@ export class Catalog {
   subscription(topic: string, group: string): SubscriptionDefinition | undefined {
     const definition = this.#definitions.get(`subscription/${topic}/${group}`);
     return definition?.kind === "subscription" ? definition : undefined;
+  }
+
+  get forwards(): ForwardDefinition[] {
+    return [...this.#definitions.values()].filter((definition) => definition.kind === "forward");
+  }
+
+  forward(queue: string): ForwardDefinition | undefined {
+    const known = this.#definitions.get(forwardKey(queue));
+    return known?.kind === "forward" ? known : undefined;
   }
 
   /** A number that was never given out in this data directory: offsets of the log are not used twice either. */
@@ -182,7 +200,13 @@ function keyOf(definition: Definition): string {
       return bindingKey(definition);
     case "expiry":
       return `expiry/${definition.of}`;
+    case "forward":
+      return forwardKey(definition.queue);
     default:
       return `${definition.kind}/${definition.name}`;
   }
+}
+
+function forwardKey(queue: string): string {
+  return `forward/${queue}`;
 }

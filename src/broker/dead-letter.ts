@@ -2,7 +2,7 @@
 
 import type { StoredRecord } from "../log/record.js";
 import { type EncodedHeaders, encodeHeaders, type Header } from "../log/record-headers.js";
-import { EXPIRES_AT_HEADER, READY_AT_HEADER, RESERVED_PREFIX } from "./message.js";
+import { EXPIRES_AT_HEADER, FORWARDS_HEADER, READY_AT_HEADER, RESERVED_PREFIX } from "./message.js";
 
 /** Why a message was dead-lettered. */
 export type DeadLetterReason =
@@ -11,7 +11,8 @@ export type DeadLetterReason =
   | "invalid-payload"
   | "unknown-type"
   | "rejected"
-  | "overflow";
+  | "overflow"
+  | "unroutable";
 
 /** One death of a message. */
 export interface DeadLetterEntry {
@@ -29,7 +30,7 @@ export interface DeadLetterEntry {
 
 /** JSON: an array of {@link DeadLetterEntry}, the latest last. */
 const DEAD_LETTER_HEADER = `${RESERVED_PREFIX}dead-letter`;
-const SPENT_HEADERS = [READY_AT_HEADER, EXPIRES_AT_HEADER, DEAD_LETTER_HEADER];
+const SPENT_HEADERS = [READY_AT_HEADER, EXPIRES_AT_HEADER, FORWARDS_HEADER, DEAD_LETTER_HEADER];
 /** How many deaths of one message are remembered. */
 const HISTORY_MAX = 20;
 /** How much of an error's text is kept. */
@@ -48,7 +49,7 @@ export function deadLetterHistory(record: StoredRecord): DeadLetterEntry[] {
   }
 }
 
-/** The record's headers with `more` and one more death; its delay and expiry are spent. */
+/** The record's headers with `more` and one more death; its delay, its expiry and its forwards are spent. */
 export function headersWithDeath(
   record: StoredRecord,
   more: readonly Header[],

@@ -14,6 +14,8 @@ export const READY_AT_HEADER = "omnibus-ready-at";
 export const EXPIRES_AT_HEADER = "omnibus-expires-at";
 /** A whole number in decimal, 0 when there is none: the level at which it waits in queues that have so many. */
 const PRIORITY_HEADER = "omnibus-priority";
+/** How often the message was forwarded, in decimal. */
+export const FORWARDS_HEADER = "omnibus-forwards";
 export const CONTENT_TYPE_HEADER = "content-type";
 
 /** A message on its way in. The broker copies body and key before `append` returns. */

@@ -115,8 +115,8 @@ export class Removal {
     const known = this.#ids();
     const over = [...catalog.definitions].filter((definition) => this.#isOver(definition, known));
     const names = new Set(over.map((definition) => (definition.kind === "queue" ? definition.name : "")));
-    const bindings = [...names].flatMap((name) => this.#leadingTo("queue", name));
-    if (over.length > 0) await catalog.removeAll([...over, ...bindings], store);
+    const edges = [...names].flatMap((name) => [...this.#leadingTo("queue", name), ...this.#forwardOf(name)]);
+    if (over.length > 0) await catalog.removeAll([...over, ...edges], store);
     const ids = this.#ids();
     for (const name of store.logNames()) {
       const id = OWNED_LOG.exec(name)?.[1];
@@ -145,18 +145,20 @@ export class Removal {
   }
 
   async #removeQueue(queue: Queue): Promise<void> {
-    const { queues, catalog, store, routing } = this.#existing;
+    const { queues, catalog, store, routing, forwards } = this.#existing;
     const bindings = this.#leadingTo("queue", queue.name);
+    const forward = this.#forwardOf(queue.name);
     // Nothing arrives any more while the catalog is written.
     for (const binding of bindings) routing.close(binding);
     queue.isDeleted = true;
     try {
-      await catalog.removeAll([catalog.queue(queue.name)!, ...bindings], store);
+      await catalog.removeAll([catalog.queue(queue.name)!, ...bindings, ...forward], store);
     } catch (error) {
       queue.isDeleted = false;
       for (const binding of bindings) routing.open(binding);
       throw error;
     }
+    await forwards.end(queue.name);
     queues.delete(queue.name);
     this.#lifetimes.get(queue)?.stop();
     this.#lifetimes.delete(queue);
@@ -198,7 +200,8 @@ export class Removal {
     if (conditions.ifEmpty === true) throw unopened(`The ${kind} ${name}`, closed.get(`${kind}/${name}`));
     const bindings = this.#leadingTo(kind, name);
     const groups = kind === "topic" ? this.#groupsOf(name) : [];
-    await catalog.removeAll([definition, ...groups, ...bindings], store);
+    const forward = kind === "queue" ? this.#forwardOf(name) : [];
+    await catalog.removeAll([definition, ...groups, ...bindings, ...forward], store);
     for (const binding of bindings) routing.close(binding);
     closed.delete(`${kind}/${name}`);
     for (const { group } of groups) closed.delete(`subscription/${name}/${group}`);
@@ -248,6 +251,11 @@ export class Removal {
 
   #leadingTo(kind: "queue" | "topic", name: string) {
     return this.#existing.routing.bindingsOf(kind, name);
+  }
+
+  #forwardOf(queue: string) {
+    const forward = this.#existing.catalog.forward(queue);
+    return forward === undefined ? [] : [forward];
   }
 
   #groupsOf(topic: string) {

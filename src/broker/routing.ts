@@ -13,7 +13,7 @@ import {
   type ExchangeOptions,
   type TargetKind,
 } from "./binding.js";
-import type { Catalog, Definition, ExchangeDefinition } from "./catalog.js";
+import type { Catalog, ExchangeDefinition } from "./catalog.js";
 import { assertSame, given } from "./declared-options.js";
 import { type Destination, Exchange, RouteSearch } from "./exchange.js";
 import { shown } from "./limits.js";
@@ -67,41 +67,27 @@ export class Routing {
         assertSame("EXCHANGE_MISMATCH", `Exchange ${name}`, existing.options, asked);
         return existing;
       }
-      if (asked.alternate !== undefined) this.#declared(asked.alternate);
+      if (asked.alternate !== undefined) this.declared(asked.alternate);
       const definition: ExchangeDefinition = { kind: "exchange", name, options: { kind: "topic", ...asked } };
       await this.#parts.catalog.put(definition);
       return this.openExchange(definition);
     });
   }
 
-  /** Removes the exchange, with everything that is bound from it and to it. Errors: EXCHANGE_NOT_FOUND. */
+  /** Removes the exchange, with everything that is bound from it and to it, as one step. Errors: EXCHANGE_NOT_FOUND. */
   async delete(name: string): Promise<void> {
-    await this.#turns.run(`exchange/${name}`, async () => {
-      const { options } = this.#declared(name);
-      const definition: ExchangeDefinition = { kind: "exchange", name, options };
-      await this.removeBound("exchange", name, definition, () => this.exchanges.delete(name));
-    });
-  }
-
-  /**
-   * Removes a definition with everything that is bound from what it defines and to it, as one step. Runs `forget` when
-   * that is durable; the queue, topic or exchange has to be gone by its name after that.
-   */
-  async removeBound(
-    kind: TargetKind,
-    name: string,
-    definition: Definition,
-    forget: () => void,
-  ): Promise<void> {
     const { catalog, store } = this.#parts;
-    const bound = this.bindingsOf(kind, name);
-    await catalog.removeAll([...bound, definition], store);
-    // What was bound meanwhile goes too.
-    const late = this.bindingsOf(kind, name);
-    for (const binding of [...bound, ...late]) this.close(binding);
-    forget();
-    this.#forgetRoutes();
-    if (late.length > 0) await catalog.removeAll(late, store);
+    await this.#turns.run(`exchange/${name}`, async () => {
+      const { options } = this.declared(name);
+      const bound = this.bindingsOf("exchange", name);
+      await catalog.removeAll([...bound, { kind: "exchange", name, options }], store);
+      // What was bound meanwhile goes too.
+      const late = this.bindingsOf("exchange", name);
+      for (const binding of [...bound, ...late]) this.close(binding);
+      this.exchanges.delete(name);
+      this.#forgetRoutes();
+      if (late.length > 0) await catalog.removeAll(late, store);
+    });
   }
 
   /** Leads messages from an exchange on, durably. Errors: those of {@link Binding}, and that its ends are not there. */
@@ -173,8 +159,17 @@ export class Routing {
    * Errors: EXCHANGE_NOT_FOUND, INVALID_SUBJECT.
    */
   route(message: OutgoingMessage, name: string): readonly Destination[] {
-    const exchange = name === BUS_EXCHANGE ? this.#bus : this.#declared(name);
+    const exchange = name === BUS_EXCHANGE ? this.#bus : this.declared(name);
     return exchange.routes.get(message.subject) ?? this.#search(exchange, message);
+  }
+
+  /** The exchange of that name, the bus included. Errors: EXCHANGE_NOT_FOUND. */
+  declared(name: string): Exchange {
+    const exchange = this.#find(name);
+    if (exchange !== undefined) return exchange;
+    throw new BrokerError("EXCHANGE_NOT_FOUND", `There is no exchange ${name}. Declare it first.`, {
+      exchange: name,
+    });
   }
 
   #search(exchange: Exchange, message: OutgoingMessage): readonly Destination[] {
@@ -204,20 +199,12 @@ export class Routing {
     return name === BUS_EXCHANGE ? this.#bus : this.exchanges.get(name);
   }
 
-  #declared(name: string): Exchange {
-    const exchange = this.#find(name);
-    if (exchange !== undefined) return exchange;
-    throw new BrokerError("EXCHANGE_NOT_FOUND", `There is no exchange ${name}. Declare it first.`, {
-      exchange: name,
-    });
-  }
-
   /** Errors: as {@link bind}. */
   #checked(binding: Binding): BindingDefinition {
     const { from = BUS_EXCHANGE, to } = binding;
-    if (to.kind === "exchange") this.#declared(to.name);
+    if (to.kind === "exchange") this.declared(to.name);
     else this.#parts.destination(to.kind, to.name);
-    return bindingDefinition(binding, this.#declared(from).options.kind);
+    return bindingDefinition(binding, this.declared(from).options.kind);
   }
 
   #target({

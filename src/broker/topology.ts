@@ -17,6 +17,7 @@ import type { Dispatcher } from "./dispatcher.js";
 import type { Destination } from "./exchange.js";
 import type { Existing } from "./existing.js";
 import { Expiries } from "./expiries.js";
+import { Forwards } from "./forwards.js";
 import {
   assertOptions,
   BODY_BYTES_MAX,
@@ -62,6 +63,7 @@ export class Topology {
   readonly queues = new Map<string, Queue>();
   readonly topics = new Map<string, Topic>();
   readonly routing: Routing;
+  readonly forwards: Forwards;
   readonly deadLetters: DeadLetters;
   readonly expiries: Expiries;
   readonly #parts: TopologyParts;
@@ -90,9 +92,15 @@ export class Topology {
       destination: (kind, name) => (kind === "queue" ? this.#queue(name) : this.#topic(name)),
       storedDestination: (kind, name) => this.#storedDestination(kind, name),
     });
+    this.forwards = new Forwards({
+      ...parts,
+      routing: this.routing,
+      queue: (name) => this.#queue(name),
+    });
     const existing: Existing = {
       ...parts,
       routing: this.routing,
+      forwards: this.forwards,
       opener: this.#opener,
       queues: this.queues,
       topics: this.topics,
@@ -118,7 +126,7 @@ export class Topology {
   async openAll(): Promise<void> {
     if (!this.#parts.readOnly) await this.removal.sweep();
     const definitions = [...this.#parts.catalog.definitions];
-    for (const kind of ["queue", "topic", "subscription", "exchange", "binding"] as const) {
+    for (const kind of ["queue", "topic", "subscription", "exchange", "binding", "forward"] as const) {
       for (const definition of definitions) {
         if (definition.kind !== kind) continue;
         await this.#open(definition).catch((error: unknown) => this.#leaveOut(definition, error));
@@ -341,6 +349,9 @@ export class Topology {
         return;
       case "binding":
         this.routing.open(definition);
+        return;
+      case "forward":
+        this.forwards.open(definition);
     }
   }
 
@@ -377,7 +388,10 @@ export class Topology {
       this.#unopened.set(`subscription/${definition.topic}/${definition.group}`, error);
       // The topic itself has been reported.
       if (this.#unopened.has(`topic/${definition.topic}`)) return;
-    } else if (kind !== "binding" && kind !== "expiry") {
+    } else if (kind === "forward") {
+      // So has its queue.
+      if (this.#unopened.has(`queue/${definition.queue}`)) return;
+    } else if (kind === "queue" || kind === "topic") {
       this.#unopened.set(`${kind}/${definition.name}`, error);
     }
     this.#parts.onError(error, `opening a ${kind}`);

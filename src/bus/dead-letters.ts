@@ -56,6 +56,7 @@ const REASONS: readonly DeadLetterReason[] = [
   "unknown-type",
   "rejected",
   "overflow",
+  "unroutable",
 ];
 
 /**

@@ -22,6 +22,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly pause: true;
   readonly replay: true;
   readonly temporaryQueues: true;
+  readonly forwards: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -36,6 +37,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   pause: true,
   replay: true,
   temporaryQueues: true,
+  forwards: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];

@@ -4,6 +4,7 @@
 import type { Binding, ExchangeOptions } from "../broker/binding.js";
 import type { DeadLetterEntry, DeadLetterReason } from "../broker/dead-letter.js";
 import type { NackOptions } from "../broker/delivery.js";
+import type { Forward } from "../broker/forwards.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
 import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
 import type { OutgoingMessage } from "../broker/message.js";
@@ -37,6 +38,8 @@ export interface Capabilities {
   readonly replay: boolean;
   /** Queues that go by themselves: unused, left by their consumers, or with the bus that declared them. */
   readonly temporaryQueues: boolean;
+  /** Moving the messages of a queue on to an exchange by itself. */
+  readonly forwards: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -61,6 +64,7 @@ export interface EngineBroker {
   readonly topics: Iterable<EngineTopic>;
   readonly exchanges: Iterable<EngineExchange>;
   readonly bindings: readonly Binding[];
+  readonly forwards: readonly Forward[];
   readonly deadLetters: EngineDeadLetters;
   readonly live: EngineLiveFeed;
   /** Whether no consumer has, or could be given, anything now. */
@@ -97,6 +101,9 @@ export interface EngineBroker {
   /** Leads what is published to an exchange, or to the bus itself, to a queue, a topic or an exchange, durably. */
   bind(binding: Binding): Promise<void>;
   unbind(binding: Binding): Promise<void>;
+  /** Moves every message of a queue on to an exchange, durably. Errors: QUEUE_NOT_FOUND, EXCHANGE_NOT_FOUND, FORWARD_MISMATCH. */
+  declareForward(forward: Forward): Promise<void>;
+  removeForward(queue: string): Promise<void>;
   /** Hands the message to everything that the exchange, or the bus itself, leads it to, topics first; to nothing when that is nothing. */
   publish(message: OutgoingMessage, exchange?: string): EngineAppended[];
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */

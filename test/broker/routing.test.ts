@@ -220,6 +220,11 @@ test("a queue that is found already counts as a route, so that no alternate is a
     await broker.bind({ from: "x", ...toExchange(name) });
   }
   assert.deepEqual(reached(broker, "x"), ["a"]);
+  // Nor where it is found over an exchange that was asked already.
+  await broker.declareExchange("three", { kind: "fanout", alternate: "rest" });
+  await broker.bind({ from: "three", ...toExchange("one") });
+  await broker.bind({ from: "x", ...toExchange("three") });
+  assert.deepEqual(reached(broker, "x"), ["a"]);
   await broker.close();
 });
 

@@ -15,6 +15,7 @@ const NOTHING: Capabilities = {
   pause: false,
   replay: false,
   temporaryQueues: false,
+  forwards: false,
 };
 
 /** The embedded engine in memory, as if it could do nothing but the least. */

@@ -21,6 +21,7 @@ interface NoDelay extends Capabilities {
   readonly live: true;
   readonly browse: true;
   readonly exchanges: true;
+  readonly forwards: true;
 }
 
 interface Least extends Capabilities {
@@ -31,6 +32,7 @@ interface Least extends Capabilities {
   readonly browse: false;
   readonly exchanges: false;
   readonly priorities: false;
+  readonly forwards: false;
 }
 
 const Work = command<number>("work");

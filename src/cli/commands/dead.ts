@@ -23,7 +23,15 @@ export interface DeadOptions extends CommonOptions {
   readonly all?: boolean;
 }
 
-const REASONS = ["attempts-exhausted", "expired", "invalid-payload", "rejected", "overflow", "unknown-type"];
+const REASONS = [
+  "attempts-exhausted",
+  "expired",
+  "invalid-payload",
+  "rejected",
+  "overflow",
+  "unroutable",
+  "unknown-type",
+];
 
 export function deadCommand(world: World): Command {
   const command = new Command("dead")
