@@ -9,7 +9,14 @@ import { appendHeaders, type Header } from "../log/record-headers.js";
 import { type Appended, placeId } from "./appended.js";
 import type { Consumer } from "./consumer.js";
 import type { Delivery } from "./delivery.js";
-import { FORWARDS_HEADER, ID_HEADER, type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
+import {
+  EXPIRES_AT_HEADER,
+  FORWARDS_HEADER,
+  ID_HEADER,
+  type OutgoingMessage,
+  SUBJECT_HEADER,
+  timeHeader,
+} from "./message.js";
 import type { Queue } from "./queue.js";
 import type { Routing } from "./routing.js";
 import type { SettlementLog } from "./settlement-log.js";
@@ -168,6 +175,7 @@ export class Forwarder {
       value: record.value,
       headers: appendHeaders(record.headersEncoded(), more),
       timestampMs: this.#parts.clock.nowMs(),
+      expiresAtMs: timeHeader(record, EXPIRES_AT_HEADER),
     };
   }
 
