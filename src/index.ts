@@ -7,6 +7,7 @@ export { type AnyCodec, bytes, type Codec, json, text } from "./bus/codec.js";
 export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";
 export type { Delivery } from "./bus/delivery.js";
 export type { Duration } from "./bus/duration.js";
+export type { Gathered, GatheredReply } from "./bus/gathering.js";
 export type { Group } from "./bus/group.js";
 export type {
   BatchContext,
@@ -37,12 +38,13 @@ export type {
   UnsentMessage,
 } from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
-export { ack, deadLetter, drop, type Outcome, retry } from "./bus/outcome.js";
+export { ack, deadLetter, drop, type Outcome, reply, retry } from "./bus/outcome.js";
 export type { Outputs, QueueOutputs, TopicOutputs } from "./bus/outputs.js";
 export type { BodyOptions, LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
 export type { Receipt } from "./bus/receipt.js";
+export type { GatherOptions, RequestOptions } from "./bus/requests.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
 export type { Schema } from "./bus/schema.js";
 export type {

@@ -54,7 +54,8 @@ test("every page that a comment in the sources names is there", () => {
 });
 
 test("the page of message headers has those that the broker writes", () => {
-  const written = [read("src/broker/message.ts"), read("src/broker/dead-letter.ts")]
+  const written = ["message", "dead-letter", "answer"]
+    .map((name) => read(`src/broker/${name}.ts`))
     .flatMap((source) => [...source.matchAll(/_HEADER = [`"]([^`"]+)[`"]/g)])
     .map(([, name]) => name!.replace(/^\$\{RESERVED_PREFIX\}/, "omnibus-"));
   const described = tableRows(page("docs/formats/message-headers.md").text).map(

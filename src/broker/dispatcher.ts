@@ -117,6 +117,10 @@ export class Dispatcher implements ConsumerOwner {
     for (const state of this.states) state.orderByKey(this.#lanes);
   }
 
+  get hasConsumers(): boolean {
+    return this.consumers.length > 0;
+  }
+
   get consumers(): readonly Consumer[] {
     return this.#choice.all;
   }

@@ -10,7 +10,9 @@ import { parsePattern, parseSubject } from "./subject.js";
 const ROUTES_MAX = 10_000;
 /** What the subjects of inboxes begin with. */
 const INBOX_PREFIX = "_inbox.";
-const NOBODY: readonly LiveReceiver[] = [];
+/** Of 32 random bits each. */
+const INBOX_WORDS = 4;
+const INBOX_LENGTH = INBOX_PREFIX.length + 8 * INBOX_WORDS;
 
 /** Where the messages of one subject go. */
 class LiveRoute {
@@ -46,9 +48,9 @@ class LiveGroup {
   }
 }
 
-const NO_ROUTE = new LiveRoute(NOBODY, []);
+const NO_ROUTE = new LiveRoute([], []);
 
-/** A private subject: no pattern matches it, and nobody who was not told of it can guess it. */
+/** A private subject and all below it: no pattern matches them, and nobody who was not told can guess them. */
 export interface Inbox {
   readonly subject: string;
   close(): void;
@@ -90,16 +92,11 @@ export class LiveRouter {
     return wasThere;
   }
 
-  /** What is published live to its subject goes to `receiver`, and to nobody else. */
+  /** What is published live to its subject, or below that, goes to `receiver`, and to nobody else. */
   openInbox(receiver: LiveReceiver): Inbox {
-    const subject = INBOX_PREFIX + hex(this.#random, 4);
+    const subject = INBOX_PREFIX + hex(this.#random, INBOX_WORDS);
     this.#inboxes.set(subject, new LiveRoute([receiver], []));
-    this.#routes.delete(subject);
-    const close = (): void => {
-      this.#inboxes.delete(subject);
-      this.#routes.delete(subject);
-    };
-    return { subject, close };
+    return { subject, close: () => this.#inboxes.delete(subject) };
   }
 
   /** Hot: whether anybody is there for this subject; false for what is none. */
@@ -131,7 +128,8 @@ export class LiveRouter {
   #route(subject: string): LiveRoute {
     const known = this.#routes.get(subject);
     if (known !== undefined) return known;
-    const route = this.#inboxes.get(subject) ?? this.#find(subject);
+    if (subject.startsWith(INBOX_PREFIX)) return this.#inboxRoute(subject);
+    const route = this.#find(subject);
     // A subject with an escape may be another's spelling, which #forgetRoutes would pass over.
     if (subject.includes("\\")) return route;
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
@@ -139,8 +137,12 @@ export class LiveRouter {
     return route;
   }
 
+  #inboxRoute(subject: string): LiveRoute {
+    const inbox = subject.length > INBOX_LENGTH ? subject.slice(0, INBOX_LENGTH) : subject;
+    return this.#inboxes.get(inbox) ?? NO_ROUTE;
+  }
+
   #find(subject: string): LiveRoute {
-    if (subject.startsWith(INBOX_PREFIX)) return NO_ROUTE;
     const found: LiveReceiver[] = [];
     this.#receivers.collect(parseSubject(subject), found);
     if (found.length === 0) return NO_ROUTE;

@@ -17,6 +17,10 @@ const PRIORITY_HEADER = "omnibus-priority";
 /** How often the message was forwarded, in decimal. */
 export const FORWARDS_HEADER = "omnibus-forwards";
 export const CONTENT_TYPE_HEADER = "content-type";
+/** The subject to which an answer to this message is published live. */
+export const REPLY_TO_HEADER = "omnibus-reply-to";
+/** Given back with every answer, as it is. */
+export const CORRELATION_HEADER = "omnibus-correlation-id";
 
 /** A message on its way in. The broker copies body and key before `append` returns. */
 export interface OutgoingMessage {
@@ -50,6 +54,8 @@ export interface MessageProperties {
   readonly readyAtMs?: number | undefined;
   readonly expiresAtMs?: number | undefined;
   readonly priority?: number | undefined;
+  readonly replyTo?: string | undefined;
+  readonly correlationId?: string | undefined;
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -68,6 +74,9 @@ export function withProperties(base: EncodedHeaders, properties: MessageProperti
   if (readyAtMs !== undefined) more.push([READY_AT_HEADER, timeText("delay", readyAtMs)]);
   if (expiresAtMs !== undefined) more.push([EXPIRES_AT_HEADER, timeText("expiry", expiresAtMs)]);
   if (priority > 0) more.push([PRIORITY_HEADER, String(priority)]);
+  const { replyTo, correlationId } = properties;
+  if (replyTo !== undefined) more.push([REPLY_TO_HEADER, replyTo]);
+  if (correlationId !== undefined) more.push([CORRELATION_HEADER, correlationId]);
   let bytes = 0;
   for (const [name, value] of Object.entries(properties.headers ?? {})) {
     assertHeader(name, value);

@@ -44,17 +44,22 @@ export class SubjectFilter {
   /** Hot: asked of every message of a subscription. `topic` is the subject of messages that say none. */
   passes(record: StoredRecord, topic: string): boolean {
     if (this.#patterns.size === 0) return true;
-    const subject = record.header(SUBJECT_HEADER)?.toString("utf8") ?? topic;
+    return this.matches(record.header(SUBJECT_HEADER)?.toString("utf8") ?? topic);
+  }
+
+  /** Hot: like {@link passes}, of a subject. */
+  matches(subject: string): boolean {
+    if (this.#patterns.size === 0) return true;
     const known = this.#answers.get(subject);
     if (known !== undefined) return known;
-    const passes = this.#matches(subject);
+    const passes = this.#match(subject);
     if (this.#answers.size >= ANSWERS_MAX) this.#answers.clear();
     this.#answers.set(subject, passes);
     return passes;
   }
 
   /** What was stored under a subject that is none is matched by no pattern. */
-  #matches(subject: string): boolean {
+  #match(subject: string): boolean {
     try {
       return this.#trie.match(parseSubject(subject)).size > 0;
     } catch (error) {

@@ -80,6 +80,14 @@ export class Topic {
     if (start !== undefined) yield* readRecords(log, start, log.highWatermark);
   }
 
+  /** The groups that are for this subject and have a consumer. */
+  groupsConsuming(subject: string): string[] {
+    const consuming: string[] = [];
+    for (const { group, filter, dispatcher } of this.subscriptions.values())
+      if (dispatcher.hasConsumers && filter.matches(subject)) consuming.push(group);
+    return consuming;
+  }
+
   /** Errors: MESSAGE_TOO_LARGE, TOPIC_NOT_FOUND when it was deleted. */
   assertAccepts(message: OutgoingMessage): void {
     if (this.isDeleted)

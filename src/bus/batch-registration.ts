@@ -114,8 +114,9 @@ export class BatchRegistration extends Registration {
       else this.#conclude(deliveries[index]!, answer);
     }
     if (done.length === 0) return;
-    const acknowledged = done.map((index) => deliveries[index]!);
-    await this.settleTogether(call, acknowledged, context.outboxesOf(done), () => context.signal);
+    const settled = done.map((index) => deliveries[index]!);
+    const returned = done.map((index) => outcomeGiven(answers[index]!));
+    await this.settleTogether(call, settled, returned, context.outboxesOf(done), () => context.signal);
   }
 
   /** Undefined when the message is not fit for the handler: it has been refused then. */
@@ -127,4 +128,8 @@ export class BatchRegistration extends Registration {
       return undefined;
     }
   }
+}
+
+function outcomeGiven(answer: PromiseSettledResult<Outcome>): Outcome | undefined {
+  return answer.status === "fulfilled" ? answer.value : undefined;
 }

@@ -8,6 +8,7 @@ import { BusCore } from "./bus-core.js";
 import type { AnyCodec } from "./codec.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { BusCodecs } from "./decoding.js";
+import type { Gathered } from "./gathering.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { HANDLER_OPTIONS } from "./handler-settings.js";
 import type { AnyRegisterOptions } from "./handlers.js";
@@ -26,6 +27,7 @@ import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
 import type { Reporter } from "./reporter.js";
+import { type GatherOptions, type RequestOptions, Requests } from "./requests.js";
 import type { BusStatistics } from "./statistics.js";
 import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
@@ -73,12 +75,14 @@ export class Bus<C extends Capabilities = Capabilities> {
   /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
   readonly #core: BusCore;
+  readonly #requests: Requests;
   #closing: Promise<void> | undefined = undefined;
 
   /** Made by `openBus`. */
   constructor(engine: Engine<C>, onError: Reporter, codecs: BusCodecs) {
     this.#core = new BusCore(engine, onError, codecs);
     this.deadLetters = new DeadLetters(this.#core);
+    this.#requests = new Requests(this.#core);
   }
 
   get engine(): Engine<C> {
@@ -224,6 +228,53 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
+   * Sends the command and resolves with what its handler replies; with undefined when that returns nothing and the command
+   * has no schema of replies. The request is stored like any command, the reply is not. Errors: NO_HANDLER when nobody is
+   * there to answer, REQUEST_TIMEOUT, REQUEST_FAILED with the handler's error after its last attempt, INVALID_PAYLOAD,
+   * TOO_MANY_PENDING, those of {@link Bus.send}.
+   *
+   * @example
+   * const Quote = command("quote", { schema: z.object({ sku: z.string() }), reply: z.object({ price: z.number() }) });
+   * bus.handle(Quote, ({ sku }) => reply({ price: prices[sku] }));
+   * const { price } = await bus.request(Quote, { sku: "tea" }, { timeout: "2s" });
+   */
+  async request<In, Out, Reply, Answer>(
+    command: CommandType<In, Out, Reply, Answer>,
+    value: NoInfer<In>,
+    options?: IfSupported<C["live"], RequestOptions>,
+  ): Promise<Answer> {
+    return await this.#requests.ask(command, this.#core.senders.command(command), value, options);
+  }
+
+  /**
+   * Requests each of many, and resolves with what became of each, in their order, when all are answered, have failed or are
+   * late: `fulfilled` with its `value` or `rejected` with its `reason`, those of {@link Bus.request}. Never rejects.
+   */
+  async requestAll<In, Out, Reply, Answer>(
+    command: CommandType<In, Out, Reply, Answer>,
+    values: readonly NoInfer<In>[],
+    options?: IfSupported<C["live"], Omit<RequestOptions, "id">>,
+  ): Promise<PromiseSettledResult<Answer>[]> {
+    return await Promise.allSettled(values.map((value) => this.request(command, value, options)));
+  }
+
+  /**
+   * Publishes the event and resolves with what its groups reply: when all that are asked have answered, when `first` have,
+   * or when the time is over. A group that fails, is late or is not there is named in the result. Errors: NO_HANDLER when
+   * nobody is there to answer, INVALID_OPTION, TOO_MANY_PENDING, those of {@link Bus.publish}.
+   *
+   * @example
+   * const { replies, missing } = await bus.gather(OffersWanted, { sku: "tea" }, { timeout: "500ms" });
+   */
+  async gather<In, Out, Reply, Answer>(
+    event: EventType<In, Out, Reply, Answer>,
+    value: NoInfer<In>,
+    options?: IfSupported<C["live"], GatherOptions>,
+  ): Promise<Gathered<Answer>> {
+    return await this.#requests.gather(event, this.#core.senders.event(event), value, options);
+  }
+
+  /**
    * Handles an event for a group. Returning is success; throwing is failure, and the retry policy decides. What is
    * published after the call reaches the group. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
    *
@@ -232,10 +283,10 @@ export class Bus<C extends Capabilities = Capabilities> {
    *   await fetch(`https://billing.example/${order.id}`, { method: "POST", signal: ctx.signal });
    * });
    */
-  on<In, Out>(
-    event: EventType<In, Out>,
+  on<In, Out, Reply, Answer>(
+    event: EventType<In, Out, Reply, Answer>,
     options: GroupHandlerOptions & HandlerOptions<C> & { readonly batch?: never },
-    handler: Handler<Out, C>,
+    handler: Handler<Out, C, NoInfer<Reply>>,
   ): Handling;
   on<In, Out>(
     event: EventType<In, Out>,
@@ -273,11 +324,14 @@ export class Bus<C extends Capabilities = Capabilities> {
    *   return ack();
    * });
    */
-  handle<In, Out>(command: CommandType<In, Out>, handler: Handler<Out>): Handling;
-  handle<In, Out>(
-    command: CommandType<In, Out>,
+  handle<In, Out, Reply, Answer>(
+    command: CommandType<In, Out, Reply, Answer>,
+    handler: Handler<Out, C, NoInfer<Reply>>,
+  ): Handling;
+  handle<In, Out, Reply, Answer>(
+    command: CommandType<In, Out, Reply, Answer>,
     options: HandlerOptions<C> & { readonly batch?: never },
-    handler: Handler<Out, C>,
+    handler: Handler<Out, C, NoInfer<Reply>>,
   ): Handling;
   handle<In, Out>(
     command: CommandType<In, Out>,

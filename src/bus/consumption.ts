@@ -5,6 +5,7 @@ import { BrokerError } from "../broker-error.js";
 import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/engine.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
+import type { Answers } from "./answers.js";
 import type { Registration } from "./registration.js";
 import type { Reporter } from "./reporter.js";
 
@@ -26,6 +27,7 @@ const HOLD_MS = 5_000;
 export class Consumption {
   readonly target: ConsumptionTarget;
   readonly #clock: Clock;
+  readonly #answers: Answers;
   readonly #onError: Reporter;
   readonly #onEnded: () => void;
   readonly #registrations = new Set<Registration>();
@@ -43,10 +45,17 @@ export class Consumption {
   #isEnded = false;
 
   /** `onEnded` runs when there is nothing to receive from any more, because it was deleted. */
-  constructor(target: ConsumptionTarget, clock: Clock, onError: Reporter, onEnded: () => void) {
+  constructor(
+    target: ConsumptionTarget,
+    clock: Clock,
+    answers: Answers,
+    onError: Reporter,
+    onEnded: () => void,
+  ) {
     this.#onEnded = onEnded;
     this.target = target;
     this.#clock = clock;
+    this.#answers = answers;
     this.#onError = onError;
     this.#renewal = new DueTimer(clock, () => this.#renew());
   }
@@ -178,8 +187,10 @@ export class Consumption {
       return;
     }
     const { name } = this.target;
+    const error = `no handler of this process is for '${subject}' in ${name}`;
+    this.#answers.failed(delivery.record, name, error);
     const burying = delivery
-      .deadLetter("unknown-type", `no handler of this process is for '${subject}' in ${name}`)
+      .deadLetter("unknown-type", error)
       .catch((error: unknown) => this.#onError(error, `dead-lettering a message of ${name}`))
       .finally(() => this.#burying.delete(burying));
     this.#burying.add(burying);

@@ -56,12 +56,12 @@ export type AnyHandlerOptions = BasicHandlerOptions & KeyOrderOptions;
  * Returning nothing is success, throwing is failure, an {@link Outcome} says more. Anything else that is returned is a
  * failure.
  */
-export type Handler<T, C extends Capabilities = Capabilities> = (
+export type Handler<T, C extends Capabilities = Capabilities, Reply = unknown> = (
   value: T,
   context: HandlerContext<C>,
-) => Answer | Promise<Answer>;
+) => HandlerAnswer<Reply> | Promise<HandlerAnswer<Reply>>;
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler that returns nothing is the common one.
-type Answer = void | Outcome;
+type HandlerAnswer<Reply> = void | Outcome<Reply>;
 
 /** Has to say of each message what became of it: its result is made by {@link Batch.map}. */
 export type BatchHandler<T, C extends Capabilities = Capabilities> = (

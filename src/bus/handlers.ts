@@ -1,6 +1,7 @@
 // All handlers of a bus: registering them, starting them, and letting them end.
 
 import type { EngineSource } from "../engines/engine.js";
+import { Answers } from "./answers.js";
 import { BatchRegistration } from "./batch-registration.js";
 import { Consumption, type ConsumptionTarget } from "./consumption.js";
 import type { BusCodecs } from "./decoding.js";
@@ -32,6 +33,7 @@ export type AnyRegisterOptions = AnyHandlerOptions & { readonly batch?: BatchOpt
 
 export class Handlers {
   readonly #host: HandlersHost;
+  readonly #answers: Answers;
   readonly #consumptions = new Map<string, Consumption>();
   /** Those that take nothing more and whose calls still run. */
   readonly #draining = new Set<Consumption>();
@@ -40,6 +42,7 @@ export class Handlers {
 
   constructor(host: HandlersHost) {
     this.#host = host;
+    this.#answers = new Answers(host.engine, host.onError);
   }
 
   /** Ends when all handlers registered so far are declared; undefined when they are. Never rejects. */
@@ -109,6 +112,7 @@ export class Handlers {
       group,
       codecs,
       middleware,
+      answers: this.#answers,
       clock,
       onError,
       outputs: this.#host,
@@ -123,7 +127,7 @@ export class Handlers {
     const consumption = this.#consumptions.get(key);
     if (consumption === undefined) {
       const { engine, onError } = this.#host;
-      const made = new Consumption(target, engine.clock, onError, () => this.#forget(made));
+      const made = new Consumption(target, engine.clock, this.#answers, onError, () => this.#forget(made));
       this.#consumptions.set(key, made);
       return made;
     }

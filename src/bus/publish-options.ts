@@ -66,7 +66,15 @@ export type AnyPublishOptions = BasicOptions &
   DelayOptions &
   ExpiryOptions &
   PriorityOptions &
-  ContentTypeOption;
+  ContentTypeOption &
+  AskingOptions;
+
+/** Of a message that asks for an answer. */
+interface AskingOptions {
+  /** The subject to which the answer is published live. */
+  readonly replyTo?: string;
+  readonly correlationId?: string;
+}
 
 /** Options of one message that is published live. */
 export type LivePublishOptions = BasicOptions;
@@ -123,6 +131,8 @@ export class MessageMaker {
       id,
       headers,
       contentType: this.#checkedContentType(contentType),
+      replyTo: options.replyTo,
+      correlationId: options.correlationId,
       readyAtMs: this.#readyAt(options, nowMs),
       priority: this.#priority(options),
       expiresAtMs: expiresAtMs === 0 ? undefined : expiresAtMs,

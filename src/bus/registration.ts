@@ -8,6 +8,7 @@ import type { EngineDelivery } from "../engines/engine.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import { answerLost } from "./answer-lost.js";
+import type { Answers, WrittenReply } from "./answers.js";
 import type { BatchItem } from "./batch.js";
 import { Call } from "./call.js";
 import type { BusCodecs } from "./decoding.js";
@@ -15,7 +16,7 @@ import { describeThrown } from "./describe-thrown.js";
 import type { HandlerSettings } from "./handler-settings.js";
 import type { HandleContext, HandleResults, MiddlewareChain } from "./middleware.js";
 import { handOver, Outbox, type OutboxHost } from "./outbox.js";
-import { isOutcome, isSettling, notAnOutcome, type Outcome } from "./outcome.js";
+import { isOutcome, isSettling, notAnOutcome, type Outcome, outcomeOf } from "./outcome.js";
 import type { Reading } from "./reading.js";
 import type { Reporter } from "./reporter.js";
 import type { RetryDecision } from "./retry-policy.js";
@@ -32,6 +33,7 @@ export interface RegistrationParts {
   readonly outputs: OutboxHost;
   /** Those that the bus knows. */
   readonly codecs: BusCodecs;
+  readonly answers: Answers;
   readonly clock: Clock;
   readonly onError: Reporter;
 }
@@ -44,7 +46,7 @@ export abstract class Registration {
   readonly #calls = new Set<Call>();
   readonly #deadlines: DueTimer;
   readonly #idleWaiters: (() => void)[] = [];
-  /** Messages on their way to the dead letters, and answers that are being stored. */
+  /** Messages on their way to the dead letters, answers that are being stored, and replies that are being checked. */
   #storing = 0;
   #isStopped = false;
 
@@ -137,20 +139,28 @@ export abstract class Registration {
   }
 
   /**
-   * Acknowledges messages of a call and stores what it sent, as one. Resolves when that is on its way; the call must not
-   * end before. When it fails, all of its messages have. Never rejects.
+   * Acknowledges messages of a call and stores what it sent, as one; who asked is answered when that is stored. `returned`
+   * is what the handler said of each. Resolves when it is on its way; the call must not end before. When it fails, all of
+   * its messages have. Never rejects.
    */
   protected async settleTogether(
     call: Call,
     deliveries: readonly EngineDelivery[],
+    returned: readonly unknown[],
     outboxes: readonly Outbox[],
     signal: () => AbortSignal,
   ): Promise<void> {
     try {
+      const replies = await Promise.all(
+        deliveries.map((one, index) => this.#writeReply(one, returned[index])),
+      );
       const { committed } = await handOver(this.parts.outputs, outboxes, deliveries, signal);
       this.#storing += 1;
       committed
-        .catch((error: unknown) => this.#failTogether(deliveries, error))
+        .then(
+          () => this.#answerAll(deliveries, returned, replies),
+          (error: unknown) => this.#failTogether(deliveries, error),
+        )
         .finally(() => this.#stored());
     } catch (error) {
       if (!call.isOver) this.#failTogether(deliveries, error);
@@ -197,23 +207,80 @@ export abstract class Registration {
       this.#carryOut(delivery, decision, outcome.reason);
     } else if (outcome.kind === "dead-letter") {
       this.#bury(delivery, "rejected", outcome.reason);
-    } else {
-      this.#settle(delivery);
+    } else if (outcome.kind === "reply") {
+      this.#settleWithReply(delivery, outcome);
+    } else if (this.#ack(delivery)) {
+      this.parts.answers.outcome(delivery.record, this.#name, outcome, undefined);
     }
   }
 
+  /** A reply that does not fit its schema is the handler's fault: trying again would not help. */
+  #settleWithReply(delivery: EngineDelivery, outcome: Outcome): void {
+    const settle = (reply: WrittenReply | undefined): void => {
+      if (this.#ack(delivery)) this.parts.answers.outcome(delivery.record, this.#name, outcome, reply);
+    };
+    try {
+      const reply = this.#writeReply(delivery, outcome);
+      if (!(reply instanceof Promise)) {
+        settle(reply);
+        return;
+      }
+      this.#storing += 1;
+      reply.then(settle, (error: unknown) => this.refuse(delivery, error)).finally(() => this.#stored());
+    } catch (error) {
+      this.refuse(delivery, error);
+    }
+  }
+
+  /** Undefined when the handler did not reply, or nobody asked. Errors, thrown or rejected with: INVALID_PAYLOAD, INVALID_SCHEMA. */
+  #writeReply(
+    delivery: EngineDelivery,
+    returned: unknown,
+  ): WrittenReply | undefined | Promise<WrittenReply | undefined> {
+    if (!isOutcome(returned) || returned.kind !== "reply") return undefined;
+    if (!this.parts.answers.isAsked(delivery.record)) return undefined;
+    return this.reading.writeReply(returned.value);
+  }
+
+  #answerAll(
+    deliveries: readonly EngineDelivery[],
+    returned: readonly unknown[],
+    replies: readonly (WrittenReply | undefined)[],
+  ): void {
+    for (const [index, { record }] of deliveries.entries())
+      this.parts.answers.outcome(record, this.#name, outcomeOf(returned[index]), replies[index]);
+  }
+
+  /** The queue, or `topic/group`. */
+  get #name(): string {
+    const { source, group } = this.parts;
+    return group === undefined ? source : `${source}/${group}`;
+  }
+
   #carryOut(delivery: EngineDelivery, decision: RetryDecision, error: string): void {
-    if (decision.kind === "drop") this.#settle(delivery);
+    if (decision.kind === "drop") this.#drop(delivery, error);
     else if (decision.kind === "retry") this.#nack(delivery, decision.delayMs, error);
     else this.#bury(delivery, decision.reason, error);
   }
 
   /** Hot. */
   #settle(delivery: EngineDelivery): void {
+    const { answers } = this.parts;
+    if (this.#ack(delivery) && answers.areWanted) answers.nothing(delivery.record, this.#name);
+  }
+
+  #drop(delivery: EngineDelivery, error: string): void {
+    if (this.#ack(delivery)) this.parts.answers.failed(delivery.record, this.#name, error);
+  }
+
+  /** Hot. */
+  #ack(delivery: EngineDelivery): boolean {
     try {
       delivery.ack();
+      return true;
     } catch (error) {
       this.#reportSettling(error);
+      return false;
     }
   }
 
@@ -237,11 +304,11 @@ export abstract class Registration {
     const report = (problem: unknown): void =>
       this.parts.onError(problem, `dead-lettering a message of ${this.reading.name}`);
     this.#storing += 1;
+    const text = error.slice(0, ERROR_LENGTH_MAX);
     try {
-      delivery
-        .deadLetter(reason, error.slice(0, ERROR_LENGTH_MAX))
-        .catch(report)
-        .finally(() => this.#stored());
+      const buried = delivery.deadLetter(reason, text);
+      this.parts.answers.failed(delivery.record, this.#name, text);
+      buried.catch(report).finally(() => this.#stored());
     } catch (problem) {
       report(problem);
       this.#stored();

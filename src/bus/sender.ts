@@ -89,6 +89,11 @@ export class Sender<In> {
     return { outlet, message: owned(message), id: options?.id };
   }
 
+  /** Resolves when what messages go to is there, and the handlers that were registered before receive. */
+  async ready(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#readyOutlet === undefined) await unlessAborted(this.#open(), signal);
+  }
+
   /** Resolves with how many of those who look on took it; it is stored nowhere. */
   async sendLive(value: In, options: AnyPublishOptions | undefined): Promise<number> {
     const signal = options?.signal;

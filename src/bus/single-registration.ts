@@ -101,7 +101,7 @@ export class SingleRegistration extends Registration {
       (outcome) => {
         const outbox = this.#conclude(delivery, outcome, context);
         if (outbox === undefined) this.end(call);
-        else void this.#settle(call, delivery, outbox, context);
+        else void this.#settle(call, delivery, outcome, outbox, context);
       },
       (error: unknown) => {
         endOutputs(context);
@@ -120,8 +120,14 @@ export class SingleRegistration extends Registration {
     return undefined;
   }
 
-  async #settle(call: Call, delivery: EngineDelivery, outbox: Outbox, context: CallContext): Promise<void> {
-    await this.settleTogether(call, [delivery], [outbox], () => context.signal);
+  async #settle(
+    call: Call,
+    delivery: EngineDelivery,
+    returned: unknown,
+    outbox: Outbox,
+    context: CallContext,
+  ): Promise<void> {
+    await this.settleTogether(call, [delivery], [returned], [outbox], () => context.signal);
     this.end(call);
   }
 

@@ -49,6 +49,8 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   FORWARD_MISMATCH: EXIT.failed,
   DEAD_LETTER_NOT_FOUND: EXIT.notFound,
   DUPLICATE_HANDLER: EXIT.failed,
+  REQUEST_TIMEOUT: EXIT.tryAgain,
+  REQUEST_FAILED: EXIT.failed,
   NO_HANDLER: EXIT.failed,
   LEASE_LOST: EXIT.failed,
   TRANSACTION_ENDED: EXIT.failed,

@@ -158,6 +158,8 @@ export interface EngineTopic {
   /** It takes nothing any more: it has to be declared again. */
   readonly isDeleted: boolean;
   readonly partitionCount: number;
+  /** The groups that are for this subject and have a consumer. Errors: INVALID_SUBJECT. */
+  groupsConsuming(subject: string): string[];
   append(message: OutgoingMessage): EngineAppended;
   /** From an offset, a time, or the first message kept, up to what is readable now. */
   read(partition: number, from: { offset: number } | { timestampMs: number }): AsyncIterable<EngineRecord>;
@@ -180,6 +182,7 @@ export interface EngineSource {
   readonly attemptsMax: number;
   /** Whether a message could be handed out now. */
   readonly hasReady: boolean;
+  readonly hasConsumers: boolean;
   orderByKey(): void;
   addConsumer(options: EngineConsumerOptions): EngineConsumer;
 }
@@ -249,7 +252,7 @@ export interface EngineLiveFeed {
   /** Whether somebody who makes publishers wait has no room for a message of this subject. */
   mustWait(subject: string): boolean;
   waitForRoom(subject: string, signal: AbortSignal | undefined): Promise<void>;
-  /** A private subject: what is published live to it goes to the receiver alone. */
+  /** A private subject: what is published live to it, or below it, goes to the receiver alone. */
   openInbox(receiver: EngineLiveReceiver): { readonly subject: string; close(): void };
 }
 
