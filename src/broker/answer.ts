@@ -48,7 +48,14 @@ export function answerTo(
   if (correlationId !== undefined) headers.push([CORRELATION_HEADER, correlationId]);
   if (error !== undefined) headers.push([ERROR_HEADER, error]);
   if (contentType !== undefined) headers.push([CONTENT_TYPE_HEADER, contentType]);
-  return { subject, key: null, value: body, headers: encodeHeaders(headers), timestampMs };
+  return {
+    subject,
+    key: null,
+    value: body,
+    headers: encodeHeaders(headers),
+    timestampMs,
+    expiresAtMs: 0,
+  };
 }
 
 /** What an answer says; one that says nothing of the kind, because it comes from elsewhere, is a value. */
