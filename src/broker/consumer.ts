@@ -24,6 +24,12 @@ export interface ConsumerOptions {
   readonly isBrief?: boolean;
   /** Runs when what it consumes from was deleted, with why. What it had is lost to it. */
   readonly onEnded?: (reason: BrokerError) => void;
+  /** A whole number: consumers with less get messages only while none of those with more takes any. @default 0 */
+  readonly priority?: number;
+  /** Partitions are its own from now on, where each has one consumer. Must not throw. */
+  readonly onAssigned?: ((partitions: readonly number[]) => void) | undefined;
+  /** Partitions are no longer its own, and it has nothing of them any more. Must not throw. */
+  readonly onRevoked?: ((partitions: readonly number[]) => void) | undefined;
   /** Gets what was handed over. Must not throw; an error counts as a bug of the caller. */
   readonly onDeliveries: (deliveries: Delivery[]) => void;
 }
@@ -33,6 +39,10 @@ export interface ConsumerOwner extends DeliverySettler {
   /** Something may be ready to be handed out. */
   wake(): void;
   removeConsumer(consumer: Consumer): void;
+  /** It takes no more messages from now on, and leaves when it has none. */
+  consumerStopped(): void;
+  /** Whether something could be handed out to it, fetching it from disk included. */
+  hasReadyFor(consumer: Consumer): boolean;
   /** `isTry`: the consumer was working on the message. */
   leaseRanOut(delivery: Delivery, leaseMs: number, isTry: boolean): void;
   /** A message is in flight no more, and what became of it does not matter. */
@@ -50,6 +60,9 @@ export class Consumer implements DeliveryHolder {
   attemptsMax: number;
   readonly startsExplicitly: boolean;
   readonly isBrief: boolean;
+  readonly priority: number;
+  readonly onAssigned: ((partitions: readonly number[]) => void) | undefined;
+  readonly onRevoked: ((partitions: readonly number[]) => void) | undefined;
   readonly onDeliveries: (deliveries: Delivery[]) => void;
   readonly #onEnded: ((reason: BrokerError) => void) | undefined;
   readonly #clock: Clock;
@@ -69,6 +82,9 @@ export class Consumer implements DeliveryHolder {
     this.attemptsMax = options.attemptsMax;
     this.startsExplicitly = options.startsExplicitly ?? false;
     this.isBrief = options.isBrief ?? false;
+    this.priority = options.priority ?? 0;
+    this.onAssigned = options.onAssigned;
+    this.onRevoked = options.onRevoked;
     this.onDeliveries = options.onDeliveries;
     this.#onEnded = options.onEnded;
     this.#prefetch = options.prefetch;
@@ -79,6 +95,16 @@ export class Consumer implements DeliveryHolder {
   /** How many more messages it takes now. */
   get credit(): number {
     return this.#isStopped ? 0 : this.#prefetch - this.inFlight - this.#lostUnanswered;
+  }
+
+  /** Whether it takes no more messages, and leaves when it has none. */
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
+  /** Whether it could be handed something, fetching it from disk included. */
+  get hasReady(): boolean {
+    return this.dispatcher.hasReadyFor(this);
   }
 
   get inFlight(): number {
@@ -142,13 +168,13 @@ export class Consumer implements DeliveryHolder {
 
   /** Takes no more messages. It ends by itself when what it has is settled, or its leases have run out. */
   stop(): void {
-    this.#isStopped = true;
+    this.#stop();
     this.#endWhenSettled();
   }
 
   /** Gives back, untried, what it has not settled. */
   close(): void {
-    this.#isStopped = true;
+    this.#stop();
     this.#isClosed = true;
     for (let delivery = this.#leases.first; delivery !== undefined; delivery = this.#leases.first)
       delivery.release();
@@ -180,6 +206,12 @@ export class Consumer implements DeliveryHolder {
     delivery.leaseExpiresAtMs = this.#clock.monotonicMs() + leaseMs;
     this.#leases.insert(delivery);
     this.#expiry.armAt(delivery.leaseExpiresAtMs);
+  }
+
+  #stop(): void {
+    if (this.#isStopped) return;
+    this.#isStopped = true;
+    this.dispatcher.consumerStopped();
   }
 
   #endWhenSettled(): void {
@@ -218,6 +250,13 @@ export function assertConsumerOptions(options: ConsumerOptions): void {
   ] as const) {
     assertAtLeastOne(options.name, option, value);
   }
+  const { name, priority = 0 } = options;
+  if (Number.isSafeInteger(priority)) return;
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `The option priority of consumer ${name} is ${String(priority)}; give a whole number.`,
+    { option: "priority", value: String(priority) },
+  );
 }
 
 /** Infinity is no limit. */

@@ -45,6 +45,8 @@ export class DeliveryState {
   readonly #takenAhead = new Set<number>();
   /** What the last {@link DeliveryState.next} says about its record. */
   verdict: Verdict = "deliver";
+  /** Messages that were handed out, or are being removed, and are neither settled nor held. */
+  inFlightCount = 0;
 
   constructor(parts: DeliveryStateParts<DeliveryState>) {
     this.name = parts.name;
@@ -112,7 +114,7 @@ export class DeliveryState {
     this.skipRemoved();
     let record = held.readyCount > 0 ? this.#nextReturned(nowMs) : undefined;
     if (record === undefined && held.readyCount === 0) record = this.#nextAhead(nowMs);
-    if (record !== undefined) this.bodyBytes.taken(record.valueSizeBytes);
+    if (record !== undefined) this.#taken(record);
     return record;
   }
 
@@ -140,6 +142,7 @@ export class DeliveryState {
     if (this.#takenAhead.size > 0) this.#takenAhead.delete(offset);
     this.#progress.settle(offset);
     this.bodyBytes.settled(record.valueSizeBytes);
+    this.inFlightCount -= 1;
     this.#turns.pass(offset);
   }
 
@@ -153,12 +156,22 @@ export class DeliveryState {
   holdUntil(record: StoredRecord, readyAtMs: number, failure: Failure | undefined, keepsTurn: boolean): void {
     if (this.#takenAhead.delete(record.offset)) {
       // Whoever comes to it finds it as it was.
-      this.bodyBytes.putBack(record.valueSizeBytes);
+      this.#returned(record);
       return;
     }
     this.#putBack(record, failure);
     this.#progress.held.delay(record.offset, readyAtMs);
     if (!keepsTurn) this.#turns.pass(record.offset);
+  }
+
+  /** The message was in flight and waits, with the turn of its key, until {@link resume}. */
+  suspend(record: StoredRecord): void {
+    this.#putBack(record, undefined);
+  }
+
+  /** A suspended message is ready. Returns false when it is not there any more, or waits for something else. */
+  resume(offset: number): boolean {
+    return this.#progress.held.resume(offset);
   }
 
   /** The oldest message that is not in flight; undefined when there is none, or it is not in memory yet. */
@@ -199,7 +212,7 @@ export class DeliveryState {
       this.#progress.cursor = record.offset + 1;
       this.#progress.changed();
     }
-    this.bodyBytes.taken(record.valueSizeBytes);
+    this.#taken(record);
     return record;
   }
 
@@ -225,7 +238,7 @@ export class DeliveryState {
     if (!this.isWaiting(offset)) return false;
     if (offset < this.#progress.cursor) this.#progress.unhold(offset);
     else this.#takenAhead.add(offset);
-    this.bodyBytes.taken(record.valueSizeBytes);
+    this.#taken(record);
     return true;
   }
 
@@ -423,9 +436,20 @@ export class DeliveryState {
     this.#progress.lostToRetention += 1;
   }
 
+  #taken(record: StoredRecord): void {
+    this.bodyBytes.taken(record.valueSizeBytes);
+    this.inFlightCount += 1;
+  }
+
   /** A message in flight is in flight no more. */
-  #putBack(record: StoredRecord, failure: Failure | undefined): void {
+  #returned(record: StoredRecord): void {
     this.bodyBytes.putBack(record.valueSizeBytes);
+    this.inFlightCount -= 1;
+  }
+
+  /** A message in flight is held. */
+  #putBack(record: StoredRecord, failure: Failure | undefined): void {
+    this.#returned(record);
     this.#progress.putBack(record.offset, failure);
   }
 }

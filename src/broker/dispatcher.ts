@@ -7,8 +7,12 @@ import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
 import { Burials } from "./burials.js";
 import { assertConsumerOptions, Consumer, type ConsumerOptions, type ConsumerOwner } from "./consumer.js";
-import { ConsumerChoice } from "./consumer-choice.js";
+import { type Balance, ConsumerChoice } from "./consumer-choice.js";
 import { type DeadLetterEntry, type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
+import type { Assignment, Dealer, Dealing } from "./dealing.js";
+import { DealingByKey } from "./dealing-by-key.js";
+import { DealingByPartition } from "./dealing-by-partition.js";
+import { DealingInTurn } from "./dealing-in-turn.js";
 import { Delivery, type NackOptions } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
 import { DispatcherCounters } from "./dispatcher-counters.js";
@@ -35,6 +39,10 @@ export interface DispatcherOptions {
   readonly ageMaxMs: number | undefined;
   /** Whether a log only has its turn when those added before it have nothing ready; else all have it in turn. */
   readonly isStrict: boolean;
+  readonly balance: Balance;
+  readonly singleActiveConsumer: boolean;
+  /** Whether any consumer gets any message, or each partition has its consumer. */
+  readonly assignment: Assignment;
   /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
   readonly moveToDeadLetters:
     | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
@@ -43,7 +51,7 @@ export interface DispatcherOptions {
   readonly onError: (error: unknown, where: string) => void;
 }
 
-export class Dispatcher implements ConsumerOwner {
+export class Dispatcher implements ConsumerOwner, Dealer {
   readonly name: string;
   readonly states: DeliveryState[] = [];
   readonly counters = new DispatcherCounters();
@@ -54,25 +62,33 @@ export class Dispatcher implements ConsumerOwner {
   /** Runs after a consumer has come or gone. */
   onConsumersChanged: ((consumer: Consumer) => void) | undefined = undefined;
   readonly burials: Burials;
+  /** How many more messages this turn may look at. */
+  turnLeft = 0;
   /** What made this source unreadable; nothing is delivered until the broker is opened again. */
   failure: unknown = undefined;
   /** Whether nothing is handed out. */
   #isPaused = false;
   readonly #options: DispatcherOptions;
-  readonly #choice = new ConsumerChoice();
+  readonly choice: ConsumerChoice;
+  readonly clock: Clock;
+  readonly isStrict: boolean;
+  readonly #dealing: Dealing;
   readonly #due: DueTimer;
   #lanes: KeyLanes | undefined = undefined;
   #nextState = 0;
   #inFlight = 0;
-  /** How many more messages this turn may look at. */
-  #left = 0;
   #isAwake = false;
   #isClosed = false;
 
   constructor(options: DispatcherOptions) {
     this.name = options.name;
     this.#options = options;
+    this.clock = options.clock;
+    this.isStrict = options.isStrict;
+    this.choice = new ConsumerChoice(options);
+    this.#dealing = dealingOf(options, this);
     this.#due = new DueTimer(options.clock, () => this.wake());
+    if (options.balance === "key") this.orderByKey();
     this.burials = new Burials({
       ...options,
       counters: this.counters,
@@ -87,6 +103,7 @@ export class Dispatcher implements ConsumerOwner {
   /** Delivers from one more log. */
   addState(state: DeliveryState): void {
     this.states.push(state);
+    this.#dealing.addState(state);
     if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
     this.wake();
   }
@@ -107,6 +124,7 @@ export class Dispatcher implements ConsumerOwner {
     this.states[index] = state;
     for (const consumer of this.consumers) consumer.revoke(earlier);
     earlier.retire();
+    this.#dealing.addState(state, earlier);
     if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
     this.wake();
   }
@@ -121,8 +139,18 @@ export class Dispatcher implements ConsumerOwner {
     return this.consumers.length > 0;
   }
 
+  get room(): number {
+    return this.burials.isFull ? 0 : this.#options.inFlightMax - this.#inFlight;
+  }
+
+  get waitingCount(): number {
+    let unsettled = 0;
+    for (const state of this.states) unsettled += state.unsettledCount;
+    return unsettled - this.#inFlight;
+  }
+
   get consumers(): readonly Consumer[] {
-    return this.#choice.all;
+    return this.choice.all;
   }
 
   /** Messages in flight, those on their way to the dead letters included. */
@@ -132,9 +160,8 @@ export class Dispatcher implements ConsumerOwner {
 
   /** Whether a message could be handed out now, fetching it from disk included. */
   get hasReady(): boolean {
-    if (this.failure !== undefined || this.#isPaused) return false;
-    if (this.#inFlight >= this.#options.inFlightMax) return false;
-    const nowMs = this.#options.clock.nowMs();
+    if (this.#isHeldUp) return false;
+    const nowMs = this.clock.nowMs();
     return this.states.some((state) => state.hasReady(nowMs));
   }
 
@@ -157,21 +184,41 @@ export class Dispatcher implements ConsumerOwner {
       });
     }
     const consumer = new Consumer(this, this.#options.clock, options);
-    this.#choice.add(consumer);
+    this.choice.add(consumer);
+    this.#dealing.consumersChanged();
     this.onConsumersChanged?.(consumer);
     this.wake();
     return consumer;
   }
 
   removeConsumer(consumer: Consumer): void {
-    if (!this.#choice.remove(consumer)) return;
+    if (!this.choice.remove(consumer)) return;
+    this.#dealing.consumersChanged();
     this.onConsumersChanged?.(consumer);
     this.wake();
   }
 
+  consumerStopped(): void {
+    this.#dealing.consumersChanged();
+    this.wake();
+  }
+
+  hasReadyFor(consumer: Consumer): boolean {
+    return !this.#isHeldUp && this.#dealing.hasReadyFor(consumer, this.clock.nowMs());
+  }
+
+  /** The partitions that the consumer has; undefined where any consumer gets any message. */
+  partitionsOf(consumer: Consumer): readonly number[] | undefined {
+    return this.#dealing.partitionsOf(consumer);
+  }
+
+  reportThrown(error: unknown): void {
+    this.#options.onError(error, `telling a consumer of ${this.name} about its partitions`);
+  }
+
   /** Hot: something may be ready to be handed out. The work is done in a later turn, once for all calls until then. */
   wake(): void {
-    if (this.#isAwake || this.#choice.isEmpty) return;
+    if (this.#isAwake || this.choice.isEmpty) return;
     this.#isAwake = true;
     this.#options.clock.defer(this.#turn);
   }
@@ -296,59 +343,56 @@ export class Dispatcher implements ConsumerOwner {
   readonly #turn = (): void => {
     this.#isAwake = false;
     if (this.failure !== undefined || this.#isPaused) return;
-    this.#left = TURN_MAX;
-    const share = this.#share();
-    while (this.#left > 0) {
-      if (this.#inFlight >= this.#options.inFlightMax) return;
-      const consumer = this.#choice.next();
-      if (consumer === undefined) return;
-      const before = this.#left;
-      const room = Math.min(consumer.credit, this.#options.inFlightMax - this.#inFlight);
-      const deliveries = this.#collect(consumer, Math.min(room, share));
-      if (deliveries.length > 0) consumer.onDeliveries(deliveries);
-      if (consumer.startsExplicitly) keepUnbegun(deliveries);
-      if (this.#left < before) continue;
-      this.#armForDelayed();
-      return;
-    }
-    this.wake();
+    this.turnLeft = TURN_MAX;
+    this.#dealing.deal();
+    if (this.turnLeft <= 0) this.wake();
   };
 
-  /** Hot: takes up to `count` ready messages over all logs, beginning where the last turn stopped. */
-  #collect(consumer: Consumer, count: number): Delivery[] {
-    const { clock, isStrict } = this.#options;
+  /** Hot: beginning where the last turn stopped, or always with the first log where the order of logs is strict. */
+  collect(consumer: Consumer, states: readonly DeliveryState[], count: number): Delivery[] {
+    const { clock, isStrict } = this;
     const deliveries: Delivery[] = [];
     const nowMs = clock.nowMs();
     const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
-    for (let visited = 0; visited < this.states.length; visited += 1) {
-      const state = this.states[(this.#nextState + visited) % this.states.length]!;
-      while (deliveries.length < count && this.#left > 0 && !this.burials.isFull) {
-        const record = this.#next(state, nowMs);
+    for (let visited = 0; visited < states.length; visited += 1) {
+      const state = states[(this.#nextState + visited) % states.length]!;
+      while (deliveries.length < count && this.turnLeft > 0 && !this.burials.isFull) {
+        const record = this.next(state, nowMs);
         if (record === undefined) break;
-        this.#left -= 1;
-        const attempts = state.attemptsOf(record.offset);
-        if (!this.#isDeliverable(record, state, attempts, consumer, nowMs)) continue;
-        this.#inFlight += 1;
-        if (attempts > 0) this.counters.redelivered += 1;
-        const delivery = new Delivery(record, attempts + 1, state, consumer, expiresAtMs);
-        consumer.add(delivery);
-        deliveries.push(delivery);
+        if (this.isDeliverable(record, state, consumer, nowMs))
+          deliveries.push(this.lease(record, state, consumer, expiresAtMs));
       }
       // What is ready and was not taken is being fetched from disk: nothing of a lower priority overtakes it.
       if (isStrict && state.hasReady(nowMs)) break;
     }
     if (!isStrict) this.#nextState = (this.#nextState + 1) % Math.max(1, this.states.length);
-    this.counters.delivered += deliveries.length;
     return deliveries;
   }
 
-  #next(state: DeliveryState, nowMs: number): StoredRecord | undefined {
+  next(state: DeliveryState, nowMs: number): StoredRecord | undefined {
     try {
-      return state.next(nowMs);
+      const record = state.next(nowMs);
+      if (record !== undefined) this.turnLeft -= 1;
+      return record;
     } catch (error) {
       this.#failUnlessBug(error);
       return undefined;
     }
+  }
+
+  lease(record: StoredRecord, state: DeliveryState, consumer: Consumer, leaseExpiresAtMs: number): Delivery {
+    const attempts = state.attemptsOf(record.offset);
+    this.#inFlight += 1;
+    this.counters.delivered += 1;
+    if (attempts > 0) this.counters.redelivered += 1;
+    const delivery = new Delivery(record, attempts + 1, state, consumer, leaseExpiresAtMs);
+    consumer.add(delivery);
+    return delivery;
+  }
+
+  give(consumer: Consumer, deliveries: Delivery[]): void {
+    if (deliveries.length > 0) consumer.onDeliveries(deliveries);
+    if (consumer.startsExplicitly) keepUnbegun(deliveries);
   }
 
   #failUnlessBug(error: unknown): void {
@@ -357,19 +401,13 @@ export class Dispatcher implements ConsumerOwner {
   }
 
   /** When not, the message is settled, or on its way to the dead letters. */
-  #isDeliverable(
-    record: StoredRecord,
-    state: DeliveryState,
-    attempts: number,
-    consumer: Consumer,
-    nowMs: number,
-  ): boolean {
+  isDeliverable(record: StoredRecord, state: DeliveryState, consumer: Consumer, nowMs: number): boolean {
     if (this.#options.isWanted?.(record) === false) {
       state.settle(record);
       return false;
     }
     const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
-    if (!isExpired && attempts < consumer.attemptsMax) return true;
+    if (!isExpired && state.attemptsOf(record.offset) < consumer.attemptsMax) return true;
     this.#inFlight += 1;
     const error = isExpired ? EXPIRED : (state.failureOf(record.offset)?.error ?? "");
     void this.burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
@@ -397,6 +435,11 @@ export class Dispatcher implements ConsumerOwner {
     };
   }
 
+  /** Whether nothing is handed out, whatever is ready. */
+  get #isHeldUp(): boolean {
+    return this.failure !== undefined || this.#isPaused || this.#inFlight >= this.#options.inFlightMax;
+  }
+
   /** Hot: a message is no longer in flight. */
   #ended(isSettled: boolean): void {
     this.#inFlight -= 1;
@@ -404,17 +447,14 @@ export class Dispatcher implements ConsumerOwner {
     this.wake();
   }
 
-  /** How much one consumer is given at a time. */
-  #share(): number {
-    if (this.#choice.isAlone) return Number.POSITIVE_INFINITY;
-    return this.#choice.shareOf(
-      this.states.reduce((sum, state) => sum + state.unsettledCount, 0) - this.#inFlight,
-    );
+  awaitDelayed(states: readonly DeliveryState[]): void {
+    for (const state of states) this.#due.armAtTime(state.nextDueMs);
   }
+}
 
-  #armForDelayed(): void {
-    for (const state of this.states) this.#due.armAtTime(state.nextDueMs);
-  }
+function dealingOf({ balance, assignment }: DispatcherOptions, dealer: Dealer): Dealing {
+  if (assignment === "partitions") return new DealingByPartition(dealer);
+  return balance === "key" ? new DealingByKey(dealer) : new DealingInTurn(dealer);
 }
 
 /** Hot: what waits at its consumer is not being tried. What was begun in this turn, and mostly settled, costs nothing more. */

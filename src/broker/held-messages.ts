@@ -82,6 +82,13 @@ export class HeldMessages {
     this.#ready.removeRange(offset, offset + 1);
   }
 
+  /** A suspended one is ready. Returns whether there is such a one. */
+  resume(offset: number): boolean {
+    const isSuspended = this.#all.has(offset) && !this.#delayed.has(offset);
+    if (isSuspended) this.#ready.add(offset);
+    return isSuspended;
+  }
+
   /** Those whose time has come are ready. */
   releaseDue(nowMs: number): void {
     while (this.#dueTimes.nextDue <= nowMs) {

@@ -2,6 +2,8 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Durability } from "../log/log.js";
+import type { Balance } from "./consumer-choice.js";
+import type { Assignment } from "./dealing.js";
 import { positionProblem, type StartPosition } from "./positions.js";
 import { parsePattern } from "./subject.js";
 
@@ -41,6 +43,9 @@ export interface QueueOptions {
   readonly exclusive: boolean;
   /** The queue is deleted when its last consumer has left. */
   readonly autoDelete: boolean;
+  readonly balance: Balance;
+  /** Whether one consumer gets everything until it has left. */
+  readonly singleActiveConsumer: boolean;
 }
 
 const MIB = 1024 * 1024;
@@ -63,6 +68,8 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   expiresAfterMs: UNLIMITED,
   exclusive: false,
   autoDelete: false,
+  balance: "credit",
+  singleActiveConsumer: false,
 };
 
 export interface TopicOptions {
@@ -98,6 +105,11 @@ export interface SubscriptionOptions {
   readonly inFlightMax: number;
   readonly attemptsMax: number;
   readonly deadLetter: boolean;
+  readonly balance: Balance;
+  /** Whether one consumer gets everything until it has left. */
+  readonly singleActiveConsumer: boolean;
+  /** Who may get the messages of a partition. With `partitions`, the others of these have their defaults. */
+  readonly assignment: Assignment;
 }
 
 export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
@@ -106,6 +118,9 @@ export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
   inFlightMax: 10_000,
   attemptsMax: 5,
   deadLetter: true,
+  balance: "credit",
+  singleActiveConsumer: false,
+  assignment: "shared",
 };
 
 /** The partitions that one topic may have. */
@@ -155,9 +170,14 @@ function optionProblem(option: string, value: unknown): string | undefined {
     case "exclusive":
     case "autoDelete":
     case "compact":
+    case "singleActiveConsumer":
       return typeof value === "boolean" ? undefined : "give true or false";
     case "partitions":
       return wholeNumber(value, PARTITIONS_MAX);
+    case "balance":
+      return oneOf(["credit", "fewest", "key"] satisfies Balance[], value);
+    case "assignment":
+      return oneOf(["shared", "partitions"] satisfies Assignment[], value);
     case "priorities":
       return wholeNumber(value, PRIORITIES_MAX);
     case "messageBytesMax":

@@ -6,8 +6,10 @@ import type { Log, LogOptions } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { StoredRecord } from "../log/record.js";
 import type { QueueDefinition, SubscriptionDefinition, TopicDefinition } from "./catalog.js";
+import type { Balance } from "./consumer-choice.js";
 import { countBodyBytes } from "./count-body-bytes.js";
 import type { DeadLetters, Origin } from "./dead-letters.js";
+import type { Assignment } from "./dealing.js";
 import { DeliveryState } from "./delivery-state.js";
 import { Dispatcher } from "./dispatcher.js";
 import type { Expiries } from "./expiries.js";
@@ -48,10 +50,13 @@ interface DispatcherPurpose {
     readonly inFlightMax: number;
     readonly attemptsMax: number;
     readonly deadLetter: boolean;
+    readonly balance: Balance;
+    readonly singleActiveConsumer: boolean;
   };
   readonly ageMaxMs: number | undefined;
   readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
   readonly isStrict: boolean;
+  readonly assignment: Assignment;
   readonly originOf: (partition: number | undefined) => Origin;
 }
 
@@ -73,6 +78,7 @@ export class SourceOpener {
       ageMaxMs,
       isWanted: undefined,
       isStrict: true,
+      assignment: "shared",
       originOf: (partition) => ({ name, partition }),
     });
     const states: DeliveryState[] = [];
@@ -116,6 +122,7 @@ export class SourceOpener {
       ageMaxMs: undefined,
       isWanted: (record) => filter.passes(record, topic.name),
       isStrict: false,
+      assignment: options.assignment,
       originOf: (partition) => ({ name: topic.name, partition }),
     });
     const states = topic.partitions.map((_log, partition) =>
@@ -181,16 +188,16 @@ export class SourceOpener {
     return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
   }
 
-  #dispatcher({ name, options, ageMaxMs, isWanted, isStrict, originOf }: DispatcherPurpose): Dispatcher {
+  #dispatcher({ originOf, options, ...purpose }: DispatcherPurpose): Dispatcher {
     const { clock, onError, deadLetters } = this.#parts;
+    const { inFlightMax, attemptsMax, balance, singleActiveConsumer } = options;
     return new Dispatcher({
-      name,
+      ...purpose,
       clock,
-      inFlightMax: options.inFlightMax,
-      attemptsMax: options.attemptsMax,
-      isWanted,
-      ageMaxMs,
-      isStrict,
+      inFlightMax,
+      attemptsMax,
+      balance,
+      singleActiveConsumer,
       moveToDeadLetters: options.deadLetter
         ? (record, state, entry) => deadLetters().bury(record, state, entry, originOf(state.partition))
         : undefined,

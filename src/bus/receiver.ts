@@ -14,7 +14,6 @@ const LOOK_AGAIN_MS = 20;
 
 export class Receiver {
   readonly #core: BusCore;
-  readonly #source: EngineSource;
   readonly #consumer: EngineConsumer;
   readonly #buffer = new Ring<EngineDelivery>();
   #wake: (() => void) | undefined = undefined;
@@ -24,7 +23,6 @@ export class Receiver {
 
   constructor(core: BusCore, source: EngineSource, prefetch: number, leaseMs: number, isBrief: boolean) {
     this.#core = core;
-    this.#source = source;
     this.#consumer = source.addConsumer({
       name: `receiver of ${source.name}`,
       prefetch,
@@ -91,7 +89,7 @@ export class Receiver {
     for (let turns = 0; this.#buffer.size === 0 && !this.#isStopped; turns += 1) {
       const leftMs = untilMs - clock.monotonicMs();
       if (leftMs > 0) await this.#arrival(leftMs);
-      else if (!this.#source.hasReady) return;
+      else if (!this.#consumer.hasReady) return;
       else if (turns < TURNS_MAX) await new Promise<void>((resolve) => clock.defer(resolve));
       else await this.#arrival(LOOK_AGAIN_MS);
     }

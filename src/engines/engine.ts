@@ -180,8 +180,6 @@ export interface EngineSubscription {
 export interface EngineSource {
   readonly name: string;
   readonly attemptsMax: number;
-  /** Whether a message could be handed out now. */
-  readonly hasReady: boolean;
   readonly hasConsumers: boolean;
   orderByKey(): void;
   addConsumer(options: EngineConsumerOptions): EngineConsumer;
@@ -204,6 +202,8 @@ export interface EngineConsumerOptions {
 export interface EngineConsumer {
   /** Messages that it has and that are not settled. */
   readonly inFlight: number;
+  /** Whether a message could be handed to it now. */
+  readonly hasReady: boolean;
   setPrefetch(prefetch: number): void;
   setAttemptsMax(attemptsMax: number): void;
   /** Renews the leases of everything it holds. */
