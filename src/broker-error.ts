@@ -34,6 +34,7 @@ export type BrokerErrorCode =
   | "TRANSACTION_ENDED"
   | "TRANSACTION_TOO_LARGE"
   | "TOO_MANY_PENDING"
+  | "ACK_TIMEOUT"
   | "SLOW_SUBSCRIBER"
   | "DISK_FULL"
   | "STORAGE_FAILED"

@@ -40,9 +40,13 @@ export type {
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, reply, retry } from "./bus/outcome.js";
 export type { Outputs, QueueOutputs, TopicOutputs } from "./bus/outputs.js";
+export type { Enqueued, ProducerCallback } from "./bus/pending-message.js";
+export type { Producer, ProducerStatistics } from "./bus/producer.js";
+export type { ProducerOptions } from "./bus/producer-settings.js";
 export type { BodyOptions, LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { Queue, QueueOptions } from "./bus/queue.js";
+export type { RateLimitOptions } from "./bus/rate-limit.js";
 export type { Receipt } from "./bus/receipt.js";
 export type { GatherOptions, RequestOptions } from "./bus/requests.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";

@@ -6,6 +6,7 @@ import { unlessAborted } from "./abortable.js";
 import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { shown } from "./option-checks.js";
 import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
+import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import type { SenderHost } from "./sender-host.js";
@@ -23,6 +24,15 @@ export class BodySender {
     const operation = kind === "queue" ? "send" : "publish";
     this.#origin = { operation, kind, destination: where, subject, type: undefined };
     this.#maker = new MessageMaker(core.engine, subject, subject !== where, undefined);
+  }
+
+  /** For a producer. `open` makes or finds what the bodies go to. */
+  target(open: () => Promise<Outlet>): ProducerTarget<string | Uint8Array> {
+    return {
+      origin: this.#origin,
+      message: (body, options) => this.#message(body, this.#core.engine.clock.nowMs(), options),
+      open,
+    };
   }
 
   /** Resolves when the message is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet. */

@@ -15,6 +15,15 @@ import { Senders } from "./senders.js";
 /** A timer this long does nothing but keep the process alive; it is set again when it has run. */
 const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
+/** What holds messages that are not handed over yet. */
+interface Attached {
+  /** Whether it is handing something over now. */
+  readonly isBusy: boolean;
+  flush(): Promise<void>;
+  /** The bus is closed: what was not handed over never will be. */
+  end(reason: unknown): void;
+}
+
 export class BusCore {
   readonly engine: Engine;
   readonly onError: Reporter;
@@ -25,6 +34,7 @@ export class BusCore {
   readonly middleware = new MiddlewareChain();
   readonly senders = new Senders(this);
   readonly #closers = new Set<() => void>();
+  readonly #attached = new Set<Attached>();
   readonly #declaring = new Set<Promise<unknown>>();
   /** Whose the exclusive queues of this bus are. */
   readonly session: EngineSession;
@@ -92,6 +102,26 @@ export class BusCore {
     };
   }
 
+  /** Takes part in the end of the bus, until what is returned is called. */
+  attach(part: Attached): () => void {
+    this.#attached.add(part);
+    return () => {
+      this.#attached.delete(part);
+    };
+  }
+
+  /** Whether something is being declared or handed over. */
+  get isBusy(): boolean {
+    if (this.handlers.starting !== undefined) return true;
+    for (const { isBusy } of this.#attached) if (isBusy) return true;
+    return false;
+  }
+
+  /** Resolves when all that waits to be handed over has its answer. */
+  async flush(): Promise<void> {
+    await Promise.all([...this.#attached].map((part) => part.flush()));
+  }
+
   /** Nothing begins to receive any more. */
   beginClose(): void {
     this.#life = "closing";
@@ -101,6 +131,8 @@ export class BusCore {
 
   endClose(): void {
     this.#life = "closed";
+    for (const part of this.#attached) part.end(closed());
+    this.#attached.clear();
   }
 
   /** Somebody waits for messages: the process stays alive until what is returned is called, once. */

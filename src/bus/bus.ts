@@ -17,8 +17,11 @@ import { assertKind, type CommandType, type EventType } from "./message-type.js"
 import type { Middleware } from "./middleware.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { type GroupStart, startPosition } from "./place.js";
+import { Producer } from "./producer.js";
+import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
 import {
   type AnyPublishOptions,
+  type BodyOptions,
   checkedLiveOptions,
   type LivePublishOptions,
   type PublishOptions,
@@ -94,9 +97,9 @@ export class Bus<C extends Capabilities = Capabilities> {
     this.#core.onSent = heard;
   }
 
-  /** Whether handlers are being declared. */
-  protected get isStarting(): boolean {
-    return this.#core.handlers.starting !== undefined;
+  /** Whether handlers are being declared, or producers hand over what they have. */
+  protected get isBusy(): boolean {
+    return this.#core.isBusy;
   }
 
   /**
@@ -275,6 +278,26 @@ export class Bus<C extends Capabilities = Capabilities> {
   }
 
   /**
+   * Sends many messages of one type, or bodies to one queue, more than one at a time: with a bound on what is under way,
+   * in batches, as fast as a rate limit says, with `send` or with `enqueue`. Errors: INVALID_OPTION, INVALID_NAME.
+   *
+   * @example
+   * await using producer = bus.producer(ReadingTaken, { pendingMax: 10_000, linger: "5ms" });
+   * for (const reading of readings) producer.enqueue(reading, (error) => error && console.error(error));
+   */
+  producer<In, Out>(
+    type: EventType<In, Out> | CommandType<In, Out>,
+    options?: ProducerOptions,
+  ): Producer<In, PublishOptions<C>>;
+  producer(queue: string, options?: ProducerOptions): Producer<string | Uint8Array, BodyOptions<C>>;
+  producer(to: EventType | CommandType | string, options: ProducerOptions = {}): unknown {
+    if (typeof to === "string") return this.queue(to).producer(options);
+    const { senders } = this.#core;
+    const sender = to?.kind === "command" ? senders.command(to) : senders.event(to as EventType);
+    return new Producer(this.#core, sender.target(), new ProducerSettings(to.name, options));
+  }
+
+  /**
    * Handles an event for a group. Returning is success; throwing is failure, and the retry policy decides. What is
    * published after the call reaches the group. Errors: INVALID_OPTION, DUPLICATE_HANDLER.
    *
@@ -422,6 +445,7 @@ export class Bus<C extends Capabilities = Capabilities> {
 
   async #drain(): Promise<void> {
     await this.#core.handlers.drain();
+    await this.#core.flush();
     await this.#core.declared();
     await this.engine.broker.flush();
   }

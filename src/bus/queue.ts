@@ -12,6 +12,8 @@ import { type Duration, toMs } from "./duration.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { invalidOption, knownOptions, wholeNumber } from "./option-checks.js";
 import { type Outlet, QueueOutlet } from "./outlet.js";
+import { Producer } from "./producer.js";
+import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
 import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
@@ -148,6 +150,12 @@ export class Queue<C extends Capabilities = Capabilities> {
    */
   async sendMany(bodies: readonly (string | Uint8Array)[], options?: BodyOptions<C>): Promise<Receipt[]> {
     return await this.#sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
+  }
+
+  /** Sends many bodies, more than one at a time: see {@link Bus.producer}. Errors: INVALID_OPTION. */
+  producer(options: ProducerOptions = {}): Producer<string | Uint8Array, BodyOptions<C>> {
+    const settings = new ProducerSettings(this.name, options);
+    return new Producer(this.#core, this.#sender.target(this.#open), settings);
   }
 
   /**

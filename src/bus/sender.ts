@@ -9,6 +9,7 @@ import { describeThrown } from "./describe-thrown.js";
 import type { CommandType, EventType, MessageType } from "./message-type.js";
 import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
+import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import { validate } from "./schema.js";
@@ -92,6 +93,20 @@ export class Sender<In> {
   /** Resolves when what messages go to is there, and the handlers that were registered before receive. */
   async ready(signal: AbortSignal | undefined): Promise<void> {
     if (this.#readyOutlet === undefined) await unlessAborted(this.#open(), signal);
+  }
+
+  /** For a producer. */
+  target(): ProducerTarget<In> {
+    const { clock } = this.#core.engine;
+    return {
+      origin: this.#origin,
+      message: (value, options) => {
+        const checked = this.#check(value);
+        if (!(checked instanceof Promise)) return this.#message(value, options, clock.nowMs());
+        return checked.then(() => this.#message(value, options, clock.nowMs()));
+      },
+      open: async () => this.#readyOutlet ?? (await this.#open()),
+    };
   }
 
   /** Resolves with how many of those who look on took it; it is stored nowhere. */

@@ -11,6 +11,8 @@ import { Group } from "./group.js";
 import { knownOptions, validDate, wholeNumber } from "./option-checks.js";
 import { type Outlet, TopicOutlet } from "./outlet.js";
 import { type GroupStart, startPosition } from "./place.js";
+import { Producer } from "./producer.js";
+import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
 import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import { StoredMessage } from "./stored-message.js";
@@ -111,6 +113,15 @@ export class Topic<C extends Capabilities = Capabilities> {
   ): Promise<Receipt[]> {
     const sender = this.#sender(options?.subject);
     return await sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);
+  }
+
+  /** Publishes many bodies with one subject, more than one at a time: see {@link Bus.producer}. Errors: INVALID_OPTION, INVALID_SUBJECT. */
+  producer(
+    options: ProducerOptions & { readonly subject?: string } = {},
+  ): Producer<string | Uint8Array, BodyOptions<C>> {
+    const { subject, ...rest } = options;
+    const settings = new ProducerSettings(this.name, rest);
+    return new Producer(this.#core, this.#sender(subject).target(this.#open), settings);
   }
 
   /** A durable, named cursor: each message goes to one of its consumers. It is made by its first verb. */

@@ -56,6 +56,7 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   TRANSACTION_ENDED: EXIT.failed,
   TRANSACTION_TOO_LARGE: EXIT.failed,
   TOO_MANY_PENDING: EXIT.tryAgain,
+  ACK_TIMEOUT: EXIT.tryAgain,
   SLOW_SUBSCRIBER: EXIT.failed,
   DISK_FULL: EXIT.cannotWrite,
   STORAGE_FAILED: EXIT.cannotWrite,

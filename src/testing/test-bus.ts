@@ -115,7 +115,7 @@ export class TestBus extends Bus<EmbeddedCapabilities> {
   async #isQuiet(): Promise<boolean> {
     await this.engine.broker.flush();
     await turn();
-    return this.engine.broker.isIdle && !this.isStarting;
+    return this.engine.broker.isIdle && !this.isBusy;
   }
 
   /** Like {@link settled}, but handlers that make no progress are waited for once only. */

@@ -1,0 +1,175 @@
+// How a producer hands messages over: gathered into batches, no faster than its rate limit, in the order in which they
+// came, following each commit to its end.
+
+import type { OutgoingMessage } from "../broker/message.js";
+import { Ring } from "../collections/ring.js";
+import { DueTimer } from "../io/due-timer.js";
+import type { BusCore } from "./bus-core.js";
+import type { Outlet } from "./outlet.js";
+import type { PendingMessage } from "./pending-message.js";
+import type { ProducerSettings } from "./producer-settings.js";
+
+/** Messages that reach their durability level in one commit. */
+interface Commit {
+  readonly committed: Promise<void>;
+  readonly messages: PendingMessage[];
+}
+
+/** Hears how messages end. */
+export interface AnswerListener {
+  succeed(pending: PendingMessage): void;
+  fail(pending: PendingMessage, error: unknown): void;
+}
+
+export class HandOver {
+  readonly #core: BusCore;
+  readonly #open: () => Promise<Outlet>;
+  readonly #settings: ProducerSettings;
+  readonly #listener: AnswerListener;
+  /** Ready to be handed over. */
+  readonly #gathered = new Ring<PendingMessage>();
+  /** When they are to be. */
+  readonly #due: DueTimer;
+  #isRunning = false;
+  #isWaitingForRoom = false;
+
+  /** `open` makes or finds what the messages go to. */
+  constructor(
+    core: BusCore,
+    open: () => Promise<Outlet>,
+    settings: ProducerSettings,
+    listener: AnswerListener,
+  ) {
+    this.#core = core;
+    this.#open = open;
+    this.#settings = settings;
+    this.#listener = listener;
+    this.#due = new DueTimer(core.engine.clock, () => this.soon());
+  }
+
+  /** Whether messages are being handed over now. */
+  get isBusy(): boolean {
+    return this.#isRunning && !this.#isWaitingForRoom;
+  }
+
+  /** Hot: the message is handed over when the batch is full, or its time to linger is over. */
+  gather(pending: PendingMessage, message: OutgoingMessage): void {
+    pending.message = message;
+    this.#gathered.push(pending);
+    const { batchMax, lingerMs } = this.#settings;
+    if (lingerMs === 0 || this.#gathered.size >= batchMax) this.soon();
+    else this.#due.armAt(this.#core.engine.clock.monotonicMs() + lingerMs);
+  }
+
+  /** Hands over what there is, with what comes until the end of the turn. */
+  soon(): void {
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#due.cancel();
+    void this.#run();
+  }
+
+  /** Nothing is handed over any more. */
+  stop(): void {
+    this.#due.cancel();
+    this.#gathered.clear();
+  }
+
+  /** Never rejects. */
+  async #run(): Promise<void> {
+    try {
+      await this.#handOver(await this.#open());
+    } catch (error) {
+      this.#failGathered(error);
+    } finally {
+      this.#isRunning = false;
+    }
+  }
+
+  /** Ends when nothing is left, or the rate limit says so. Errors: CLOSED. */
+  async #handOver(outlet: Outlet): Promise<void> {
+    const { clock } = this.#core.engine;
+    while (this.#nextGathered() !== undefined) {
+      const readyMs = this.#settings.rateLimit?.nextMs ?? 0;
+      if (readyMs > clock.monotonicMs()) {
+        this.#due.armAt(readyMs);
+        return;
+      }
+      if (outlet.mustWait && !(await this.#hasRoom(outlet))) continue;
+      this.#core.assertOpen();
+      this.#handOverBatch(outlet);
+      if (this.#gathered.size > 0) await new Promise<void>((resolve) => clock.defer(resolve));
+    }
+  }
+
+  /** Resolves when there is room. When there will be none, the first of those that wait hears why. */
+  async #hasRoom(outlet: Outlet): Promise<boolean> {
+    this.#isWaitingForRoom = true;
+    try {
+      await outlet.waitForRoom();
+      return true;
+    } catch (error) {
+      const first = this.#nextGathered();
+      if (first !== undefined) this.#listener.fail(first, error);
+      return false;
+    } finally {
+      this.#isWaitingForRoom = false;
+    }
+  }
+
+  /** Hot: one promise is followed for all messages of a commit. */
+  #handOverBatch(outlet: Outlet): void {
+    const { batchMax, rateLimit } = this.#settings;
+    const nowMs = this.#core.engine.clock.monotonicMs();
+    let commit: Commit | undefined;
+    for (let left = batchMax; left > 0; left -= 1) {
+      const pending = this.#nextGathered();
+      if (pending === undefined || (rateLimit !== undefined && rateLimit.nextMs > nowMs)) return;
+      this.#gathered.shift();
+      const message = pending.message!;
+      rateLimit?.take(nowMs, bodyBytes(message));
+      try {
+        pending.appended = outlet.append(message);
+      } catch (error) {
+        this.#listener.fail(pending, error);
+        continue;
+      }
+      const { committed } = pending.appended;
+      if (commit?.committed === committed) commit.messages.push(pending);
+      else commit = this.#follow(committed, pending);
+      if (outlet.mustWait) return;
+    }
+  }
+
+  #follow(committed: Promise<void>, first: PendingMessage): Commit {
+    const commit: Commit = { committed, messages: [first] };
+    committed.then(
+      () => {
+        for (const pending of commit.messages) this.#listener.succeed(pending);
+      },
+      (error: unknown) => {
+        for (const pending of commit.messages) this.#listener.fail(pending, error);
+      },
+    );
+    return commit;
+  }
+
+  /** Messages that were answered before their turn came are passed over. */
+  #nextGathered(): PendingMessage | undefined {
+    let first = this.#gathered.peek();
+    while (first?.isAnswered) {
+      this.#gathered.shift();
+      first = this.#gathered.peek();
+    }
+    return first;
+  }
+
+  #failGathered(error: unknown): void {
+    for (let pending = this.#gathered.shift(); pending !== undefined; pending = this.#gathered.shift())
+      this.#listener.fail(pending, error);
+  }
+}
+
+function bodyBytes({ value }: OutgoingMessage): number {
+  return typeof value === "string" ? Buffer.byteLength(value) : (value?.length ?? 0);
+}
