@@ -16,7 +16,10 @@ export interface UnsentMessage {
   readonly headers: Record<string, string>;
 }
 
-/** One call of `publish`, `publishMany`, `send` or `sendMany`, of the bus, a queue or a topic. */
+/**
+ * One call that hands messages over: `publish`, `send` and their like, of the bus, a queue, a topic, a transaction or a
+ * handler's context; `publishLive`, `request` and `gather`.
+ */
 export interface PublishContext {
   readonly operation: "publish" | "send";
   /** What `destination` names. */
@@ -54,8 +57,8 @@ export type HandleResults = readonly PromiseSettledResult<Outcome>[];
  */
 export interface Middleware {
   /**
-   * Around a call that hands messages over. `next` resolves with the receipts, and rejects with what the caller would
-   * get. Throwing before `next` refuses the messages: the caller gets what was thrown.
+   * Around a call that hands messages over. `next` resolves with the receipts (none for what is published live, or is
+   * stored later, with a transaction or the answer of a handler), and rejects with what the caller would get. Throwing before `next` refuses the messages: the caller gets what was thrown.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: most return nothing.
   publish?(context: PublishContext, next: () => Promise<readonly Receipt[]>): void | Promise<unknown>;

@@ -109,8 +109,19 @@ export class Sender<In> {
     };
   }
 
-  /** Resolves with how many of those who look on took it; it is stored nowhere. */
+  /** Resolves with how many of those who look on took it; it is stored nowhere, so that middleware gets no receipt. */
   async sendLive(value: In, options: AnyPublishOptions | undefined): Promise<number> {
+    const { middleware } = this.#core;
+    if (middleware.publishing === undefined) return await this.#sendLive(value, options);
+    let receivers = 0;
+    await middleware.publish(this.#origin, [value], options, async ([headers]) => {
+      receivers = await this.#sendLive(value, withHeaders(options, headers));
+      return [];
+    });
+    return receivers;
+  }
+
+  async #sendLive(value: In, options: AnyPublishOptions | undefined): Promise<number> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     const checked = this.#check(value);

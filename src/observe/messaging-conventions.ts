@@ -14,6 +14,8 @@ export const ATTRIBUTE = {
   group: "messaging.consumer.group.name",
   messageId: "messaging.message.id",
   bodySize: "messaging.message.body.size",
+  /** Ties a request to its answer. */
+  conversationId: "messaging.message.conversation_id",
   batchCount: "messaging.batch.message_count",
   errorType: "error.type",
   /** Ours, in the namespace that the conventions leave to a system. */

@@ -208,9 +208,10 @@ function attributesOf(operation: string, type: "send" | "process", destination: 
   };
 }
 
-function attributesOfUnsent({ messages }: PublishContext): Attributes {
+function attributesOfUnsent({ messages, options }: PublishContext): Attributes {
   const subject = messages[0]?.subject ?? "";
   const attributes: Attributes = { [ATTRIBUTE.subject]: subject };
+  if (options.correlationId !== undefined) attributes[ATTRIBUTE.conversationId] = options.correlationId;
   if (messages.length !== 1) attributes[ATTRIBUTE.batchCount] = messages.length;
   return attributes;
 }

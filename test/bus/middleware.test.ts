@@ -9,6 +9,7 @@ import {
   type Middleware,
   type PublishContext,
   type Receipt,
+  reply,
 } from "../../src/index.js";
 import { deadLettersOf, failsWith, testBus } from "../support/buses.js";
 
@@ -92,6 +93,43 @@ test("every call that hands messages over goes through middleware, once, with wh
   assert.equal(seen[0]!.options.id, "first");
   assert.deepEqual(seen[0]!.messages, [{ subject: "order.placed", value: { id: "1" }, headers: { a: "b" } }]);
   assert.deepEqual(seen[1]!.options, {});
+});
+
+test("what is sent live, with an answer, in a transaction or as a request goes through middleware too", async (t) => {
+  const bus = await testBus(t);
+  const seen: string[] = [];
+  bus.use({
+    async publish({ operation, destination, messages }, next) {
+      messages[0]!.headers["tenant"] = "acme";
+      const receipts = await next();
+      seen.push(`${operation} ${destination} ${receipts.length}`);
+    },
+  });
+  const Ask = command<number, number>("ask");
+  const headers: unknown[] = [];
+  bus.handle(Ask, (number, { message }) => {
+    headers.push(message.headers);
+    return reply(number + 1);
+  });
+  bus.on(Placed, { group: "stock" }, async (_, context) => {
+    headers.push(context.message.headers);
+    await context.send(Work, 1);
+  });
+  bus.handle(Work, (_, { message }) => void headers.push(message.headers));
+  const live = bus.subscribe("order.placed")[Symbol.asyncIterator]();
+  const looked = live.next();
+  assert.equal(await bus.publishLive(Placed, { id: "0" }), 1);
+  headers.push((await looked).value?.headers);
+  assert.equal(await bus.request(Ask, 1), 2);
+  await bus.transaction(async (tx) => {
+    await tx.publish(Placed, { id: "1" });
+    await tx.queue("plain").send("text");
+  });
+  await bus.settled();
+  const [delivery] = await bus.queue("plain").receiveBatch({ max: 1 });
+  headers.push(delivery!.message.headers);
+  assert.deepEqual(seen, ["publish order 0", "send ask 1", "publish order 0", "send plain 0", "send work 0"]);
+  assert.deepEqual(headers, Array(5).fill({ tenant: "acme" }));
 });
 
 test("middleware adds, changes and removes headers, of each message its own", async (t) => {
