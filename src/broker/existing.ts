@@ -3,6 +3,7 @@
 import type { Clock } from "../io/io.js";
 import type { LogStore } from "../log/log-store.js";
 import type { Catalog } from "./catalog.js";
+import type { Expiries } from "./expiries.js";
 import type { Forwards } from "./forwards.js";
 import type { NamedTurns } from "./named-turns.js";
 import type { Queue } from "./queue.js";
@@ -18,6 +19,7 @@ export interface Existing {
   readonly catalog: Catalog;
   readonly settlements: SettlementLog;
   readonly routing: Routing;
+  readonly expiries: Expiries;
   readonly forwards: Forwards;
   readonly opener: SourceOpener;
   readonly queues: Map<string, Queue>;

@@ -215,6 +215,7 @@ export class Removal {
     for (const { states } of dispatchers)
       for (const state of states) this.#existing.settlements.remove(state);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.end(reason)));
+    await Promise.all(ids.map((id) => this.#existing.expiries.end(id)));
     await this.#deleteLogs(ids);
   }
 

@@ -101,6 +101,7 @@ export class Topology {
       ...parts,
       routing: this.routing,
       forwards: this.forwards,
+      expiries: this.expiries,
       opener: this.#opener,
       queues: this.queues,
       topics: this.topics,

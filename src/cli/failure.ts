@@ -29,6 +29,7 @@ const HINTS: Partial<Record<BrokerErrorCode, string>> = {
   LOG_CORRUPT: "keep a copy of the data directory before doing anything else",
   MESSAGE_TOO_LARGE: "store large content elsewhere and send a reference to it",
   QUEUE_FULL: "wait until its consumers have caught up, and continue with the messages that are left",
+  QUEUE_NOT_EMPTY: "purge it first, or leave out --if-empty",
   QUEUE_NOT_FOUND: "`omnibus queues` shows the queues",
   TOPIC_NOT_FOUND: "`omnibus topics` shows the topics",
 };

@@ -2,9 +2,14 @@
 
 import { Command, CommanderError, Option } from "commander";
 import { deadCommand } from "./commands/dead.js";
+import { deleteCommand } from "./commands/delete.js";
 import { demoCommand } from "./commands/demo.js";
+import { groupsCommand } from "./commands/groups.js";
+import { pauseCommand, resumeCommand } from "./commands/pause.js";
 import { publishCommand } from "./commands/publish.js";
+import { purgeCommand } from "./commands/purge.js";
 import { queuesCommand } from "./commands/queues.js";
+import { replayCommand } from "./commands/replay.js";
 import { sendCommand } from "./commands/send.js";
 import { tailCommand } from "./commands/tail.js";
 import { topCommand } from "./commands/top.js";
@@ -13,6 +18,8 @@ import { EXIT } from "./exit-codes.js";
 import { describeFailure } from "./failure.js";
 import { withExamples, withExitCodes } from "./help.js";
 import type { World } from "./world.js";
+
+const DATA_DEFAULT = "./omnibus-data";
 
 /** Runs one command line, without the names of the program, and resolves with the exit code. Never rejects. */
 export async function runCommandLine(
@@ -38,7 +45,7 @@ function createProgram(world: World, version: string): Command {
         "The commands work on the data directory of a program that uses Omnibus; those that only look work while it runs.",
     )
     .version(version, "-V, --version", "print the version")
-    .addOption(new Option("--data <dir>", "the data directory").env("OMNIBUS_DATA").default("./omnibus-data"))
+    .addOption(new Option("--data <dir>", "the data directory").env("OMNIBUS_DATA").default(DATA_DEFAULT))
     .option("--json", "print JSON for programs and nothing else on standard output")
     .option("--debug", "print the stack of an error (or set OMNIBUS_DEBUG)");
   withExamples(program, [
@@ -51,10 +58,21 @@ function createProgram(world: World, version: string): Command {
   program.addCommand(queuesCommand(world));
   program.addCommand(topicsCommand(world));
   program.addCommand(topCommand(world));
+  program.addCommand(groupsCommand(world));
   program.addCommand(sendCommand(world));
   program.addCommand(publishCommand(world));
   program.addCommand(tailCommand(world));
   program.addCommand(deadCommand(world));
+  program.addCommand(pauseCommand(world));
+  program.addCommand(resumeCommand(world));
+  program.addCommand(purgeCommand(world));
+  program.addCommand(replayCommand(world));
+  program.addCommand(deleteCommand(world));
+  program.hook("preAction", () => {
+    // A variable that is empty is as good as one that is not set.
+    if (program.getOptionValueSource("data") === "env" && program.getOptionValue("data") === "")
+      program.setOptionValueWithSource("data", DATA_DEFAULT, "default");
+  });
   configure(program, world);
   return program;
 }

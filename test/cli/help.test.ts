@@ -15,6 +15,12 @@ const COMMANDS = [
   "dead show",
   "dead replay",
   "dead discard",
+  "groups",
+  "pause",
+  "resume",
+  "purge",
+  "replay",
+  "delete",
 ];
 
 test("the help of every command says what it is for and shows examples", async () => {

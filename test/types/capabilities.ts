@@ -33,6 +33,7 @@ interface Least extends Capabilities {
   readonly exchanges: false;
   readonly priorities: false;
   readonly forwards: false;
+  readonly temporaryQueues: false;
 }
 
 const Work = command<number>("work");
@@ -92,6 +93,12 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   await bus.send(Work, 1, { priority: 1 });
   // @ts-expect-error: this engine has no priorities.
   await bus.queue("q").send("a", { priority: 1 });
+  // @ts-expect-error: this engine has no queues that go by themselves.
+  bus.queue("q", { expiresAfter: "1m" });
+  // @ts-expect-error: this engine has no queues that go by themselves.
+  bus.queue("q", { exclusive: true });
+  // @ts-expect-error: this engine has no queues that go by themselves.
+  bus.queue("q", { autoDelete: true });
   // @ts-expect-error: this engine has no live subscriptions.
   bus.subscribe("#", { buffer: 5 });
 }
@@ -104,6 +111,17 @@ export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test
   any.handle(Work, { orderBy: "key", onRetry: "park" }, () => undefined);
   any.subscribe("#", { buffer: 5 });
   await any.queue("q", { priorities: 3 }).send("a", { priority: 2 });
+  any.queue("q", { expiresAfter: "1m", autoDelete: true, exclusive: true });
+  // @ts-expect-error: a unit that does not exist.
+  any.queue("q", { expiresAfter: "10 weeks" });
+  // @ts-expect-error: a place is a word, an offset or a time.
+  await any.topic("t").group("g").seek("new");
+  // @ts-expect-error: a partition without an offset is no place.
+  await any.topic("t").group("g").seek({ partition: 1 });
+  await any
+    .topic("t")
+    .group("g", { from: { time: new Date() } })
+    .seek({ offset: 1, partition: 2 });
   // @ts-expect-error: a unit that does not exist.
   await any.send(Work, 1, { delay: "10 weeks" });
   // @ts-expect-error: an order that does not exist.

@@ -79,9 +79,9 @@ async function show(world: World, options: CommonOptions, queues: readonly Queue
 }
 
 function row(world: World, queue: QueueStatistics): string[] {
-  const { cyan, red } = world.colours;
+  const { cyan, red, yellow } = world.colours;
   return [
-    cyan(queue.name),
+    queue.isPaused ? `${cyan(queue.name)} ${yellow("(paused)")}` : cyan(queue.name),
     formatCount(queue.waiting),
     formatCount(queue.inFlight),
     formatCount(queue.delayed),

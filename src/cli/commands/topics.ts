@@ -58,7 +58,7 @@ async function show(world: World, options: CommonOptions, topics: readonly Topic
 }
 
 function rows(world: World, topic: TopicStatistics): string[][] {
-  const { cyan, red } = world.colours;
+  const { cyan, red, yellow } = world.colours;
   const records = topic.partitions.reduce(
     (sum, { highWatermark, logStartOffset }) => sum + highWatermark - logStartOffset,
     0,
@@ -68,7 +68,7 @@ function rows(world: World, topic: TopicStatistics): string[][] {
     [`${cyan(topic.name)}${partitions}`, "", formatCount(records), "", "", "", "", formatBytes(topic.bytes)],
     ...topic.groups.map((group) => [
       "",
-      group.name,
+      group.isPaused ? `${group.name} ${yellow("(paused)")}` : group.name,
       "",
       formatCount(group.lag),
       formatCount(group.inFlight),
