@@ -25,8 +25,6 @@ export class PendingMessage implements Enqueued {
   message: OutgoingMessage | undefined = undefined;
   /** Undefined until it was handed over. */
   appended: EngineAppended | undefined = undefined;
-  /** For who hears of everything that is sent; else not kept. */
-  value: unknown = undefined;
   isAnswered = false;
   /** Why it failed. */
   error: unknown = undefined;

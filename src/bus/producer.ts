@@ -113,19 +113,8 @@ export class Producer<T, Options = PublishOptions> {
     if (!this.#slots.tryTake())
       throw this.#slots.tooMany(`${this.#slots.taken} messages have no receipt yet. Use send, which waits`);
     const pending = this.#accept(options?.id, callback);
-    const { middleware } = this.#core;
-    if (middleware.publishing === undefined) {
-      this.#prepare(pending, value, options);
-      return pending;
-    }
-    const sent = middleware.publish(this.#target.origin, [value], options, async ([headers]) => {
-      this.#prepare(pending, value, withHeaders(options, headers));
-      return [await pending.answer()];
-    });
-    sent.catch((error: unknown) => {
-      if (pending.isAnswered && error !== pending.error) this.#report(error);
-      else this.#fail(pending, error);
-    });
+    if (this.#core.middleware.publishing === undefined) this.#prepare(pending, value, options);
+    else this.#pass(pending, value, options);
     return pending;
   }
 
@@ -174,22 +163,46 @@ export class Producer<T, Options = PublishOptions> {
     return pending;
   }
 
-  /** Throws what is wrong with the message, where that is found at once; its place is then free again. */
+  /** Through middleware, which takes its time: what is wrong with the message is found before, to be thrown at once. */
+  #pass(pending: PendingMessage, value: T, options: AnyPublishOptions | undefined): void {
+    const { origin } = this.#target;
+    const found = this.#message(pending, value, options);
+    if (found instanceof Promise) found.catch(() => undefined);
+    const sent = this.#core.middleware.publish(origin, [value], options, async ([headers]) => {
+      const message = this.#target.message(value, withHeaders(options, headers));
+      // No turn is lost where none has to be: messages keep their order.
+      this.#gather(pending, message instanceof Promise ? await message : message);
+      return [await pending.answer()];
+    });
+    sent.catch((error: unknown) => {
+      if (pending.isAnswered && error !== pending.error) this.#report(error);
+      else this.#fail(pending, error);
+    });
+  }
+
+  /** Errors: those of {@link Producer.#message}. */
   #prepare(pending: PendingMessage, value: T, options: AnyPublishOptions | undefined): void {
-    if (this.#core.onSent !== undefined) pending.value = value;
-    let message: OutgoingMessage | Promise<OutgoingMessage>;
-    try {
-      message = this.#target.message(value, options);
-    } catch (error) {
-      pending.withdraw(error);
-      this.#answered();
-      throw error;
-    }
+    const message = this.#message(pending, value, options);
     if (!(message instanceof Promise)) this.#handOver.gather(pending, message);
     else
       message
         .then((checked) => this.#gather(pending, checked))
         .catch((error: unknown) => this.#fail(pending, error));
+  }
+
+  /** Throws what is wrong with the message, where that is found at once; its place is then free again. */
+  #message(
+    pending: PendingMessage,
+    value: T,
+    options: AnyPublishOptions | undefined,
+  ): OutgoingMessage | Promise<OutgoingMessage> {
+    try {
+      return this.#target.message(value, options);
+    } catch (error) {
+      pending.withdraw(error);
+      this.#answered();
+      throw error;
+    }
   }
 
   /** A flush that began meanwhile waits for it. */
@@ -203,9 +216,6 @@ export class Producer<T, Options = PublishOptions> {
     if (pending.isAnswered) return;
     this.#acknowledged += 1;
     const receipt = new Receipt(pending.appended!, pending.message!.timestampMs, pending.givenId);
-    const { type } = this.#target.origin;
-    if (this.#core.onSent !== undefined && type !== undefined)
-      this.#core.onSent(type, pending.value, receipt);
     try {
       pending.succeed(receipt);
     } catch (problem) {

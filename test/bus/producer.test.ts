@@ -370,6 +370,7 @@ test("middleware runs around what a producer sends", async (t) => {
   const refused = producer.enqueue(13);
   await assert.rejects(refused.receipt, /unlucky/);
   await assert.rejects(producer.send(13), /unlucky/);
+  await failsWith("INVALID_PAYLOAD", () => producer.enqueue(undefined as never));
   await second.receipt;
   const stored = await collect(bus.topic("reading").read());
   assert.deepEqual(
