@@ -77,8 +77,8 @@ export class History {
     this.#random = this.#world.random;
     this.#trace = trace;
     this.#sources = [
-      new SourceModel("work", plan.isByKey, ATTEMPTS_MAX),
-      new SourceModel("order/mail", plan.isByKey, ATTEMPTS_MAX),
+      new SourceModel("work", plan.isByKey, ATTEMPTS_MAX, plan.isSynced),
+      new SourceModel("order/mail", plan.isByKey, ATTEMPTS_MAX, plan.isSynced),
     ];
   }
 
@@ -160,7 +160,11 @@ export class History {
     };
     return {
       store,
-      broker: await Broker.open(io, store, { durability: "synced", readOnly: false, onError }),
+      broker: await Broker.open(io, store, {
+        durability: this.#plan.isSynced ? "synced" : "written",
+        readOnly: false,
+        onError,
+      }),
     };
   }
 
@@ -419,9 +423,11 @@ export class History {
     }
     this.#trace(`    ${letters.map(({ record }) => record.valueText()).join(", ")}`);
     const { deadLetters } = this.#broker!;
-    const count = await this.#world.run(
-      how === "replay" ? deadLetters.replay(letters) : deadLetters.discard(letters),
-    );
+    const returning = how === "replay" ? deadLetters.replay(letters) : deadLetters.discard(letters);
+    const count = await this.#world.run(returning).catch((error: unknown) => {
+      for (const { source, record } of letters) source.maybeReplayed(record.valueText());
+      throw error;
+    });
     assert.equal(count, letters.length);
   }
 

@@ -53,6 +53,8 @@ export interface Plan {
   readonly isByKey: boolean;
   /** Of the queue. */
   readonly priorities: number;
+  /** Whether a receipt means that it is on disk; else that the system has it. */
+  readonly isSynced: boolean;
   readonly lives: readonly Life[];
 }
 
@@ -81,8 +83,9 @@ export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
   const isByKey = random.chance(0.5);
   const priorities = random.pick([1, 1, 3]);
+  const isSynced = random.chance(0.8);
   const lives = Array.from({ length: 2 + random.below(LIVES_MAX - 1) }, () => lifeOf(random));
-  return { seed, isByKey, priorities, lives };
+  return { seed, isByKey, priorities, isSynced, lives };
 }
 
 function lifeOf(random: SeededRandom): Life {

@@ -34,6 +34,8 @@ interface ModelMessage {
   isSettling: boolean;
   /** Its publisher was told that it is not stored. */
   isRefused: boolean;
+  /** Nothing can be said of it any more. */
+  isUnknown: boolean;
 }
 
 /** One hand-over that has not been answered. */
@@ -48,13 +50,16 @@ export class SourceModel {
   /** Answers that were refused, because the lease was lost. */
   refused = 0;
   readonly #attemptsMax: number;
+  readonly #isSynced: boolean;
   readonly held = new Set<HeldDelivery>();
   readonly #messages = new Map<string, ModelMessage>();
   /** By partition and priority, the last number that came in plain order in this life. */
   #lastNumbers = new Map<string, number>();
 
-  constructor(name: string, isByKey: boolean, attemptsMax: number) {
+  /** `isSynced`: a power failure takes nothing that was acknowledged to its publisher. */
+  constructor(name: string, isByKey: boolean, attemptsMax: number, isSynced = true) {
     this.name = name;
+    this.#isSynced = isSynced;
     this.isByKey = isByKey;
     this.#attemptsMax = attemptsMax;
   }
@@ -78,6 +83,7 @@ export class SourceModel {
       isReplayed: false,
       isSettling: false,
       isRefused: false,
+      isUnknown: false,
     });
   }
 
@@ -95,17 +101,19 @@ export class SourceModel {
     const message = this.#messages.get(delivery.record.valueText())!;
     const what = `${this.name}: ${message.id}, attempt ${delivery.attempt}`;
     assert.ok(!message.isRefused, `${what} came although its publisher was told that it is not stored`);
+    if (message.isUnknown) message.isSettled = false;
     assert.ok(!message.isSettled, `${what} came although it was settled`);
     for (const held of this.held)
       assert.ok(held.message !== message || !held.delivery.isLeased, `${what} came while it was leased`);
     const tries = delivery.attempt - 1;
     assert.ok(
-      tries >= message.triesMin && tries <= message.triesMax,
+      message.isUnknown || (tries >= message.triesMin && tries <= message.triesMax),
       `${what} was tried ${message.triesMin} to ${message.triesMax} times before`,
     );
     message.triesMin = tries;
     message.triesMax = tries;
     message.storage = "process";
+    if (message.isUnknown) message.isReplayed = true;
     if (this.isByKey) this.#checkKey(message, what);
     else this.#checkOrder(message, delivery.partition, what);
     message.isOutOfOrder = true;
@@ -192,6 +200,11 @@ export class SourceModel {
     else this.dead(id);
   }
 
+  /** The storage failed while it was replayed: it may be a dead letter still, and may come back after a restart. */
+  maybeReplayed(id: string): void {
+    this.#messages.get(id)!.isUnknown = true;
+  }
+
   replayed(id: string): void {
     const message = this.#messages.get(id)!;
     message.isSettled = false;
@@ -218,6 +231,7 @@ export class SourceModel {
   crashed(isPower: boolean): void {
     for (const message of this.#messages.values()) {
       message.isOutOfOrder ||= message.isSettled;
+      if (isPower && !this.#isSynced) message.isCommitted = false;
       message.isSettling = false;
       const isKnown = message.storage === "disk" || (message.storage === "system" && !isPower);
       const isOut = [...this.held].some((held) => held.message === message && held.delivery.isLeased);
@@ -239,8 +253,8 @@ export class SourceModel {
   unsettled(): string[] {
     return [...this.#messages.values()]
       .filter(
-        ({ isCommitted, isRefused, isSettled, isInDoubt }) =>
-          isCommitted && !isRefused && !isSettled && !isInDoubt,
+        ({ isCommitted, isRefused, isSettled, isInDoubt, isUnknown }) =>
+          isCommitted && !isRefused && !isSettled && !isInDoubt && !isUnknown,
       )
       .map(({ id }) => id);
   }
@@ -257,7 +271,12 @@ export class SourceModel {
       const isExhausted = other.triesMax >= this.#attemptsMax;
       if (other.priority < message.priority) continue;
       const mayBeBehind =
-        other.isParked || other.isReplayed || other.isInDoubt || isExhausted || !other.isCommitted;
+        other.isParked ||
+        other.isUnknown ||
+        other.isReplayed ||
+        other.isInDoubt ||
+        isExhausted ||
+        !other.isCommitted;
       assert.ok(other.isSettled || mayBeBehind, `${what} came before ${other.id} of its key was settled`);
     }
   }
