@@ -2,11 +2,14 @@
 
 export { BrokerError, type BrokerErrorCode, type ErrorContext, isBrokerError } from "./broker-error.js";
 export type { Batch, BatchItem, BatchResult } from "./bus/batch.js";
+export type { Bindable, BindingOf, BindingSource, ExchangeKind, HeaderCondition } from "./bus/binding.js";
 export { Bus, type BusOptions, type GroupHandlerOptions } from "./bus/bus.js";
 export { type AnyCodec, bytes, type Codec, json, text } from "./bus/codec.js";
 export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";
 export type { Delivery } from "./bus/delivery.js";
 export type { Duration } from "./bus/duration.js";
+export type { Exchange, ExchangeOptions, ExchangePublishOptions } from "./bus/exchange.js";
+export type { ForwardTarget } from "./bus/forward.js";
 export type { Gathered, GatheredReply } from "./bus/gathering.js";
 export type { Group } from "./bus/group.js";
 export type {
@@ -51,6 +54,7 @@ export type { RateLimitOptions } from "./bus/rate-limit.js";
 export type { Receipt } from "./bus/receipt.js";
 export type { GatherOptions, RequestOptions } from "./bus/requests.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
+export type { BindingView, ExchangeView, ForwardView, RoutingView } from "./bus/routing-view.js";
 export type { Schema } from "./bus/schema.js";
 export type {
   BusStatistics,

@@ -14,6 +14,7 @@ export class Exchange {
   readonly name: string;
   readonly options: ExchangeOptions;
   readonly bindings: BindingTable<Destination | Exchange>;
+  isDeleted = false;
   /** Where subjects lead, as far as that has been found since something was changed. */
   readonly routes = new Map<string, readonly Destination[]>();
 

@@ -14,6 +14,7 @@ import {
   FORWARDS_HEADER,
   ID_HEADER,
   type OutgoingMessage,
+  priorityOf,
   SUBJECT_HEADER,
   timeHeader,
 } from "./message.js";
@@ -176,6 +177,7 @@ export class Forwarder {
       headers: appendHeaders(record.headersEncoded(), more),
       timestampMs: this.#parts.clock.nowMs(),
       expiresAtMs: timeHeader(record, EXPIRES_AT_HEADER),
+      priority: priorityOf(record),
     };
   }
 

@@ -78,13 +78,15 @@ export class Routing {
   async delete(name: string): Promise<void> {
     const { catalog, store } = this.#parts;
     await this.#turns.run(`exchange/${name}`, async () => {
-      const { options } = this.declared(name);
+      const exchange = this.declared(name);
+      const { options } = exchange;
       const bound = this.bindingsOf("exchange", name);
       await catalog.removeAll([...bound, { kind: "exchange", name, options }], store);
       // What was bound meanwhile goes too.
       const late = this.bindingsOf("exchange", name);
       for (const binding of [...bound, ...late]) this.close(binding);
       this.exchanges.delete(name);
+      exchange.isDeleted = true;
       this.#forgetRoutes();
       if (late.length > 0) await catalog.removeAll(late, store);
     });

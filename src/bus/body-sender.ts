@@ -133,12 +133,17 @@ export class BodySender {
   }
 
   #message(body: unknown, nowMs: number, options: AnyPublishOptions | undefined): OutgoingMessage {
-    if (typeof body === "string" || body instanceof Uint8Array)
-      return this.#maker.make(body, undefined, nowMs, options);
-    throw new BrokerError(
-      "INVALID_PAYLOAD",
-      `A body for ${this.#where} is ${shown(body)}; give a string or a Uint8Array, or use a command or event for values.`,
-      { where: this.#where },
-    );
+    assertBody(this.#where, body);
+    return this.#maker.make(body, undefined, nowMs, options);
   }
+}
+
+/** Errors: INVALID_PAYLOAD. */
+export function assertBody(where: string, body: unknown): asserts body is string | Uint8Array {
+  if (typeof body === "string" || body instanceof Uint8Array) return;
+  throw new BrokerError(
+    "INVALID_PAYLOAD",
+    `A body for ${where} is ${shown(body)}; give a string or a Uint8Array, or use a command or event for values.`,
+    { where },
+  );
 }

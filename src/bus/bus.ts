@@ -1,5 +1,6 @@
 // The bus: what applications publish to and handle messages with.
 
+import type { ExchangeKind } from "../broker/binding.js";
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
 import type { Timer } from "../io/io.js";
@@ -8,6 +9,7 @@ import { BusCore } from "./bus-core.js";
 import type { AnyCodec } from "./codec.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { BusCodecs } from "./decoding.js";
+import { Exchange, type ExchangeOptions } from "./exchange.js";
 import type { Gathered } from "./gathering.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { HANDLER_OPTIONS } from "./handler-settings.js";
@@ -31,6 +33,7 @@ import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
 import type { Reporter } from "./reporter.js";
 import { type GatherOptions, type RequestOptions, Requests } from "./requests.js";
+import { type RoutingView, routingView } from "./routing-view.js";
 import type { BusStatistics } from "./statistics.js";
 import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
@@ -392,6 +395,25 @@ export class Bus<C extends Capabilities = Capabilities> {
   topic(name: string, options: TopicOptions = {}): Topic<C> {
     this.#core.assertOpen();
     return new Topic<C>(this.#core, name, options);
+  }
+
+  /**
+   * An exchange by its name, which leads what is published to it on to queues, topics and exchanges. It is made by its
+   * first verb; the one with the empty name is the bus itself. Errors: INVALID_OPTION for an option that does not exist,
+   * NOT_SUPPORTED.
+   */
+  exchange<const K extends ExchangeKind = ExchangeKind>(
+    name: string,
+    options?: IfSupported<C["exchanges"], ExchangeOptions<K>>,
+  ): Exchange<C, K> {
+    this.#core.assertOpen();
+    return new Exchange<C, K>(this.#core, name, (options ?? {}) as ExchangeOptions);
+  }
+
+  /** How messages are led: every exchange, binding and forward. */
+  routing(): RoutingView {
+    this.#core.assertOpen();
+    return routingView(this.engine.broker);
   }
 
   /**

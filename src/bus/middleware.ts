@@ -23,7 +23,7 @@ export interface UnsentMessage {
 export interface PublishContext {
   readonly operation: "publish" | "send";
   /** What `destination` names. */
-  readonly kind: "topic" | "queue";
+  readonly kind: "topic" | "queue" | "exchange";
   readonly destination: string;
   /** Undefined for bodies without a message type. */
   readonly type: EventType | CommandType | undefined;

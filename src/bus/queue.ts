@@ -2,15 +2,16 @@
 
 import type { QueueOptions as BrokerQueueOptions, OverflowPolicy } from "../broker/limits.js";
 import type { QueueStatistics } from "../broker/statistics.js";
-import { parsePattern } from "../broker/subject.js";
 import type { Capabilities, EngineQueue } from "../engines/engine.js";
+import { type BindingSource, bindSources, checkedSources } from "./binding.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
 import { consume } from "./consume.js";
 import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
+import { type ForwardTarget, forwardTo } from "./forward.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
-import { invalidOption, knownOptions, wholeNumber } from "./option-checks.js";
+import { knownOptions, wholeNumber } from "./option-checks.js";
 import { type Outlet, QueueOutlet } from "./outlet.js";
 import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
@@ -71,8 +72,11 @@ interface BasicQueueOptions {
   readonly deadLetter?: boolean;
   /** @default what the engine was opened with: "synced" */
   readonly durability?: "synced" | "written" | "memory";
-  /** Subject patterns: events published with a matching subject come here too. `*` is one level, `#` any number, a last `>` one or more. */
-  readonly bind?: readonly string[];
+  /**
+   * Subject patterns: events published with a matching subject come here too. `*` is one level, `#` any number, a last
+   * `>` one or more. Or bindings: what an exchange leads here.
+   */
+  readonly bind?: readonly (string | BindingSource)[];
 }
 
 export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOptions &
@@ -111,6 +115,7 @@ const QUEUE_OPTIONS = [
  * }
  */
 export class Queue<C extends Capabilities = Capabilities> {
+  readonly kind = "queue";
   readonly name: string;
   readonly #core: BusCore;
   readonly #options: AnyQueueOptions;
@@ -208,6 +213,31 @@ export class Queue<C extends Capabilities = Capabilities> {
     }
   }
 
+  /**
+   * Moves every message of the queue on from now on, those that wait first, and after a restart too: each leaves the queue
+   * and reaches all that it leads to in one atomic step. What leads nowhere becomes a dead letter. While what it leads to
+   * is full, messages wait here. Errors: NOT_SUPPORTED, INVALID_OPTION, INVALID_SUBJECT, EXCHANGE_NOT_FOUND,
+   * FORWARD_MISMATCH when it is forwarded elsewhere.
+   *
+   * @example
+   * await bus.queue("inbox").forwardTo({ event: OrderPlaced });
+   */
+  async forwardTo(target: IfSupported<C["forwards"], ForwardTarget>): Promise<this> {
+    this.#core.assertSupports("forwards", "forwarding");
+    this.#core.assertWritable();
+    await this.#queue();
+    await forwardTo(this.#core, this.name, target as ForwardTarget);
+    return this;
+  }
+
+  /** Messages stay in the queue from now on. Nothing happens when it is not forwarded. */
+  async stopForwarding(): Promise<this> {
+    this.#core.assertOpen();
+    this.#core.assertWritable();
+    await this.#core.engine.broker.removeForward(this.name);
+    return this;
+  }
+
   /** Removes everything that is not in flight. Returns how many messages that were. */
   async purge(): Promise<number> {
     this.#core.assertWritable();
@@ -272,11 +302,9 @@ export class Queue<C extends Capabilities = Capabilities> {
 
   async #declare(): Promise<EngineQueue> {
     const { broker } = this.#core.engine;
-    const { bind = [] } = this.#options;
-    if (!Array.isArray(bind)) throw invalidOption("bind", bind, "a list of subject patterns");
-    for (const pattern of bind) parsePattern(pattern);
+    const sources = checkedSources(this.#core, this.#options.bind);
     const queue = await broker.declareQueue(this.name, brokerOptions(this.#options), this.#core.session);
-    for (const pattern of bind) await broker.bind({ to: { kind: "queue", name: this.name }, pattern });
+    await bindSources(this.#core, sources, this);
     return queue;
   }
 }

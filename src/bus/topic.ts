@@ -4,6 +4,7 @@ import type { TopicOptions as BrokerTopicOptions } from "../broker/limits.js";
 import type { TopicStatistics } from "../broker/statistics.js";
 import { assertPublishable } from "../broker/subject.js";
 import type { Capabilities, EngineSubscription, EngineTopic } from "../engines/engine.js";
+import { type BindingSource, bindSources, checkedSources } from "./binding.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
 import { type Duration, toMs } from "./duration.js";
@@ -19,7 +20,7 @@ import { StoredMessage } from "./stored-message.js";
 
 /**
  * What a topic is declared with. What is left out is what it was declared with before, else its default. None of it
- * can be changed.
+ * can be changed; `bind` can be added to.
  */
 export interface TopicOptions {
   /** Ordered logs that messages are spread over by key, 1 to 1,024. They cannot be changed. @default 1 */
@@ -44,6 +45,8 @@ export interface TopicOptions {
   readonly compact?: boolean;
   /** @default what the engine was opened with: "synced" */
   readonly durability?: "synced" | "written" | "memory";
+  /** Subject patterns, and bindings of exchanges: what they lead here. It can be added to. */
+  readonly bind?: readonly (string | BindingSource)[];
 }
 
 export interface GroupOptions {
@@ -59,7 +62,7 @@ export interface ReadOptions {
   readonly limit?: number;
 }
 
-const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", "durability"];
+const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", "durability", "bind"];
 
 /**
  * A topic of bodies. Each verb makes the topic with the options it was asked for, or finds it: TOPIC_MISMATCH when it was
@@ -71,6 +74,7 @@ const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", 
  * for await (const message of readings.read({ partition: 2, from: new Date(0) })) console.log(message.text());
  */
 export class Topic<C extends Capabilities = Capabilities> {
+  readonly kind = "topic";
   readonly name: string;
   readonly #core: BusCore;
   readonly #options: TopicOptions;
@@ -189,7 +193,10 @@ export class Topic<C extends Capabilities = Capabilities> {
   }
 
   async #declare(): Promise<EngineTopic> {
-    return await this.#core.engine.broker.declareTopic(this.name, brokerOptions(this.#options));
+    const sources = checkedSources(this.#core, this.#options.bind);
+    const topic = await this.#core.engine.broker.declareTopic(this.name, brokerOptions(this.#options));
+    await bindSources(this.#core, sources, this);
+    return topic;
   }
 }
 
@@ -200,7 +207,7 @@ function startOf(from: ReadOptions["from"] = "beginning"): { offset: number } | 
 }
 
 function brokerOptions(options: TopicOptions): Partial<BrokerTopicOptions> {
-  const { retention, ...rest } = options;
+  const { retention, bind: _, ...rest } = options;
   const { age, bytes, count } = knownOptions("retention", retention, ["age", "bytes", "count"]);
   return {
     ...rest,

@@ -96,7 +96,7 @@ export interface EngineBroker {
   /** Returns whether the group had asked for the subject. Errors: as {@link seekSubscription}. */
   unsubscribe(topic: string, group: string, subject: string): Promise<boolean>;
   /** See {@link declareQueue}. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND. */
-  declareExchange(name: string, options?: Partial<ExchangeOptions>): Promise<unknown>;
+  declareExchange(name: string, options?: Partial<ExchangeOptions>): Promise<EngineExchange>;
   deleteExchange(name: string): Promise<void>;
   /** Leads what is published to an exchange, or to the bus itself, to a queue, a topic or an exchange, durably. */
   bind(binding: Binding): Promise<void>;
@@ -167,6 +167,7 @@ export interface EngineTopic {
 
 export interface EngineExchange {
   readonly name: string;
+  readonly isDeleted: boolean;
   readonly options: ExchangeOptions;
 }
 

@@ -101,6 +101,10 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   bus.queue("q", { autoDelete: true });
   // @ts-expect-error: this engine has no live subscriptions.
   bus.subscribe("#", { buffer: 5 });
+  // @ts-expect-error: this engine has no exchanges.
+  bus.exchange("x", { kind: "fanout" });
+  // @ts-expect-error: this engine does not forward.
+  await bus.queue("q").forwardTo({ subject: "a" });
 }
 
 /** A part of an application takes any bus, and may ask for what not every engine can: one that cannot refuses it. */
