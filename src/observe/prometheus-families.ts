@@ -43,6 +43,7 @@ export const QUEUE_FAMILIES: readonly Family<QueueStatistics>[] = [
   gauge("omnibus_queue_bytes", "Bytes on disk.", ({ bytes }) => bytes),
   oldest("omnibus_queue_oldest_age_seconds", (of) => of.oldestAgeMs),
   gauge("omnibus_queue_consumers", "Consumers of the queue.", ({ consumers }) => consumers),
+  gauge("omnibus_queue_paused", "1 when nothing is handed out.", ({ isPaused }) => flag(isPaused)),
   gauge("omnibus_queue_failed", "1 when the queue cannot be read.", (of) => flag(of.failure !== undefined)),
   counter("omnibus_queue_published_total", "Messages that the queue took.", ({ published }) => published),
   ...counters<QueueStatistics>("omnibus_queue"),
@@ -69,6 +70,7 @@ export const GROUP_FAMILIES: readonly Family<GroupOfTopic>[] = [
   gauge("omnibus_group_dead_letters", "Dead letters that are still there.", ({ group }) => group.deadLetters),
   oldest("omnibus_group_oldest_age_seconds", ({ group }) => group.oldestAgeMs),
   gauge("omnibus_group_consumers", "Consumers of the group.", ({ group }) => group.consumers),
+  gauge("omnibus_group_paused", "1 when nothing is handed out.", ({ group }) => flag(group.isPaused)),
   gauge("omnibus_group_failed", "1 when the group cannot be read.", (of) =>
     flag(of.group.failure !== undefined),
   ),

@@ -28,6 +28,8 @@ export interface PrometheusMetrics {
   text(): string;
 }
 
+const SOURCES_MAX = 200;
+
 /** No name of a queue, topic or group: these have no brackets. */
 const OTHER = "(other)";
 
@@ -43,7 +45,7 @@ export function prometheus(
   bus: { statistics(): BusStatistics },
   options: PrometheusOptions = {},
 ): PrometheusMetrics {
-  const { sourcesMax = 200 } = options;
+  const { sourcesMax = SOURCES_MAX } = options;
   if (!(Number.isSafeInteger(sourcesMax) && sourcesMax >= 0))
     throw new BrokerError(
       "INVALID_OPTION",

@@ -120,6 +120,7 @@ test("top prints a table where nobody looks at a screen, with as many rows as we
   {
     await using bus = await openBus(data);
     await bus.queue("a").sendMany(["1", "2"]);
+    await bus.queue("a").pause();
     await bus.queue("b").send("1");
   }
   const { code, stdout, stderr } = await cli(["top", "--once", "-i", "100ms", "-n", "1", "--data", data]);
@@ -128,7 +129,10 @@ test("top prints a table where nobody looks at a screen, with as many rows as we
     stdout,
     /^omnibus top {2}\S+ {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n\nsource +in\/s +out\/s +depth /,
   );
-  assert.match(stdout, /\nqueue a +0 +0 +2 +0 +0 +\d.* ██\nand 1 more, less busy\n\nSeen from beside: /);
+  assert.match(
+    stdout,
+    /\nqueue a \(paused\) +0 +0 +2 +0 +0 +\d.* ██\nand 1 more, less busy\n\nSeen from beside: /,
+  );
 });
 
 test("top says when there is nothing yet, and what is wrong with an option", async (t) => {

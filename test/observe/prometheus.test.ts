@@ -57,6 +57,7 @@ test("every queue, topic and group has its numbers, and so has storage", async (
   await bus.publishMany(Placed, [{ id: "1" }, { id: "2" }]);
   await bus.settled();
   await bus.topic("order").group("audit", { from: "beginning" }).receiveBatch({ max: 1 });
+  await bus.topic("order").group("billing").pause();
   await bus.sendMany(Work, [1, 2, 3, 4]);
   await bus.send(Work, 5, { delay: "1h" });
   await bus.advance("30s");
@@ -68,6 +69,9 @@ test("every queue, topic and group has its numbers, and so has storage", async (
     "omnibus_queue_dead_letters work": 1,
     "omnibus_queue_consumers work": 1,
     "omnibus_queue_failed work": 0,
+    "omnibus_queue_paused work": 0,
+    "omnibus_group_paused order audit": 0,
+    "omnibus_group_paused order billing": 1,
     "omnibus_queue_published_total work": 5,
     "omnibus_queue_delivered_total work": 4,
     "omnibus_queue_settled_total work": 1,

@@ -7,6 +7,8 @@ export interface TopRow {
   readonly kind: "queue" | "topic" | "group";
   /** Of a group `topic/group`. */
   readonly name: string;
+  /** Whether nothing is handed out; undefined for topics. */
+  readonly isPaused: boolean | undefined;
   /** Messages published in a second; undefined at the first look. */
   readonly inPerSecond: number | undefined;
   /** Messages settled, dropped or removed in a second; undefined at the first look, and for topics. */
@@ -97,15 +99,25 @@ function samplesOf({ queues, topics }: BusStatistics): Sample[] {
 }
 
 function sampleOfQueue(queue: QueueStatistics): Sample {
-  const { name, waiting, inFlight, delayed, deadLetters, oldestAgeMs, bytes, publishedEver } = queue;
-  const depth = waiting + inFlight + delayed;
-  return { kind: "queue", name, depth, delayed, deadLetters, oldestAgeMs, bytes, published: publishedEver };
+  const { name, isPaused, waiting, inFlight, delayed, deadLetters, oldestAgeMs, bytes } = queue;
+  return {
+    kind: "queue",
+    name,
+    isPaused,
+    depth: waiting + inFlight + delayed,
+    delayed,
+    deadLetters,
+    oldestAgeMs,
+    bytes,
+    published: queue.publishedEver,
+  };
 }
 
 function sampleOfTopic(topic: TopicStatistics): Sample {
   return {
     kind: "topic",
     name: topic.name,
+    isPaused: undefined,
     depth: undefined,
     delayed: undefined,
     deadLetters: undefined,
@@ -116,10 +128,11 @@ function sampleOfTopic(topic: TopicStatistics): Sample {
 }
 
 function sampleOfGroup(topic: TopicStatistics, group: GroupStatistics): Sample {
-  const { lag, delayed, deadLetters, oldestAgeMs } = group;
+  const { lag, isPaused, delayed, deadLetters, oldestAgeMs } = group;
   return {
     kind: "group",
     name: `${topic.name}/${group.name}`,
+    isPaused,
     depth: lag,
     delayed,
     deadLetters,

@@ -129,10 +129,10 @@ function frame(world: World, options: TopOptions, rows: readonly TopRow[]): stri
 }
 
 function cells(world: World, row: TopRow): string[] {
-  const { cyan, red, dim } = world.colours;
+  const { cyan, red, dim, yellow } = world.colours;
   const { deadLetters, oldestAgeMs, bytes, depth } = row;
   return [
-    `${dim(row.kind.padEnd(6))}${cyan(row.name)}`,
+    `${dim(row.kind.padEnd(6))}${cyan(row.name)}${row.isPaused === true ? yellow(" (paused)") : ""}`,
     formatRate(row.inPerSecond),
     formatRate(row.outPerSecond),
     counted(depth),
