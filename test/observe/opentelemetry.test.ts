@@ -57,6 +57,7 @@ function telemetry(t: TestContext, options: OpenTelemetryOptions = {}) {
               points: dataPoints.map(({ attributes, value }) => ({
                 attributes,
                 value: typeof value === "number" ? value : value.count,
+                sum: typeof value === "number" ? value : value.sum,
                 boundaries:
                   typeof value === "number" || !("buckets" in value) ? [] : value.buckets.boundaries,
               })),
@@ -322,6 +323,24 @@ test("the four metrics of the conventions, with their units and buckets, and few
     metrics["messaging.process.duration"]!.points[0]!.boundaries,
     [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
   );
+});
+
+test("durations are in seconds, and no longer than what they measure", async (t) => {
+  const bus = await testBus(t);
+  const otel = telemetry(t);
+  bus.use(otel.middleware);
+  const beganMs = performance.now();
+  bus.handle(Work, () => {
+    const untilMs = performance.now() + 3;
+    while (performance.now() < untilMs);
+  });
+  await bus.send(Work, 1);
+  await bus.settled();
+  const elapsedMs = performance.now() - beganMs;
+  const metrics = await otel.metrics();
+  const processedMs = metrics["messaging.process.duration"]!.points[0]!.sum! * 1000;
+  assert.ok(processedMs >= 3 && processedMs <= elapsedMs, `${processedMs} of ${elapsedMs} ms`);
+  assert.ok(metrics["messaging.client.operation.duration"]!.points[0]!.sum! * 1000 <= elapsedMs);
 });
 
 test("without an SDK, messages are as they would be without the middleware", async (t) => {
