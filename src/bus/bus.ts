@@ -1,11 +1,10 @@
 // The bus: what applications publish to and handle messages with.
 
 import type { ExchangeKind } from "../broker/binding.js";
-import { BrokerError } from "../broker-error.js";
 import type { Capabilities, Engine } from "../engines/engine.js";
-import type { Timer } from "../io/io.js";
 import { unlessAborted } from "./abortable.js";
 import { BusCore } from "./bus-core.js";
+import { close, drain } from "./closing.js";
 import type { AnyCodec } from "./codec.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { BusCodecs } from "./decoding.js";
@@ -61,9 +60,6 @@ export interface GroupHandlerOptions {
    */
   readonly from?: GroupStart;
 }
-
-/** How long {@link Bus.close} waits for handlers that run. */
-const CLOSE_WAIT_MS = 10_000;
 
 /**
  * Publishes events to every group, sends commands to one receiver, and handles both. Made by `openBus`.
@@ -449,7 +445,7 @@ export class Bus<C extends Capabilities = Capabilities> {
     this.#core.assertOpen();
     const { signal } = knownOptions("drain", options, ["signal"]);
     signal?.throwIfAborted();
-    await unlessAborted(this.#drain(), signal);
+    await unlessAborted(drain(this.#core), signal);
   }
 
   /**
@@ -457,39 +453,11 @@ export class Bus<C extends Capabilities = Capabilities> {
    * directory. Handlers that still run may publish until they have ended; nothing begins to receive any more.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= close(this.#core);
     return this.#closing;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  async #drain(): Promise<void> {
-    await this.#core.handlers.drain();
-    await this.#core.flush();
-    await this.#core.declared();
-    await this.engine.broker.flush();
-  }
-
-  async #close(): Promise<void> {
-    this.#core.beginClose();
-    const drained = this.#drain().catch((error: unknown) =>
-      this.#core.onError(error, "draining before the close"),
-    );
-    await this.#atMost(CLOSE_WAIT_MS, drained);
-    this.#core.handlers.abandon(new BrokerError("CLOSED", "The bus was closed while this handler ran."));
-    this.#core.endClose();
-    await this.engine.broker.close();
-  }
-
-  /** Resolves when `promise` does, or after `waitMs`. */
-  async #atMost(waitMs: number, promise: Promise<void>): Promise<void> {
-    let timer: Timer | undefined;
-    const timeIsOver = new Promise<void>((resolve) => {
-      timer = this.engine.clock.setTimer(resolve, waitMs);
-    });
-    await Promise.race([promise, timeIsOver]);
-    timer?.cancel();
   }
 }
