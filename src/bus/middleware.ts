@@ -17,8 +17,8 @@ export interface UnsentMessage {
 }
 
 /**
- * One call that hands messages over: `publish`, `send` and their like, of the bus, a queue, a topic, a transaction or a
- * handler's context; `publishLive`, `request` and `gather`.
+ * One call that hands messages over: `publish`, `send` and their like, of the bus, a queue, a topic, an exchange, a
+ * producer, a transaction or a handler's context; `publishLive`, `request` and `gather`.
  */
 export interface PublishContext {
   readonly operation: "publish" | "send";

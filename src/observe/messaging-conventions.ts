@@ -8,7 +8,7 @@ export const ATTRIBUTE = {
   operationName: "messaging.operation.name",
   /** `send` or `process`. */
   operationType: "messaging.operation.type",
-  /** The queue or topic. */
+  /** The queue, topic or exchange. */
   destination: "messaging.destination.name",
   partition: "messaging.destination.partition.id",
   group: "messaging.consumer.group.name",

@@ -112,7 +112,8 @@ class Telemetry implements Middleware {
     const common = attributesOf(operation, "send", destination);
     const parent = context.active();
     const span = this.#tracer.startSpan(
-      `${operation} ${destination}`,
+      // The bus itself is the exchange that has no name.
+      `${operation} ${destination}`.trimEnd(),
       { kind: SpanKind.PRODUCER, attributes: { ...common, ...attributesOfUnsent(call) } },
       parent,
     );

@@ -67,6 +67,8 @@ test("every call that hands messages over goes through middleware, once, with wh
     ...(await bus.queue("plain").sendMany(["x", "y"])),
     await bus.topic("readings").publish("21.5", { subject: "readings.kitchen" }),
     ...(await bus.topic("readings").publishMany(["1", "2"])),
+    ...(await (await bus.exchange("fan", { kind: "fanout" }).bind(bus.queue("plain"))).publish("a.b", "x")),
+    await bus.producer(Work).send(1),
   ];
   assert.deepEqual(receipts, given);
   assert.deepEqual(
@@ -85,6 +87,8 @@ test("every call that hands messages over goes through middleware, once, with wh
       ["send", "queue", "plain", "plain", "plain"],
       ["publish", "topic", "readings", "readings.kitchen"],
       ["publish", "topic", "readings", "readings", "readings"],
+      ["publish", "exchange", "fan", "a.b"],
+      ["send", "queue", "work", "work"],
     ],
   );
   assert.equal(seen[0]!.type, Placed);

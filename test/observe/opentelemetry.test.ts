@@ -13,7 +13,7 @@ import {
   type ReadableSpan,
   SimpleSpanProcessor,
 } from "@opentelemetry/sdk-trace-node";
-import { ack, command, deadLetter, event, type Middleware, retry } from "../../src/index.js";
+import { ack, command, deadLetter, event, type Middleware, reply, retry } from "../../src/index.js";
 import { contextOf, type OpenTelemetryOptions, openTelemetry } from "../../src/observe/opentelemetry.js";
 import { failsWith, testBus } from "../support/buses.js";
 
@@ -220,6 +220,36 @@ test("a message that brings its own creation context keeps it, and the sending s
   const processed = otel.span("process work");
   assert.equal(processed.spanContext().traceId, "0af7651916cd43dd8448eb211c80319c");
   assert.equal(processed.parentSpanContext?.spanId, "b7ad6b7169203331");
+});
+
+test("what an exchange leads to several places is one span of its publish, and one of each handler", async (t) => {
+  const bus = await testBus(t);
+  const otel = telemetry(t);
+  bus.use(otel.middleware);
+  const fan = bus.exchange("fan", { kind: "fanout" });
+  for (const name of ["a", "b"]) {
+    await fan.bind(bus.queue(name));
+    bus.queue(name).consume(() => {});
+  }
+  await fan.publish("news", "text");
+  await bus.exchange("").publish("nobody.listens", "text");
+  await bus.settled();
+  const published = otel.span("publish fan").spanContext();
+  for (const name of ["process a", "process b"])
+    assert.equal(otel.span(name).parentSpanContext?.spanId, published.spanId);
+  assert.equal(otel.span("publish").attributes["messaging.omnibus.message.subject"], "nobody.listens");
+});
+
+test("a request is a span that its answer can be found by", async (t) => {
+  const bus = await testBus(t);
+  const otel = telemetry(t);
+  bus.use(otel.middleware);
+  const Ask = command<number, number>("ask");
+  bus.handle(Ask, (number) => reply(number + 1));
+  await bus.request(Ask, 1);
+  await bus.settled();
+  assert.equal(otel.span("process ask").attributes["messaging.omnibus.outcome"], "reply");
+  assert.equal(typeof otel.span("send ask").attributes["messaging.message.conversation_id"], "string");
 });
 
 test("a publish that fails is a failed span, with the code of the error", async (t) => {
