@@ -58,6 +58,7 @@ export type { BindingView, ExchangeView, ForwardView, RoutingView } from "./bus/
 export type { Schema } from "./bus/schema.js";
 export type {
   BusStatistics,
+  ConsumerStatistics,
   GroupStatistics,
   PartitionStatistics,
   QueueStatistics,

@@ -152,6 +152,18 @@ export function assertOptions(what: string, options: object, known: object): voi
   }
 }
 
+/** A partition that one consumer has is not shared out. Errors: INVALID_OPTION. */
+export function assertSharing(what: string, options: SubscriptionOptions): void {
+  const { assignment, balance, singleActiveConsumer } = options;
+  if (assignment === "shared" || (balance === "credit" && !singleActiveConsumer)) return;
+  const [option, value] = balance === "credit" ? ["singleActiveConsumer", true] : ["balance", balance];
+  throw new BrokerError(
+    "INVALID_OPTION",
+    `The option ${option} of ${what} is ${shown(value)}, but with the assignment "partitions" each partition has one consumer already. Leave ${option} out, or the assignment.`,
+    { option: String(option), value: String(value) },
+  );
+}
+
 export function shown(value: unknown): string {
   return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
 }

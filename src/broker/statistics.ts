@@ -1,5 +1,6 @@
 // What the broker says about itself: one plain object per queue, topic and group, for people and for programs.
 
+import { type ConsumerStatistics, consumerStatistics } from "./consumer-statistics.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { DispatcherCounters } from "./dispatcher-counters.js";
 import type { Queue } from "./queue.js";
@@ -23,6 +24,8 @@ export interface QueueStatistics extends Readonly<DispatcherCounters> {
   /** Age of the oldest message that is not settled; undefined when there is none or it is not in memory. */
   readonly oldestAgeMs: number | undefined;
   readonly consumers: number;
+  /** The first 1,000 of them. */
+  readonly members: readonly ConsumerStatistics[];
   readonly published: number;
   /** Like `published`, since the queue was made. */
   readonly publishedEver: number;
@@ -46,6 +49,8 @@ export interface GroupStatistics extends Readonly<DispatcherCounters> {
   /** Age of the oldest message that is not settled; undefined when there is none or it is not in memory. */
   readonly oldestAgeMs: number | undefined;
   readonly consumers: number;
+  /** The first 1,000 of them. */
+  readonly members: readonly ConsumerStatistics[];
   /** Messages that retention deleted before the group had settled them. */
   readonly lostToRetention: number;
   readonly failure: string | undefined;
@@ -99,6 +104,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     bytes: states.reduce((sum, { log }) => sum + log.sizeBytes, 0),
     oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
     consumers: dispatcher.consumers.length,
+    members: consumerStatistics(dispatcher),
     published: queue.published,
     publishedEver: states.reduce((sum, { log }) => sum + log.highWatermark, 0),
     unsettledByPriority: states.map((state) => state.unsettledCount),
@@ -147,6 +153,7 @@ function groupStatistics(subscription: Subscription, deadLetters: number, nowMs:
     deadLetters,
     oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
     consumers: dispatcher.consumers.length,
+    members: consumerStatistics(dispatcher),
     lostToRetention: dispatcher.states.reduce((sum, state) => sum + state.lostToRetention, 0),
     failure: describeFailure(dispatcher.failure),
     ...dispatcher.counters,

@@ -20,6 +20,7 @@ import { Expiries } from "./expiries.js";
 import { Forwards } from "./forwards.js";
 import {
   assertOptions,
+  assertSharing,
   BODY_BYTES_MAX,
   QUEUE_DEFAULTS,
   type QueueOptions,
@@ -201,6 +202,7 @@ export class Topology {
         return existing;
       }
       const complete = { ...SUBSCRIPTION_DEFAULTS, ...asked };
+      assertSharing(`group ${group} of topic ${topicName}`, complete);
       const definition: SubscriptionDefinition = {
         kind: "subscription",
         id: this.#parts.catalog.nextId(),

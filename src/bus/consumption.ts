@@ -6,6 +6,7 @@ import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/en
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { Answers } from "./answers.js";
+import type { ConsumerSettings } from "./consumer-options.js";
 import type { Registration } from "./registration.js";
 import type { Reporter } from "./reporter.js";
 
@@ -19,6 +20,8 @@ export interface ConsumptionTarget {
   readonly name: string;
   /** The queue or topic: where messages say they come from, and what those are about that name no subject. */
   readonly source: string;
+  /** The consumer that these handlers share; undefined for the one of all that name none. */
+  readonly consumer?: string | undefined;
 }
 
 /** How long a message is held before it is looked at again. */
@@ -31,6 +34,8 @@ export class Consumption {
   readonly #onError: Reporter;
   readonly #onEnded: () => void;
   readonly #registrations = new Set<Registration>();
+  /** Who hears of partitions: the last handler does when its consumer has gone, too. */
+  readonly #listeners = new Set<ConsumerSettings>();
   readonly #bySubject = new Map<string, Registration>();
   /** The one handler that takes messages of every subject. */
   #forAll: Registration | undefined = undefined;
@@ -69,6 +74,7 @@ export class Consumption {
     const { subject } = registration.reading;
     this.#assertFree(subject);
     this.#registrations.add(registration);
+    this.#listeners.add(registration.settings.consumer);
     if (subject === undefined) {
       this.#forAll = registration;
     } else {
@@ -117,6 +123,7 @@ export class Consumption {
       this.#bySubject.delete(subject);
       this.#closed.add(subject);
     }
+    if (!this.isEmpty) this.#listeners.delete(registration.settings.consumer);
     if (this.isEmpty) this.#end();
     else if (this.#source !== undefined) this.#consume(this.#source);
   }
@@ -137,12 +144,14 @@ export class Consumption {
     if (this.#isEnded || this.isEmpty) return;
     let prefetch = 0;
     let attemptsMax = 0;
+    let priority = Number.NEGATIVE_INFINITY;
     let leaseMs = Number.POSITIVE_INFINITY;
     for (const { settings } of this.#registrations) {
       settings.retries.attemptsDefault = source.attemptsMax;
       prefetch += settings.prefetch;
       attemptsMax = Math.max(attemptsMax, settings.retries.attemptsMax);
       leaseMs = Math.min(leaseMs, settings.leaseMs);
+      priority = Math.max(priority, settings.consumer.priority);
       if (settings.isOrderedByKey) source.orderByKey();
     }
     if (this.#consumer !== undefined) {
@@ -152,7 +161,10 @@ export class Consumption {
     }
     const onDeliveries = (deliveries: EngineDelivery[]): void => this.#dispatch(deliveries);
     this.#consumer = source.addConsumer({
-      name: this.target.name,
+      name: this.target.consumer ?? this.target.name,
+      priority,
+      onAssigned: (partitions) => this.#tell("onAssigned", partitions),
+      onRevoked: (partitions) => this.#tell("onRevoked", partitions),
       prefetch,
       leaseMs,
       attemptsMax,
@@ -160,6 +172,16 @@ export class Consumption {
       onEnded: (reason) => this.#sourceEnded(reason),
       onDeliveries,
     });
+  }
+
+  #tell(listener: "onAssigned" | "onRevoked", partitions: readonly number[]): void {
+    for (const settings of this.#listeners) {
+      try {
+        settings[listener]?.(partitions);
+      } catch (error) {
+        this.#onError(error, `${listener} of a handler of ${this.target.name}`);
+      }
+    }
   }
 
   /** Hot: one call for all messages that were handed over in a turn. */

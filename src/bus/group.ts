@@ -45,7 +45,7 @@ export class Group<C extends Capabilities = Capabilities> {
    * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
    * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
    */
-  receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
+  receive(options: ReceiveOptions<C> = {} as ReceiveOptions<C>): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }
 

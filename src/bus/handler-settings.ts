@@ -1,6 +1,7 @@
 // A handler's options, complete and checked.
 
 import type { Random } from "../io/io.js";
+import { CONSUMER_OPTIONS, ConsumerSettings } from "./consumer-options.js";
 import { toMs } from "./duration.js";
 import type { AnyHandlerOptions, BatchOptions } from "./handler.js";
 import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
@@ -16,6 +17,7 @@ export const HANDLER_OPTIONS: readonly string[] = [
   "orderBy",
   "onRetry",
   "batch",
+  ...CONSUMER_OPTIONS,
 ];
 
 export class HandlerSettings {
@@ -27,6 +29,7 @@ export class HandlerSettings {
   /** Whether later messages of a key wait for one that is retried. */
   readonly keepsTurn: boolean;
   readonly retries: Retries;
+  readonly consumer: ConsumerSettings;
   /** Messages in one call; 1 for a handler of single messages. */
   readonly batchMax: number;
   readonly batchWaitMs: number;
@@ -47,6 +50,7 @@ export class HandlerSettings {
     this.timeoutMs = toMs("timeout", options.timeout ?? "5m", 1);
     this.isOrderedByKey = oneOf("orderBy", options.orderBy ?? "none", ["none", "key"]) === "key";
     this.keepsTurn = oneOf("onRetry", options.onRetry ?? "block", ["block", "park"]) === "block";
+    this.consumer = new ConsumerSettings(options);
     this.retries = new Retries(options.retry, random, onError);
     if (this.prefetch < busy)
       throw invalidOption(

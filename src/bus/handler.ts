@@ -2,6 +2,7 @@
 
 import type { Capabilities } from "../engines/engine.js";
 import type { Batch, BatchItem, BatchResult } from "./batch.js";
+import type { AnyConsumerOptions, ConsumerOptions } from "./consumer-options.js";
 import type { Duration } from "./duration.js";
 import type { Outcome } from "./outcome.js";
 import type { IfTransacted, Outputs } from "./outputs.js";
@@ -41,6 +42,7 @@ interface KeyOrderOptions {
 }
 
 export type HandlerOptions<C extends Capabilities = Capabilities> = BasicHandlerOptions &
+  ConsumerOptions<C> &
   IfSupported<C["orderByKey"], KeyOrderOptions>;
 
 export interface BatchOptions {
@@ -50,7 +52,7 @@ export interface BatchOptions {
   readonly wait?: Duration;
 }
 
-export type AnyHandlerOptions = BasicHandlerOptions & KeyOrderOptions;
+export type AnyHandlerOptions = BasicHandlerOptions & AnyConsumerOptions & KeyOrderOptions;
 
 /**
  * Returning nothing is success, throwing is failure, an {@link Outcome} says more. Anything else that is returned is a

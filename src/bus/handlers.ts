@@ -1,6 +1,6 @@
 // All handlers of a bus: registering them, starting them, and letting them end.
 
-import type { EngineSource } from "../engines/engine.js";
+import type { Capabilities, EngineSource } from "../engines/engine.js";
 import { Answers } from "./answers.js";
 import { BatchRegistration } from "./batch-registration.js";
 import { Consumption, type ConsumptionTarget } from "./consumption.js";
@@ -19,7 +19,7 @@ export interface HandlersHost extends OutboxHost {
   readonly codecs: BusCodecs;
   readonly onError: Reporter;
   assertReceiving(): void;
-  assertSupports(capability: "orderByKey", what: string): void;
+  assertSupports(capability: keyof Capabilities, what: string): void;
   keepAlive(): () => void;
 }
 
@@ -54,7 +54,8 @@ export class Handlers {
   register(target: HandlerTarget, reading: Reading, options: AnyRegisterOptions, handler: unknown): Handling {
     this.#host.assertReceiving();
     const registration = this.#registration(target, reading, options, handler);
-    const consumption = this.#consumption(target);
+    const { consumer } = registration.settings.consumer;
+    const consumption = this.#consumption({ ...target, consumer });
     consumption.add(registration);
     this.#updateKeepAlive();
     const ready = this.#start(consumption, registration, target);
@@ -102,6 +103,7 @@ export class Handlers {
     const { engine, codecs, onError, middleware } = this.#host;
     const settings = new HandlerSettings(options, engine.random, onError);
     if (settings.isOrderedByKey) this.#host.assertSupports("orderByKey", "order by key");
+    settings.consumer.assertSupported(this.#host);
     const { kind, name, source } = target;
     const group = kind === "group" ? name.slice(source.length + 1) : undefined;
     const { clock } = engine;
@@ -175,7 +177,7 @@ export class Handlers {
   }
 }
 
-/** A queue and a group may be called the same. */
-function keyOf({ kind, name }: ConsumptionTarget): string {
-  return `${kind} ${name}`;
+/** A queue and a group may be called the same; names of queues and groups have no space. */
+function keyOf({ kind, name, consumer }: ConsumptionTarget): string {
+  return consumer === undefined ? `${kind} ${name}` : `${kind} ${name} ${consumer}`;
 }

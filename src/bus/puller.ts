@@ -1,14 +1,20 @@
 // Receiving messages when the application asks for them.
 
-import type { EngineSource } from "../engines/engine.js";
+import type { Capabilities, EngineSource } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
+import {
+  type AnyConsumerOptions,
+  CONSUMER_OPTIONS,
+  type ConsumerOptions,
+  ConsumerSettings,
+} from "./consumer-options.js";
 import { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { knownOptions, wholeNumber } from "./option-checks.js";
 import { Receiver } from "./receiver.js";
 
-export interface ReceiveOptions {
+interface BasicReceiveOptions {
   /** Ends the stream: what was fetched ahead goes back at once, what the application has stays leased until it asks for more. */
   readonly signal?: AbortSignal;
   /**
@@ -22,6 +28,8 @@ export interface ReceiveOptions {
    */
   readonly lease?: Duration;
 }
+
+export type ReceiveOptions<C extends Capabilities = Capabilities> = BasicReceiveOptions & ConsumerOptions<C>;
 
 export interface ReceiveBatchOptions {
   /** Messages, at least 1. Fewer come when fewer are there. */
@@ -49,13 +57,19 @@ export class Puller {
 
   /** Messages as they come, until the signal, `break`, or the bus closes. What is not settled when the stream ends goes back. */
   async *receive(given: ReceiveOptions): AsyncGenerator<Delivery, void, undefined> {
-    const options = knownOptions("receive", given, ["signal", "prefetch", "lease"]);
+    const options = knownOptions<BasicReceiveOptions & AnyConsumerOptions>(
+      "receive",
+      given as BasicReceiveOptions,
+      ["signal", "prefetch", "lease", ...CONSUMER_OPTIONS],
+    );
+    const consumer = new ConsumerSettings(options);
+    consumer.assertSupported(this.#core);
     const prefetch = wholeNumber("prefetch", options.prefetch ?? 100);
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
     this.#core.assertReceiving();
     const { signal } = options;
     if (signal?.aborted) return;
-    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs, false);
+    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs, consumer);
     const forget = this.#core.onClose(() => receiver.stop());
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
@@ -77,7 +91,7 @@ export class Puller {
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
     this.#core.assertReceiving();
     options.signal?.throwIfAborted();
-    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs, true);
+    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs, undefined);
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);
     forget();

@@ -7,6 +7,12 @@ import { type BindingSource, bindSources, checkedSources } from "./binding.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
 import { consume } from "./consume.js";
+import {
+  type AnyQueueSharing,
+  QUEUE_SHARING_OPTIONS,
+  type QueueSharing,
+  sharingOf,
+} from "./consumer-options.js";
 import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { type ForwardTarget, forwardTo } from "./forward.js";
@@ -81,9 +87,10 @@ interface BasicQueueOptions {
 
 export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOptions &
   IfSupported<C["priorities"], PriorityOptions> &
-  IfSupported<C["temporaryQueues"], TemporaryOptions>;
+  IfSupported<C["temporaryQueues"], TemporaryOptions> &
+  QueueSharing<C>;
 
-type AnyQueueOptions = BasicQueueOptions & PriorityOptions & TemporaryOptions;
+type AnyQueueOptions = BasicQueueOptions & PriorityOptions & TemporaryOptions & AnyQueueSharing;
 
 const TEMPORARY_OPTIONS = ["expiresAfter", "exclusive", "autoDelete"] as const;
 
@@ -98,6 +105,7 @@ const QUEUE_OPTIONS = [
   "deadLetter",
   "durability",
   "priorities",
+  ...QUEUE_SHARING_OPTIONS,
   ...TEMPORARY_OPTIONS,
   "bind",
 ];
@@ -131,6 +139,7 @@ export class Queue<C extends Capabilities = Capabilities> {
     this.#core = core;
     this.#options = knownOptions<AnyQueueOptions>(`queue ${name}`, options as AnyQueueOptions, QUEUE_OPTIONS);
     if (this.#options.priorities !== undefined) core.assertSupports("priorities", "priorities");
+    sharingOf(this.#options, core);
     if (TEMPORARY_OPTIONS.some((option) => this.#options[option] !== undefined))
       core.assertSupports("temporaryQueues", "queues that go by themselves");
     this.#sender = new BodySender(core, "queue", name, name);
@@ -167,7 +176,7 @@ export class Queue<C extends Capabilities = Capabilities> {
    * Messages as they come, to be settled by hand. Ends with the signal, `break`, or the bus; what is not settled then
    * goes back. Errors: INVALID_OPTION, LOG_CORRUPT.
    */
-  receive(options: ReceiveOptions = {}): AsyncGenerator<Delivery, void, undefined> {
+  receive(options: ReceiveOptions<C> = {} as ReceiveOptions<C>): AsyncGenerator<Delivery, void, undefined> {
     return this.#puller.receive(options);
   }
 

@@ -6,6 +6,7 @@ import type { EngineConsumer, EngineDelivery, EngineSource } from "../engines/en
 import { onAbort } from "../io/on-abort.js";
 import { answerLost } from "./answer-lost.js";
 import type { BusCore } from "./bus-core.js";
+import type { ConsumerSettings } from "./consumer-options.js";
 
 /** A receiver that wants what is there looks this many turns in a row whether it has come, or others have taken it. */
 const TURNS_MAX = 100;
@@ -21,15 +22,25 @@ export class Receiver {
   /** Why there is nothing to receive from any more: it was deleted. */
   #endedFor: BrokerError | undefined = undefined;
 
-  constructor(core: BusCore, source: EngineSource, prefetch: number, leaseMs: number, isBrief: boolean) {
+  /** Without `settings` it takes what is there and goes. */
+  constructor(
+    core: BusCore,
+    source: EngineSource,
+    prefetch: number,
+    leaseMs: number,
+    settings: ConsumerSettings | undefined,
+  ) {
     this.#core = core;
     this.#consumer = source.addConsumer({
-      name: `receiver of ${source.name}`,
+      name: settings?.consumer ?? `receiver of ${source.name}`,
+      priority: settings?.priority ?? 0,
+      onAssigned: settings?.onAssigned,
+      onRevoked: settings?.onRevoked,
       prefetch,
       leaseMs,
       attemptsMax: source.attemptsMax,
       startsExplicitly: true,
-      isBrief,
+      isBrief: settings === undefined,
       onEnded: (reason) => {
         this.#endedFor = reason;
         this.stop();

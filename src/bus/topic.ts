@@ -7,6 +7,12 @@ import type { Capabilities, EngineSubscription, EngineTopic } from "../engines/e
 import { type BindingSource, bindSources, checkedSources } from "./binding.js";
 import { BodySender } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
+import {
+  type AnyGroupSharing,
+  GROUP_SHARING_OPTIONS,
+  type GroupSharing,
+  sharingOf,
+} from "./consumer-options.js";
 import { type Duration, toMs } from "./duration.js";
 import { Group } from "./group.js";
 import { knownOptions, validDate, wholeNumber } from "./option-checks.js";
@@ -49,10 +55,13 @@ export interface TopicOptions {
   readonly bind?: readonly (string | BindingSource)[];
 }
 
-export interface GroupOptions {
+interface BasicGroupOptions {
   /** Where a group that is new begins. @default "new" */
   readonly from?: GroupStart;
 }
+
+/** What is left out is what the group was made with before, else its default. Only `from` may differ from that. */
+export type GroupOptions<C extends Capabilities = Capabilities> = BasicGroupOptions & GroupSharing<C>;
 
 export interface ReadOptions {
   /** An offset, a time, or the first message that is kept. @default "beginning" */
@@ -129,9 +138,17 @@ export class Topic<C extends Capabilities = Capabilities> {
   }
 
   /** A durable, named cursor: each message goes to one of its consumers. It is made by its first verb. */
-  group(name: string, options: GroupOptions = {}): Group<C> {
-    const { from } = knownOptions(`group ${name}`, options, ["from"]);
-    const asked = from === undefined ? {} : { from: startPosition(from) };
+  group(name: string, options: GroupOptions<C> = {} as GroupOptions<C>): Group<C> {
+    const known: BasicGroupOptions & AnyGroupSharing = knownOptions(
+      `group ${name}`,
+      options as BasicGroupOptions,
+      ["from", ...GROUP_SHARING_OPTIONS],
+    );
+    const { from } = known;
+    const asked = {
+      ...sharingOf(known, this.#core),
+      ...(from === undefined ? {} : { from: startPosition(from) }),
+    };
     const subscription = async (): Promise<EngineSubscription> => {
       await this.#topic();
       return await this.#core.engine.broker.declareSubscription(this.name, name, asked);

@@ -18,6 +18,10 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly browse: true;
   readonly exchanges: true;
   readonly priorities: true;
+  readonly singleActiveConsumer: true;
+  readonly consumerPriority: true;
+  readonly balance: true;
+  readonly assignment: true;
   readonly transactions: true;
   readonly pause: true;
   readonly replay: true;
@@ -33,6 +37,10 @@ const CAPABILITIES: EmbeddedCapabilities = {
   browse: true,
   exchanges: true,
   priorities: true,
+  singleActiveConsumer: true,
+  consumerPriority: true,
+  balance: true,
+  assignment: true,
   transactions: true,
   pause: true,
   replay: true,

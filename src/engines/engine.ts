@@ -30,6 +30,14 @@ export interface Capabilities {
   readonly exchanges: boolean;
   /** Queues that hand out urgent messages first. */
   readonly priorities: boolean;
+  /** One consumer that gets everything while others stand by. */
+  readonly singleActiveConsumer: boolean;
+  /** Consumers that come before others. */
+  readonly consumerPriority: boolean;
+  /** Choosing the consumer by how much it has to do, or by the key. */
+  readonly balance: boolean;
+  /** Groups of which each member has partitions of its own. */
+  readonly assignment: boolean;
   /** Settling messages and handing others over as one: all of it or nothing. */
   readonly transactions: boolean;
   /** Holding back, durably, what a queue or group would hand out. */
@@ -193,6 +201,12 @@ export interface EngineConsumerOptions {
   readonly attemptsMax: number;
   /** Whether it says with {@link EngineDelivery.begin} when it starts on a message. Until then a crash is no try of it. @default false */
   readonly startsExplicitly?: boolean;
+  /** Consumers with less get messages only while none of those with more takes any. @default 0 */
+  readonly priority?: number;
+  /** Hears of partitions that it has from now on, where each has one consumer. */
+  readonly onAssigned?: ((partitions: readonly number[]) => void) | undefined;
+  /** Hears of partitions that it has no longer. */
+  readonly onRevoked?: ((partitions: readonly number[]) => void) | undefined;
   /** Whether it takes what is there and goes. @default false */
   readonly isBrief?: boolean;
   /** Runs when what it consumes from was deleted, with why. What it had is lost to it. */

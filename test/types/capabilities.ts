@@ -32,6 +32,10 @@ interface Least extends Capabilities {
   readonly browse: false;
   readonly exchanges: false;
   readonly priorities: false;
+  readonly singleActiveConsumer: false;
+  readonly consumerPriority: false;
+  readonly balance: false;
+  readonly assignment: false;
   readonly forwards: false;
   readonly temporaryQueues: false;
 }
@@ -89,6 +93,16 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   group.consume({ orderBy: "key" }, () => undefined);
   // @ts-expect-error: this engine has no priorities.
   bus.queue("q", { priorities: 3 });
+  // @ts-expect-error: this engine has no single active consumer.
+  bus.queue("q", { singleActiveConsumer: true });
+  // @ts-expect-error: this engine does not balance.
+  bus.topic("t").group("g", { balance: "key" });
+  // @ts-expect-error: this engine assigns no partitions.
+  bus.topic("t").group("g", { assignment: "partitions" });
+  // @ts-expect-error: this engine has no priorities of consumers.
+  bus.handle(Work, { priority: 1 }, () => undefined);
+  // @ts-expect-error: this engine assigns no partitions.
+  bus.queue("q").receive({ onAssigned: () => undefined });
   // @ts-expect-error: this engine has no priorities.
   await bus.send(Work, 1, { priority: 1 });
   // @ts-expect-error: this engine has no priorities.
@@ -115,6 +129,17 @@ export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test
   any.handle(Work, { orderBy: "key", onRetry: "park" }, () => undefined);
   any.subscribe("#", { buffer: 5 });
   await any.queue("q", { priorities: 3 }).send("a", { priority: 2 });
+  any.queue("q", { balance: "fewest", singleActiveConsumer: true }).receive({ priority: 1, consumer: "a" });
+  any.topic("t").group("g", { assignment: "partitions", from: "beginning" });
+  bus.on(
+    Placed,
+    { group: "g", consumer: "a", priority: -1, onRevoked: (partitions) => partitions.at(0) },
+    () => {},
+  );
+  // @ts-expect-error: a balance that does not exist.
+  any.queue("q", { balance: "luck" });
+  // @ts-expect-error: a queue has no partitions.
+  any.queue("q", { assignment: "partitions" });
   any.queue("q", { expiresAfter: "1m", autoDelete: true, exclusive: true });
   // @ts-expect-error: a unit that does not exist.
   any.queue("q", { expiresAfter: "10 weeks" });
