@@ -132,6 +132,19 @@ export class Catalog {
     return this.#lastId;
   }
 
+  /** Gives out no id up to this one: something on disk has it that no definition knows. */
+  skipId(id: number): void {
+    this.#lastId = Math.max(this.#lastId, id);
+  }
+
+  /**
+   * Whether what has this id, and no definition, was removed. When it is newer than all that the catalog holds, its
+   * definition may have been lost with the catalog's end.
+   */
+  isPast(id: number): boolean {
+    return id < this.#log.highWatermark;
+  }
+
   async load(): Promise<void> {
     for await (const record of readRecords(this.#log, 0, this.#log.highWatermark)) {
       this.#loadRecord(record.keyText() ?? "", record.value === null ? undefined : record.valueText());

@@ -119,8 +119,10 @@ export class Removal {
     if (over.length > 0) await catalog.removeAll([...over, ...edges], store);
     const ids = this.#ids();
     for (const name of store.logNames()) {
-      const id = OWNED_LOG.exec(name)?.[1];
-      if (id === undefined || ids.has(Number(id))) continue;
+      const id = Number(OWNED_LOG.exec(name)?.[1]);
+      if (Number.isNaN(id) || ids.has(id)) continue;
+      catalog.skipId(id);
+      if (!catalog.isPast(id)) continue;
       await store
         .deleteLog(name)
         .catch((error: unknown) => onError(error, `deleting what is left of ${name}`));

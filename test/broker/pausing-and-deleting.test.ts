@@ -358,3 +358,20 @@ test("a queue in which all is settled keeps next to nothing on disk, and goes on
   assert.equal(two.ackAll().at(-1), "last");
   await again.close();
 });
+
+test("files whose definition the catalog has lost with its end are not deleted, and no other queue gets them", async () => {
+  const world = new BrokerWorld();
+  await declared(world, ["a"]);
+  world.crash();
+  // A disk that forgot what it had synced: only damage does that.
+  const [path] = (await world.disk.list("data/logs/catalog")).filter((name) => name.endsWith(".log"));
+  const file = await world.disk.open(`data/logs/catalog/${path}`, "write");
+  await file.truncate(0);
+  await file.sync();
+  const again = await world.open();
+  assert.equal(again.queue("work"), undefined);
+  const anew = await again.declareQueue("work");
+  assert.equal(anew.count, 0);
+  assert.equal((await logsOf(world, "queue.")).length, 2);
+  await again.close();
+});
