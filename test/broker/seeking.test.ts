@@ -290,3 +290,99 @@ test("a purged group passes over what waits, and not what is in flight", async (
   assert.equal(again.topic("orders")!.subscriptions.get("billing")!.lag, 0);
   await again.close();
 });
+
+test("a group whose members have partitions of their own is moved, and each goes on with its own", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const topic = await broker.declareTopic("orders", { partitions: 4 });
+  const group = await broker.declareSubscription("orders", "billing", { assignment: "partitions" });
+  for (let index = 0; index < 40; index += 1) topic.append(message(String(index), { key: String(index) }));
+  const members = [new TestConsumer(group.dispatcher), new TestConsumer(group.dispatcher)];
+  await world.quiet();
+  const partitionsOf = (one: TestConsumer) => new Set(one.all.map(({ partition }) => partition));
+  const before = members.map(partitionsOf);
+  assert.equal(before[0]!.size + before[1]!.size, 4);
+  const inFlight = members.flatMap((one) => one.takeAll());
+  assert.equal(inFlight.length, 40);
+  await broker.seekSubscription("orders", "billing", "beginning");
+  for (const delivery of inFlight) assert.throws(() => delivery.ack(), withCode("LEASE_LOST"));
+  await world.quiet();
+  for (const [index, one] of members.entries()) {
+    assert.deepEqual(new Set(one.waiting.map(({ partition }) => partition)), before[index]);
+    one.ackAll();
+  }
+  await world.quiet();
+  assert.equal(group.lag, 0);
+  assert.equal(group.dispatcher.inFlight, 0);
+  members[0]!.consumer.close();
+  await broker.seekSubscription("orders", "billing", { offset: 0, partition: 2 });
+  await world.quiet();
+  assert.equal(members[1]!.ackAll().length, topic.partitions[2]!.highWatermark);
+  await broker.close();
+});
+
+test("a group that keeps keys with their consumers is moved, and every message comes once", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const topic = await broker.declareTopic("orders");
+  const group = await broker.declareSubscription("orders", "billing", { balance: "key" });
+  for (let index = 0; index < 30; index += 1)
+    topic.append(message(String(index), { key: String(index % 5) }));
+  const members = [new TestConsumer(group.dispatcher), new TestConsumer(group.dispatcher)];
+  await world.quiet();
+  await broker.seekSubscription("orders", "billing", { offset: 10 });
+  for (const one of members)
+    for (const delivery of one.takeAll()) assert.throws(() => delivery.ack(), withCode("LEASE_LOST"));
+  const handled: string[] = [];
+  for (let round = 0; round < 10; round += 1) {
+    await world.quiet();
+    for (const one of members) handled.push(...one.ackAll());
+  }
+  assert.deepEqual(
+    handled.map(Number).sort((a, b) => a - b),
+    Array.from({ length: 20 }, (_, index) => 10 + index),
+  );
+  assert.equal(group.lag, 0);
+  await broker.close();
+});
+
+test("a message that is being settled in a transaction while its group is moved comes again", async () => {
+  const world = new BrokerWorld();
+  const { broker, group } = await halfRead(world);
+  const out = await broker.declareQueue("out");
+  const one = new TestConsumer(group.dispatcher, { prefetch: 2 });
+  await world.quiet();
+  const [five, six] = one.takeAll();
+  const committing = broker.commit([five!], () => [out.append(message("done"))]);
+  const seeking = broker.seekSubscription("orders", "billing", { offset: 5 });
+  await Promise.all([committing, seeking]);
+  assert.throws(() => six!.ack(), withCode("LEASE_LOST"));
+  assert.throws(() => five!.ack(), withCode("LEASE_LOST"));
+  await world.quiet();
+  assert.equal(out.count, 1);
+  one.take("5").ack();
+  one.take("6").ack();
+  await world.quiet();
+  assert.equal(one.ackAll().length, 2);
+  await world.quiet();
+  assert.equal(group.dispatcher.inFlight, 1);
+  await broker.close();
+});
+
+test("a message whose settlement fails after its group was moved is not given back to its consumer", async () => {
+  const world = new BrokerWorld();
+  const { broker, group } = await halfRead(world);
+  const one = new TestConsumer(group.dispatcher, { prefetch: 1 });
+  await world.quiet();
+  const five = one.take("5");
+  // As a transaction does, whose commit fails in the end.
+  five.beginSettling();
+  await broker.seekSubscription("orders", "billing", { offset: 5 });
+  five.failSettling();
+  assert.throws(() => five.ack(), withCode("LEASE_LOST"));
+  await world.quiet();
+  assert.equal(group.dispatcher.inFlight, 1);
+  one.take("5").ack();
+  assert.equal(group.lag, 4);
+  await broker.close();
+});

@@ -82,6 +82,25 @@ test("a queue that is held by its name works on after it was deleted, with the o
   await failsWith("INVALID_OPTION", () => jobs.delete({ ifEmtpy: true } as never), /ifEmtpy/);
 });
 
+test("a producer, and what a handler sends, make a deleted queue anew", async (t) => {
+  const bus = await testBus(t);
+  await using producer = bus.producer("jobs");
+  await producer.send("a");
+  await bus.queue("jobs").delete();
+  await producer.send("b");
+  bus.handle(Work, (value, ctx) => ctx.queue("jobs").send(value));
+  await bus.send(Work, "c");
+  await bus.settled();
+  await bus.queue("jobs").delete();
+  await bus.send(Work, "d");
+  await bus.settled();
+  assert.deepEqual(
+    (await collect(bus.queue("jobs").browse())).map((message) => message.text()),
+    ["d"],
+  );
+  assert.deepEqual(bus.errors, []);
+});
+
 test("a stream of a deleted queue ends with the reason", async (t) => {
   const bus = await diskBus(t);
   const jobs = bus.queue("jobs");
