@@ -53,6 +53,13 @@ export function emptyTally(): Tally {
   };
 }
 
+interface Published {
+  readonly id: string;
+  /** Where it goes. */
+  readonly sources: readonly SourceModel[];
+  readonly appended: readonly Appended[];
+}
+
 export class History {
   readonly tally = emptyTally();
   readonly #plan: Plan;
@@ -177,8 +184,10 @@ export class History {
       await broker.declareQueue("work", { priorities: this.#plan.priorities });
       await broker.declareTopic("order", { partitions: 2 });
       await broker.declareSubscription("order", "mail");
-      await broker.bind({ pattern: "test", to: { kind: "queue", name: "work" } });
-      await broker.bind({ pattern: "test", to: { kind: "topic", name: "order" } });
+      for (const subject of ["all", "work"])
+        await broker.bind({ pattern: subject, to: { kind: "queue", name: "work" } });
+      for (const subject of ["all", "order/mail"])
+        await broker.bind({ pattern: subject, to: { kind: "topic", name: "order" } });
     };
     await this.#world.run(open());
     for (const source of this.#sources) if (source.isByKey) this.#dispatcherOf(source).orderByKey();
@@ -264,39 +273,43 @@ export class History {
     const commits: Promise<void>[] = [];
     const ids: string[] = [];
     for (let count = 1 + this.#random.below(6); count > 0; count -= 1) {
-      const { id, appended } = this.#append();
-      ids.push(id);
-      commits.push(this.#followed([id], Promise.all(appended.map(({ committed }) => committed))));
+      const published = this.#append();
+      ids.push(published.id);
+      const { appended } = published;
+      commits.push(this.#followed([published], Promise.all(appended.map(({ committed }) => committed))));
     }
     this.#trace(`    ${ids.join(", ")}`);
     if (this.#random.chance(0.5)) await this.#world.run(Promise.all(commits));
   }
 
-  /** Hands over a message to all sources. */
-  #append(): { id: string; appended: readonly Appended[] } {
+  /** Hands over a message to one source, or to all. */
+  #append(): Published {
     const id = String(this.#published);
+    // One that goes to all is an atomic step, which the journal makes durable, whatever the logs promise.
+    const isAlone = !this.#plan.isSynced || this.#random.chance(0.4);
+    const only = isAlone ? this.#random.pick(this.#sources) : undefined;
+    const sources = only === undefined ? this.#sources : [only];
     const key = this.#random.pick(["a", "b", "c"]);
     const isDelayed = this.#random.chance(0.1);
     const priority = this.#random.below(this.#plan.priorities);
     this.#published += 1;
-    for (const source of this.#sources) {
-      const isPrior = source.name === "work";
-      source.publishing(id, key, isDelayed, isPrior ? priority : 0);
-    }
+    for (const source of sources)
+      source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
     const { nowMs } = this.#world;
     const properties = {
+      subject: only?.name ?? "all",
       key,
       readyAtMs: isDelayed ? nowMs + this.#random.below(3_000) : undefined,
       timestampMs: nowMs,
       headers: { filler: "x".repeat(this.#random.below(300)) },
     };
     const appended = this.#broker!.publish({ ...message(id, { ...properties, priority }), priority });
-    assert.equal(appended.length, this.#sources.length);
-    return { id, appended };
+    assert.equal(appended.length, sources.length);
+    return { id, sources, appended };
   }
 
   /** Tells the model what the publisher of the messages was told. */
-  async #followed(ids: readonly string[], committed: Promise<unknown>): Promise<void> {
+  async #followed(published: readonly Published[], committed: Promise<unknown>): Promise<void> {
     const process = this.tally.crashes;
     try {
       await committed;
@@ -304,11 +317,11 @@ export class History {
       if (process !== this.tally.crashes) return;
       if (!this.#isStorageError(error)) throw error;
       if (!isBrokerError(error, "DISK_FULL")) return;
-      for (const id of ids) for (const source of this.#sources) source.neverStored(id);
+      for (const { id, sources } of published) for (const source of sources) source.neverStored(id);
       return;
     }
     if (process !== this.tally.crashes) return;
-    for (const id of ids) for (const source of this.#sources) source.committed(id);
+    for (const { id, sources } of published) for (const source of sources) source.committed(id);
   }
 
   /** Settles some messages and publishes others, as one. */
@@ -318,22 +331,22 @@ export class History {
         .filter(({ delivery }) => delivery.isLeased && this.#random.chance(0.3))
         .map((held) => ({ source, held })),
     );
-    const ids: string[] = [];
+    const outputs: Published[] = [];
     const deliveries = inputs.map(({ held }) => held.delivery);
     const committed = this.#broker!.commit(deliveries, () => {
       const all: Appended[] = [];
       for (let count = this.#random.below(3); count >= 0; count -= 1) {
-        const { id, appended } = this.#append();
-        ids.push(id);
-        all.push(...appended);
+        const published = this.#append();
+        outputs.push(published);
+        all.push(...published.appended);
       }
       return all;
     });
     for (const { source, held } of inputs) source.settling(held);
-    const placesOf = (source: SourceModel): string[] => ids.map((id) => `${source.name} ${id}`);
+    const outputPlaces = outputs.flatMap(({ id, sources }) => sources.map(({ name }) => `${name} ${id}`));
     const inputPlaces = inputs.map(({ source, held }) => `${source.name} ${held.message.id}`);
-    this.#trace(`    ${inputPlaces.join(", ")} -> ${ids.join(", ")}`);
-    this.#transactions.begin(inputPlaces, this.#sources.flatMap(placesOf));
+    this.#trace(`    ${inputPlaces.join(", ")} -> ${outputPlaces.join(", ")}`);
+    this.#transactions.begin(inputPlaces, outputPlaces);
     const process = this.tally.crashes;
     const settled = committed.then(
       () => {
@@ -346,7 +359,7 @@ export class History {
         for (const { source, held } of inputs) if (isKnown) source.leasedAnew(held);
       },
     );
-    const followed = this.#followed(ids, committed);
+    const followed = this.#followed(outputs, committed);
     if (this.#random.chance(0.5)) await this.#world.run(Promise.all([followed, settled]));
   }
 

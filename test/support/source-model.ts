@@ -269,7 +269,8 @@ export class SourceModel {
     for (const other of this.#messages.values()) {
       if (other.number >= message.number || other.key !== message.key) continue;
       const isExhausted = other.triesMax >= this.#attemptsMax;
-      if (other.priority < message.priority) continue;
+      // Which priority of a key stands in line first depends on which was there first.
+      if (other.priority !== message.priority) continue;
       const mayBeBehind =
         other.isParked ||
         other.isUnknown ||
