@@ -28,7 +28,7 @@ export class BatchRegistration extends Registration {
 
   run(): void {
     const { batchMax, batchWaitMs } = this.settings;
-    while (this.hasRoom && this.waiting.size > 0) {
+    while (this.waiting.size > 0 && this.hasRoom) {
       if (this.waiting.size < batchMax && batchWaitMs > 0 && !this.#isWaitOver) {
         this.#full.armAt(this.parts.clock.monotonicMs() + batchWaitMs);
         return;
@@ -50,7 +50,7 @@ export class BatchRegistration extends Registration {
       const delivery = this.waiting.shift();
       if (delivery === undefined) break;
       if (delivery.isLeased) {
-        delivery.begin();
+        this.started(delivery);
         taken.push(delivery);
       } else answerLost(delivery);
     }

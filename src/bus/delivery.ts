@@ -6,6 +6,7 @@ import { leaseLost } from "./call.js";
 import type { BusCodecs } from "./decoding.js";
 import { describeThrown } from "./describe-thrown.js";
 import { type Duration, toMs } from "./duration.js";
+import type { HandedOut } from "./handed-out.js";
 import { checkedReason } from "./outcome.js";
 import { StoredMessage } from "./stored-message.js";
 
@@ -30,9 +31,17 @@ export class Delivery {
   readonly message: StoredMessage;
   readonly #delivery: EngineDelivery;
   readonly #engine: Engine;
+  readonly #handedOut: HandedOut;
   #abort: AbortController | undefined = undefined;
 
-  constructor(delivery: EngineDelivery, source: string, codecs: BusCodecs, engine: Engine) {
+  constructor(
+    delivery: EngineDelivery,
+    source: string,
+    codecs: BusCodecs,
+    engine: Engine,
+    handedOut: HandedOut,
+  ) {
+    this.#handedOut = handedOut;
     this.#delivery = delivery;
     this.#engine = engine;
     this.message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
@@ -60,6 +69,22 @@ export class Delivery {
    */
   async ack(): Promise<void> {
     this.#delivery.ack();
+  }
+
+  /**
+   * Acknowledges this message and every one before it, of the same queue or partition, that this receiver or batch
+   * brought and that is not settled. Errors: LEASE_LOST, when this one is no longer leased; then nothing is acknowledged.
+   *
+   * @example
+   * for await (const delivery of group.receive()) {
+   *   rows.push(delivery.message.value);
+   *   if (rows.length < 100) continue;
+   *   await insert(rows.splice(0));
+   *   await delivery.commit();
+   * }
+   */
+  async commit(): Promise<void> {
+    this.#handedOut.ackUpTo(this.#delivery);
   }
 
   /**

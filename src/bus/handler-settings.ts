@@ -5,6 +5,7 @@ import { CONSUMER_OPTIONS, ConsumerSettings } from "./consumer-options.js";
 import { toMs } from "./duration.js";
 import type { AnyHandlerOptions, BatchOptions } from "./handler.js";
 import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
+import { RateLimit } from "./rate-limit.js";
 import type { Reporter } from "./reporter.js";
 import { Retries } from "./retry-policy.js";
 
@@ -17,6 +18,7 @@ export const HANDLER_OPTIONS: readonly string[] = [
   "orderBy",
   "onRetry",
   "batch",
+  "rateLimit",
   ...CONSUMER_OPTIONS,
 ];
 
@@ -33,6 +35,7 @@ export class HandlerSettings {
   /** Messages in one call; 1 for a handler of single messages. */
   readonly batchMax: number;
   readonly batchWaitMs: number;
+  readonly rateLimit: RateLimit | undefined;
 
   /** Errors: INVALID_OPTION. */
   constructor(
@@ -52,6 +55,7 @@ export class HandlerSettings {
     this.keepsTurn = oneOf("onRetry", options.onRetry ?? "block", ["block", "park"]) === "block";
     this.consumer = new ConsumerSettings(options);
     this.retries = new Retries(options.retry, random, onError);
+    this.rateLimit = options.rateLimit === undefined ? undefined : new RateLimit(options.rateLimit);
     if (this.prefetch < busy)
       throw invalidOption(
         "prefetch",

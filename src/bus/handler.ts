@@ -6,6 +6,7 @@ import type { AnyConsumerOptions, ConsumerOptions } from "./consumer-options.js"
 import type { Duration } from "./duration.js";
 import type { Outcome } from "./outcome.js";
 import type { IfTransacted, Outputs } from "./outputs.js";
+import type { RateLimitOptions } from "./rate-limit.js";
 import type { RetryOptions } from "./retry-policy.js";
 import type { StoredMessage } from "./stored-message.js";
 import type { IfSupported } from "./supported.js";
@@ -28,6 +29,11 @@ interface BasicHandlerOptions {
    * not heard. @default "5m"
    */
   readonly timeout?: Duration;
+  /**
+   * How fast messages are handled, at most; of a batch all at once, and the next one the later. What waits for its turn
+   * counts as in flight. @default no limit
+   */
+  readonly rateLimit?: RateLimitOptions;
   /**
    * What becomes of a message whose handler fails. @default 5 attempts, after 1 s and then twice as long each time
    */

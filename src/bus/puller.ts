@@ -1,6 +1,6 @@
 // Receiving messages when the application asks for them.
 
-import type { Capabilities, EngineSource } from "../engines/engine.js";
+import type { Capabilities, EngineDelivery, EngineSource } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
 import {
@@ -12,6 +12,7 @@ import {
 import { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { knownOptions, wholeNumber } from "./option-checks.js";
+import { RateLimit, type RateLimitOptions } from "./rate-limit.js";
 import { Receiver } from "./receiver.js";
 
 interface BasicReceiveOptions {
@@ -19,7 +20,7 @@ interface BasicReceiveOptions {
   readonly signal?: AbortSignal;
   /**
    * Unsettled messages that this receiver may have, those fetched ahead included. Their leases run from when they are
-   * fetched: this many times what one message takes has to stay below `lease`. @default 100
+   * fetched: this many times what one message takes has to stay below `lease`. @default 100, or fewer with a rate limit
    */
   readonly prefetch?: number;
   /**
@@ -27,6 +28,8 @@ interface BasicReceiveOptions {
    * counts as failed if the application had it. @default "30s"
    */
   readonly lease?: Duration;
+  /** How fast messages are handed on, at most. @default no limit */
+  readonly rateLimit?: RateLimitOptions;
 }
 
 export type ReceiveOptions<C extends Capabilities = Capabilities> = BasicReceiveOptions & ConsumerOptions<C>;
@@ -42,6 +45,7 @@ export interface ReceiveBatchOptions {
 }
 
 const LEASE: Duration = "30s";
+const PREFETCH = 100;
 
 /** Opens receivers of one queue or group, and stops those that are open when the bus closes. */
 export class Puller {
@@ -60,21 +64,25 @@ export class Puller {
     const options = knownOptions<BasicReceiveOptions & AnyConsumerOptions>(
       "receive",
       given as BasicReceiveOptions,
-      ["signal", "prefetch", "lease", ...CONSUMER_OPTIONS],
+      ["signal", "prefetch", "lease", "rateLimit", ...CONSUMER_OPTIONS],
     );
     const consumer = new ConsumerSettings(options);
     consumer.assertSupported(this.#core);
-    const prefetch = wholeNumber("prefetch", options.prefetch ?? 100);
+    const rateLimit = options.rateLimit && new RateLimit(options.rateLimit);
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
+    // Half of what fits into a lease: what is fetched ahead has to be handed on before its lease runs out.
+    const inLease = rateLimit?.messagesWithin(leaseMs / 2) ?? PREFETCH;
+    const prefetch = wholeNumber("prefetch", options.prefetch ?? Math.max(1, Math.min(PREFETCH, inLease)));
     this.#core.assertReceiving();
     const { signal } = options;
     if (signal?.aborted) return;
-    const receiver = new Receiver(this.#core, await this.#source(), prefetch, leaseMs, consumer);
+    const settings = { prefetch, leaseMs, rateLimit, consumer };
+    const receiver = new Receiver(this.#core, await this.#source(), settings);
     const forget = this.#core.onClose(() => receiver.stop());
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
     try {
       for (let delivery = await receiver.next(); delivery !== undefined; delivery = await receiver.next()) {
-        yield new Delivery(delivery, this.#messageSource, this.#core.codecs, this.#core.engine);
+        yield this.#delivery(delivery, receiver);
       }
     } finally {
       forget();
@@ -91,12 +99,16 @@ export class Puller {
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
     this.#core.assertReceiving();
     options.signal?.throwIfAborted();
-    const receiver = new Receiver(this.#core, await this.#source(), max, leaseMs, undefined);
+    const settings = { prefetch: max, leaseMs, rateLimit: undefined, consumer: undefined };
+    const receiver = new Receiver(this.#core, await this.#source(), settings);
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);
     forget();
-    return taken.map(
-      (delivery) => new Delivery(delivery, this.#messageSource, this.#core.codecs, this.#core.engine),
-    );
+    return taken.map((delivery) => this.#delivery(delivery, receiver));
+  }
+
+  #delivery(delivery: EngineDelivery, { handedOut }: Receiver): Delivery {
+    const { codecs, engine } = this.#core;
+    return new Delivery(delivery, this.#messageSource, codecs, engine, handedOut);
   }
 }

@@ -34,6 +34,11 @@ export class RateLimit {
     return this.#nextMs;
   }
 
+  /** How many messages may go in so long, whatever their size; Infinity without a limit of messages. */
+  messagesWithin(durationMs: number): number {
+    return this.#messageMs === 0 ? Number.POSITIVE_INFINITY : Math.floor(durationMs / this.#messageMs);
+  }
+
   /** Hot: a message with a body of so many bytes goes. Both limits hold: the one that takes longer counts. */
   take(nowMs: number, bodyBytes: number): void {
     const costMs = Math.max(this.#messageMs, this.#byteMs * bodyBytes);

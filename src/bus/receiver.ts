@@ -7,40 +7,48 @@ import { onAbort } from "../io/on-abort.js";
 import { answerLost } from "./answer-lost.js";
 import type { BusCore } from "./bus-core.js";
 import type { ConsumerSettings } from "./consumer-options.js";
+import { HandedOut } from "./handed-out.js";
+import type { RateLimit } from "./rate-limit.js";
 
 /** A receiver that wants what is there looks this many turns in a row whether it has come, or others have taken it. */
 const TURNS_MAX = 100;
 /** Then it looks this often. */
 const LOOK_AGAIN_MS = 20;
 
+export interface ReceiverSettings {
+  readonly prefetch: number;
+  readonly leaseMs: number;
+  readonly rateLimit: RateLimit | undefined;
+  /** Undefined: it takes what is there and goes. */
+  readonly consumer: ConsumerSettings | undefined;
+}
+
 export class Receiver {
+  readonly handedOut: HandedOut;
   readonly #core: BusCore;
   readonly #consumer: EngineConsumer;
   readonly #buffer = new Ring<EngineDelivery>();
+  readonly #rateLimit: RateLimit | undefined;
   #wake: (() => void) | undefined = undefined;
   #isStopped = false;
   /** Why there is nothing to receive from any more: it was deleted. */
   #endedFor: BrokerError | undefined = undefined;
 
-  /** Without `settings` it takes what is there and goes. */
-  constructor(
-    core: BusCore,
-    source: EngineSource,
-    prefetch: number,
-    leaseMs: number,
-    settings: ConsumerSettings | undefined,
-  ) {
+  constructor(core: BusCore, source: EngineSource, settings: ReceiverSettings) {
+    const { prefetch, leaseMs, rateLimit, consumer } = settings;
     this.#core = core;
+    this.#rateLimit = rateLimit;
+    this.handedOut = new HandedOut(prefetch);
     this.#consumer = source.addConsumer({
-      name: settings?.consumer ?? `receiver of ${source.name}`,
-      priority: settings?.priority ?? 0,
-      onAssigned: settings?.onAssigned,
-      onRevoked: settings?.onRevoked,
+      name: consumer?.consumer ?? `receiver of ${source.name}`,
+      priority: consumer?.priority ?? 0,
+      onAssigned: consumer?.onAssigned,
+      onRevoked: consumer?.onRevoked,
       prefetch,
       leaseMs,
       attemptsMax: source.attemptsMax,
       startsExplicitly: true,
-      isBrief: settings === undefined,
+      isBrief: consumer === undefined,
       onEnded: (reason) => {
         this.#endedFor = reason;
         this.stop();
@@ -55,6 +63,11 @@ export class Receiver {
   /** The next message, or undefined once stopped. Errors: QUEUE_NOT_FOUND and its like when it was deleted. */
   async next(): Promise<EngineDelivery | undefined> {
     for (;;) {
+      const waitMs = this.#rateLimit === undefined ? 0 : this.#rateLimit.nextMs - this.#nowMs;
+      if (waitMs > 0 && !this.#isStopped) {
+        await this.#arrival(waitMs);
+        continue;
+      }
       const delivery = this.#shift();
       if (this.#endedFor !== undefined) throw this.#endedFor;
       if (delivery !== undefined || this.#isStopped) return delivery;
@@ -106,10 +119,16 @@ export class Receiver {
     }
   }
 
+  get #nowMs(): number {
+    return this.#core.engine.clock.monotonicMs();
+  }
+
   #shift(): EngineDelivery | undefined {
     for (let delivery = this.#buffer.shift(); delivery !== undefined; delivery = this.#buffer.shift()) {
       if (delivery.isLeased) {
         delivery.begin();
+        this.handedOut.add(delivery);
+        this.#rateLimit?.take(this.#nowMs, delivery.record.value?.length ?? 0);
         return delivery;
       }
       answerLost(delivery);

@@ -17,6 +17,7 @@ import type { HandlerSettings } from "./handler-settings.js";
 import type { HandleContext, HandleResults, MiddlewareChain } from "./middleware.js";
 import { handOver, Outbox, type OutboxHost } from "./outbox.js";
 import { isOutcome, isSettling, notAnOutcome, type Outcome, outcomeOf } from "./outcome.js";
+import { Pace } from "./pace.js";
 import type { Reading } from "./reading.js";
 import type { Reporter } from "./reporter.js";
 import type { RetryDecision } from "./retry-policy.js";
@@ -48,6 +49,8 @@ export abstract class Registration {
   readonly #idleWaiters: (() => void)[] = [];
   /** Messages on their way to the dead letters, answers that are being stored, and replies that are being checked. */
   #storing = 0;
+  /** Undefined without a rate limit. */
+  readonly #pace: Pace | undefined;
   #isStopped = false;
 
   constructor(parts: RegistrationParts) {
@@ -55,6 +58,8 @@ export abstract class Registration {
     this.reading = parts.reading;
     this.settings = parts.settings;
     this.#deadlines = new DueTimer(parts.clock, () => this.#endLateCalls());
+    const { rateLimit } = parts.settings;
+    this.#pace = rateLimit && new Pace(rateLimit, parts.clock, () => this.run());
   }
 
   get codecs(): BusCodecs {
@@ -71,8 +76,10 @@ export abstract class Registration {
     return this.#isStopped;
   }
 
+  /** Whether a call may begin now. When only the rate limit says no, {@link run} runs again when it says yes. */
   protected get hasRoom(): boolean {
-    return !this.#isStopped && this.#calls.size < this.settings.concurrency;
+    if (this.#isStopped || this.#calls.size >= this.settings.concurrency) return false;
+    return this.#pace === undefined || this.#pace.mayGo;
   }
 
   /** Hot: takes a message that was handed over. {@link run} starts what can be started. */
@@ -87,6 +94,7 @@ export abstract class Registration {
   /** Starts no more calls and gives back what no call was given. */
   stop(): void {
     this.#isStopped = true;
+    this.#pace?.cancel();
     for (let delivery = this.waiting.shift(); delivery !== undefined; delivery = this.waiting.shift())
       answerLost(delivery);
   }
@@ -111,6 +119,12 @@ export abstract class Registration {
 
   makeOutbox(): Outbox {
     return new Outbox(this.parts.outputs, `The handler of ${this.reading.name}`);
+  }
+
+  /** Hot: it is this message's turn. */
+  protected started(delivery: EngineDelivery): void {
+    delivery.begin();
+    if (this.#pace !== undefined) this.#pace.took(delivery.record);
   }
 
   protected begin(deliveries: readonly EngineDelivery[]): Call {

@@ -28,7 +28,7 @@ export class SingleRegistration extends Registration {
   }
 
   #start(delivery: EngineDelivery): void {
-    delivery.begin();
+    this.started(delivery);
     let value: unknown;
     try {
       value = this.reading.read(delivery);

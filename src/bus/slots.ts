@@ -31,9 +31,9 @@ export class Slots {
     return this.#waiters.size;
   }
 
-  /** Hot: takes a place; false when there is none, or others wait for one. */
+  /** Hot: takes a place; false when there is none. */
   tryTake(): boolean {
-    if (this.#taken >= this.#max || this.#waiters.size > 0) return false;
+    if (this.#taken >= this.#max) return false;
     this.#taken += 1;
     return true;
   }
@@ -58,7 +58,7 @@ export class Slots {
     }
   }
 
-  /** Hot: gives a place back, to whoever waits first. */
+  /** Hot: gives a place back: whoever waits first has it at once, so that nobody overtakes. */
   release(): void {
     for (const waiter of this.#waiters) {
       this.#waiters.delete(waiter);
