@@ -55,6 +55,7 @@ export type { Receipt } from "./bus/receipt.js";
 export type { GatherOptions, RequestOptions } from "./bus/requests.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
 export type { BindingView, ExchangeView, ForwardView, RoutingView } from "./bus/routing-view.js";
+export type { Schedule, ScheduleOptions, Schedules, ScheduleWhen } from "./bus/schedules.js";
 export type { Schema } from "./bus/schema.js";
 export type {
   BusStatistics,

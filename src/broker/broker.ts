@@ -19,6 +19,8 @@ import type { OutgoingMessage } from "./message.js";
 import type { SeekPosition } from "./positions.js";
 import type { Queue } from "./queue.js";
 import type { DeleteConditions } from "./removal.js";
+import type { ScheduleTarget } from "./schedule.js";
+import { Schedules } from "./schedules.js";
 import { Session } from "./session.js";
 import { SettlementLog } from "./settlement-log.js";
 import { type BrokerStatistics, queueStatistics, topicStatistics } from "./statistics.js";
@@ -46,6 +48,8 @@ export class Broker {
   readonly clock: Clock;
   /** What is published without being stored, and looking on at that and at what is committed to topics. */
   readonly live: LiveFeed;
+  /** Messages that are handed over again and again. */
+  readonly schedules: Schedules;
   readonly #store: LogStore;
   readonly #storageWatch: StorageWatch;
   readonly #settlements: SettlementLog;
@@ -73,6 +77,9 @@ export class Broker {
     this.live = live;
     this.#transactions = new Transactions(store, settlements);
     this.#onError = options.onError;
+    const append = (target: ScheduleTarget, message: OutgoingMessage): void =>
+      this.#appendTo(target, message);
+    this.schedules = new Schedules({ ...options, clock, store, append });
   }
 
   /**
@@ -115,6 +122,7 @@ export class Broker {
       if (settlements.isCut) await secure(settlements, store);
       const broker = new Broker(clock, store, settlements, topology, live, options);
       topology.forwards.start();
+      await broker.schedules.open();
       if (!readOnly) broker.#scheduleMaintenance();
       return broker;
     } catch (error) {
@@ -326,7 +334,7 @@ export class Broker {
   /** Whether no consumer has, or could be given, anything now, and nothing is expiring. Delayed messages wait for their time and do not count. */
   get isIdle(): boolean {
     for (const dispatcher of this.dispatchers()) if (dispatcher.isBusy) return false;
-    return !this.#topology.expiries.isBusy;
+    return !this.#topology.expiries.isBusy && !this.schedules.isBusy;
   }
 
   /** Of every queue and every subscription. */
@@ -374,12 +382,19 @@ export class Broker {
     this.live.close();
     await this.#endSessions();
     for (const queue of this.queues) queue.close();
+    await this.schedules.close();
     await this.#topology.expiries.close();
     await this.#topology.forwards.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
     await this.#settlements.close();
     await this.#store.close().finally(() => this.#storageWatch.close());
+  }
+
+  /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND, EXCHANGE_NOT_FOUND, those of the target. */
+  #appendTo({ kind, name }: ScheduleTarget, message: OutgoingMessage): void {
+    if (kind === "exchange") this.publish(message, name);
+    else this.#topology.destination(kind, name).append(message);
   }
 
   /** What could not be deleted is when the broker is opened again. */
@@ -397,6 +412,15 @@ export class Broker {
         if (this.#closing !== undefined) return;
         await this.#maintainLog(log, nowMs);
       }
+    }
+    await this.#compactSchedules();
+  }
+
+  async #compactSchedules(): Promise<void> {
+    try {
+      if (this.#closing === undefined) await this.schedules.compact();
+    } catch (error) {
+      if (!isBrokerError(error, "CLOSED")) this.#onError(error, "compacting the log of schedules");
     }
   }
 

@@ -1,4 +1,4 @@
-// Names of queues, topics, groups and exchanges: what is allowed, and what to say when it is not.
+// Names of queues, topics, groups, exchanges and schedules: what is allowed, and what to say when it is not.
 
 import { BrokerError } from "../broker-error.js";
 
@@ -8,7 +8,7 @@ const NAME = /^[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 
 /** Errors: INVALID_NAME. A slash is left to names that the broker makes itself. */
 export function assertName(
-  what: "queue" | "topic" | "group" | "exchange",
+  what: "queue" | "topic" | "group" | "exchange" | "schedule",
   name: unknown,
 ): asserts name is string {
   const problem = nameProblem(name);

@@ -90,7 +90,7 @@ export class Topology {
     this.routing = new Routing({
       store: parts.store,
       catalog: parts.catalog,
-      destination: (kind, name) => (kind === "queue" ? this.#queue(name) : this.#topic(name)),
+      destination: (kind, name) => this.destination(kind, name),
       storedDestination: (kind, name) => this.#storedDestination(kind, name),
     });
     this.forwards = new Forwards({
@@ -122,6 +122,11 @@ export class Topology {
       queueFor: (source) => this.#deadLetterQueue(source),
       returnTo: (source) => this.#returnsTo(source),
     });
+  }
+
+  /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND, those of what could not be opened. */
+  destination(kind: "queue" | "topic", name: string): Queue | Topic {
+    return kind === "queue" ? this.#queue(name) : this.#topic(name);
   }
 
   /** Opens what the catalog names. What cannot be read is reported and left out; the rest opens. */

@@ -33,6 +33,13 @@ import type { Receipt } from "./receipt.js";
 import type { Reporter } from "./reporter.js";
 import { type GatherOptions, type RequestOptions, Requests } from "./requests.js";
 import { type RoutingView, routingView } from "./routing-view.js";
+import {
+  type IfScheduling,
+  type Schedule,
+  type ScheduleOptions,
+  Schedules,
+  type ScheduleWhen,
+} from "./schedules.js";
 import type { BusStatistics } from "./statistics.js";
 import type { IfSupported } from "./supported.js";
 import { Topic, type TopicOptions } from "./topic.js";
@@ -76,6 +83,8 @@ export interface GroupHandlerOptions {
 export class Bus<C extends Capabilities = Capabilities> {
   /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
+  /** Messages that are sent again and again: to be listed, paused, resumed and removed. */
+  readonly schedules: Schedules;
   readonly #core: BusCore;
   readonly #requests: Requests;
   #closing: Promise<void> | undefined = undefined;
@@ -84,6 +93,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   constructor(engine: Engine<C>, onError: Reporter, codecs: BusCodecs) {
     this.#core = new BusCore(engine, onError, codecs);
     this.deadLetters = new DeadLetters(this.#core);
+    this.schedules = new Schedules(this.#core);
     this.#requests = new Requests(this.#core);
   }
 
@@ -373,6 +383,26 @@ export class Bus<C extends Capabilities = Capabilities> {
       options,
       handler,
     );
+  }
+
+  /**
+   * Sends a command, or publishes an event, at each time of `when` from now on, whether or not this process lives then:
+   * whoever has the data directory open does so. Stored; one that is there already stays as it is. A crash neither
+   * doubles a message nor loses it. Errors: INVALID_NAME, INVALID_OPTION, INVALID_PAYLOAD, SCHEDULE_MISMATCH, those of
+   * storage.
+   *
+   * @example
+   * await bus.schedule("reports", { cron: "0 6 * * 1-5", timeZone: "Europe/Berlin" }, MakeReport, { kind: "daily" });
+   * await bus.schedule("cleaning", { every: "15m" }, CleanUp, {}, { missed: "skip" });
+   */
+  async schedule<In, Out>(
+    name: string,
+    when: IfScheduling<C["schedules"], ScheduleWhen>,
+    type: EventType<In, Out> | CommandType<In, Out>,
+    value: NoInfer<In>,
+    options?: ScheduleOptions,
+  ): Promise<Schedule> {
+    return await this.schedules.declare(name, when as ScheduleWhen, type, value, options);
   }
 
   /**

@@ -71,16 +71,17 @@ export class Sender<In> {
    */
   async prepare(value: In, options: AnyPublishOptions | undefined): Promise<Prepared> {
     const { middleware } = this.#core;
-    if (middleware.publishing === undefined) return await this.#prepare(value, options);
+    if (middleware.publishing === undefined) return await this.prepareUnheard(value, options);
     let prepared: Prepared | undefined;
     await middleware.publish(this.#origin, [value], options, async ([headers]) => {
-      prepared = await this.#prepare(value, withHeaders(options, headers));
+      prepared = await this.prepareUnheard(value, withHeaders(options, headers));
       return [];
     });
     return prepared!;
   }
 
-  async #prepare(value: In, options: AnyPublishOptions | undefined): Promise<Prepared> {
+  /** As {@link prepare}, for what is not sent now: no middleware hears of it. */
+  async prepareUnheard(value: In, options: AnyPublishOptions | undefined): Promise<Prepared> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     const checked = this.#check(value);

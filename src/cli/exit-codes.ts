@@ -47,6 +47,8 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   EXCHANGE_MISMATCH: EXIT.failed,
   UNROUTABLE: EXIT.failed,
   FORWARD_MISMATCH: EXIT.failed,
+  SCHEDULE_NOT_FOUND: EXIT.notFound,
+  SCHEDULE_MISMATCH: EXIT.failed,
   DEAD_LETTER_NOT_FOUND: EXIT.notFound,
   DUPLICATE_HANDLER: EXIT.failed,
   REQUEST_TIMEOUT: EXIT.tryAgain,

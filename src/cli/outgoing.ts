@@ -50,7 +50,7 @@ export function withOutgoingOptions(command: Command): Command {
     .option("--skip-invalid", "count lines that are no JSON and go on, instead of stopping at the first");
 }
 
-function collect(value: string, previous: readonly string[] = []): readonly string[] {
+export function collect(value: string, previous: readonly string[] = []): readonly string[] {
   return [...previous, value];
 }
 
@@ -92,7 +92,7 @@ export async function sourceOf(
   );
 }
 
-function typeOfText(text: string): string {
+export function typeOfText(text: string): string {
   try {
     JSON.parse(text);
     return JSON_TYPE;
@@ -138,7 +138,7 @@ export function publishOptionsOf(
   };
 }
 
-function headersOf(pairs: readonly string[]): Record<string, string> {
+export function headersOf(pairs: readonly string[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const pair of pairs) {
     const at = pair.indexOf("=");
@@ -150,7 +150,7 @@ function headersOf(pairs: readonly string[]): Record<string, string> {
   return headers;
 }
 
-function durationOf(option: string, text: string): Duration {
+export function durationOf(option: string, text: string): Duration {
   const durationMs = parseDuration(text);
   if (durationMs !== undefined) return durationMs;
   throw new CommandFailure(
@@ -160,7 +160,7 @@ function durationOf(option: string, text: string): Duration {
   );
 }
 
-function priorityOf(text: string): number {
+export function priorityOf(text: string): number {
   if (/^\d{1,9}$/.test(text)) return Number(text);
   throw new CommandFailure(
     EXIT.usage,

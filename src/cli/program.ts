@@ -10,6 +10,7 @@ import { publishCommand } from "./commands/publish.js";
 import { purgeCommand } from "./commands/purge.js";
 import { queuesCommand } from "./commands/queues.js";
 import { replayCommand } from "./commands/replay.js";
+import { scheduleCommand } from "./commands/schedule.js";
 import { sendCommand } from "./commands/send.js";
 import { tailCommand } from "./commands/tail.js";
 import { topCommand } from "./commands/top.js";
@@ -73,6 +74,7 @@ function createProgram(world: World, version: string): Command {
     if (program.getOptionValueSource("data") === "env" && program.getOptionValue("data") === "")
       program.setOptionValueWithSource("data", DATA_DEFAULT, "default");
   });
+  program.addCommand(scheduleCommand(world));
   configure(program, world);
   return program;
 }

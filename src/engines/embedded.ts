@@ -26,6 +26,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly pause: true;
   readonly replay: true;
   readonly temporaryQueues: true;
+  readonly schedules: true;
   readonly forwards: true;
 }
 
@@ -45,6 +46,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   pause: true,
   replay: true,
   temporaryQueues: true,
+  schedules: true,
   forwards: true,
 };
 

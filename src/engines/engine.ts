@@ -10,6 +10,7 @@ import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
 import type { OutgoingMessage } from "../broker/message.js";
 import type { SeekPosition } from "../broker/positions.js";
 import type { DeleteConditions } from "../broker/removal.js";
+import type { ScheduleOptions, ScheduleStatistics } from "../broker/schedule.js";
 import type { BrokerStatistics } from "../broker/statistics.js";
 import type { BrokerError } from "../broker-error.js";
 import type { Clock, Random } from "../io/io.js";
@@ -46,6 +47,8 @@ export interface Capabilities {
   readonly replay: boolean;
   /** Queues that go by themselves: unused, left by their consumers, or with the bus that declared them. */
   readonly temporaryQueues: boolean;
+  /** Sending messages again and again, by cron expressions and intervals. */
+  readonly schedules: boolean;
   /** Moving the messages of a queue on to an exchange by itself. */
   readonly forwards: boolean;
 }
@@ -74,6 +77,7 @@ export interface EngineBroker {
   readonly bindings: readonly Binding[];
   readonly forwards: readonly Forward[];
   readonly deadLetters: EngineDeadLetters;
+  readonly schedules: EngineSchedules;
   readonly live: EngineLiveFeed;
   /** Whether no consumer has, or could be given, anything now. */
   readonly isIdle: boolean;
@@ -129,6 +133,18 @@ export interface EngineBroker {
   /** Resolves when everything that was accepted or settled before is stored. */
   flush(): Promise<void>;
   close(): Promise<void>;
+}
+
+export type EngineScheduleStatistics = ScheduleStatistics;
+
+/** What is sent again and again. Errors, beside those of storage: SCHEDULE_NOT_FOUND. */
+export interface EngineSchedules extends Iterable<EngineScheduleStatistics> {
+  /** Makes it, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION, SCHEDULE_MISMATCH. */
+  declare(name: string, options: ScheduleOptions): Promise<EngineScheduleStatistics>;
+  pause(name: string): Promise<void>;
+  resume(name: string): Promise<void>;
+  /** Returns whether it was there. */
+  remove(name: string): Promise<boolean>;
 }
 
 /** A message on its way to being durable. */

@@ -21,6 +21,12 @@ const COMMANDS = [
   "purge",
   "replay",
   "delete",
+  "schedule",
+  "schedule list",
+  "schedule add",
+  "schedule pause",
+  "schedule resume",
+  "schedule remove",
 ];
 
 test("the help of every command says what it is for and shows examples", async () => {

@@ -19,6 +19,7 @@ const NOTHING: Capabilities = {
   pause: false,
   replay: false,
   temporaryQueues: false,
+  schedules: false,
   forwards: false,
 };
 

@@ -36,6 +36,7 @@ interface Least extends Capabilities {
   readonly consumerPriority: false;
   readonly balance: false;
   readonly assignment: false;
+  readonly schedules: false;
   readonly forwards: false;
   readonly temporaryQueues: false;
 }
@@ -119,6 +120,8 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   bus.exchange("x", { kind: "fanout" });
   // @ts-expect-error: this engine does not forward.
   await bus.queue("q").forwardTo({ subject: "a" });
+  // @ts-expect-error: this engine has no schedules.
+  await bus.schedule("s", { every: "1m" }, Work, 1);
 }
 
 /** A part of an application takes any bus, and may ask for what not every engine can: one that cannot refuses it. */
@@ -151,6 +154,14 @@ export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test
     .topic("t")
     .group("g", { from: { time: new Date() } })
     .seek({ offset: 1, partition: 2 });
+  await any.schedule("s", { cron: "0 * * * *", timeZone: "UTC" }, Placed, 1, { missed: "all" });
+  await bus.schedule("s", { every: "1m" }, Work, 1, { expiresIn: "5m", replace: true });
+  // @ts-expect-error: the command's value is a number.
+  await bus.schedule("s", { every: "1m" }, Work, "1");
+  // @ts-expect-error: an interval has no time zone.
+  await bus.schedule("s", { every: "1m", timeZone: "UTC" }, Work, 1);
+  // @ts-expect-error: each message of a schedule has an id of its own.
+  await bus.schedule("s", { every: "1m" }, Work, 1, { id: "1" });
   // @ts-expect-error: a unit that does not exist.
   await any.send(Work, 1, { delay: "10 weeks" });
   // @ts-expect-error: an order that does not exist.
