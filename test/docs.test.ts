@@ -104,18 +104,26 @@ const topicRows = optionRows("**Topics**", "**Groups**");
 const handlerRows = optionRows("**Handlers**", "**Bounds that cannot be set:**");
 
 test("the guarantees say what a queue is declared with when nothing is said", () => {
-  const { ageMaxMs, expiresAfterMs, ...rest } = QUEUE_DEFAULTS;
+  const { ageMaxMs, expiresAfterMs, deduplicateMs, deduplicateIdsMax, inboxMs, inboxIdsMax, ...rest } =
+    QUEUE_DEFAULTS;
   assert.deepEqual(Object.fromEntries(queueRows), {
     ...rest,
     ageMax: ageMaxMs,
+    "deduplicate.window": deduplicateMs,
+    "deduplicate.idsMax": deduplicateIdsMax,
+    "inbox.window": inboxMs,
+    "inbox.idsMax": inboxIdsMax,
     expiresAfter: expiresAfterMs,
   });
 });
 
 test("the guarantees say what a topic is declared with when nothing is said", () => {
-  const { retentionMs, retentionBytes, retentionCount, ...rest } = TOPIC_DEFAULTS;
+  const { retentionMs, retentionBytes, retentionCount, deduplicateMs, deduplicateIdsMax, ...rest } =
+    TOPIC_DEFAULTS;
   assert.deepEqual(Object.fromEntries(topicRows), {
     ...rest,
+    "deduplicate.window": deduplicateMs,
+    "deduplicate.idsMax": deduplicateIdsMax,
     "retention.age": retentionMs,
     "retention.bytes": retentionBytes,
     "retention.count": retentionCount,
@@ -208,6 +216,7 @@ function optionRows(from: string, to: string): [string, unknown][] {
 /** What a cell means: `10,000`, `1 MiB`, `7 days`, `no limit`, `true`, a word in code quotes. */
 function meaningOf(cell: string): unknown {
   if (cell === "no limit") return UNLIMITED;
+  if (cell === "not at all") return 0;
   if (cell === "true" || cell === "false") return cell === "true";
   const [word] = quoted(cell);
   if (word !== undefined) return word;

@@ -8,19 +8,33 @@ export class Appended {
   readonly destination: string;
   /** See {@link DeliveryStateParts.partition}. */
   readonly partition: number | undefined;
+  /** When the message was first sent, if one with its id had been taken before: then nothing was stored for this one. */
+  readonly firstSentMs: number | undefined;
   readonly #pending: PendingAppend;
   readonly #index: number;
 
-  constructor(destination: string, partition: number | undefined, pending: PendingAppend) {
+  constructor(
+    destination: string,
+    partition: number | undefined,
+    pending: PendingAppend,
+    firstSentMs: number | undefined = undefined,
+    index = pending.recordCount - 1,
+  ) {
     this.destination = destination;
     this.partition = partition;
+    this.firstSentMs = firstSentMs;
     this.#pending = pending;
-    this.#index = pending.recordCount - 1;
+    this.#index = index;
   }
 
   /** Resolves when the message has reached its log's durability level. Errors: DISK_FULL, STORAGE_FAILED, CLOSED. */
   get committed(): Promise<void> {
     return this.#pending.committed;
+  }
+
+  /** The same, for a duplicate of this message, which was sent at `firstSentMs`. */
+  again(firstSentMs: number): Appended {
+    return new Appended(this.destination, this.partition, this.#pending, firstSentMs, this.#index);
   }
 
   /** Its place in the log. Only known once committed. */

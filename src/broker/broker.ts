@@ -299,6 +299,11 @@ export class Broker {
     const route = this.#topology.routing.route(message, exchange);
     const only = route.length === 1 ? route[0]! : undefined;
     if (only?.kind === "topic") return [only.append(message)];
+    if (message.id !== undefined) {
+      // All of its route has a message that a topic of it has.
+      const firsts = route.flatMap((one) => (one.kind === "topic" ? (one.firstOf(message.id!) ?? []) : []));
+      if (firsts.length > 0) return firsts;
+    }
     for (const destination of route) destination.assertAccepts(message);
     if (only !== undefined) return [only.append(message)];
     const appended: Appended[] = [];
@@ -407,6 +412,8 @@ export class Broker {
   async #maintain(): Promise<void> {
     const nowMs = this.clock.nowMs();
     for (const dispatcher of [...this.dispatchers()]) await this.#releaseLogs(dispatcher);
+    const idLogs = [...this.queues, ...this.topics].flatMap((owner) => owner.idLogs);
+    for (const log of idLogs) if (this.#closing === undefined) await this.#maintainLog(log, nowMs);
     for (const { partitions } of [...this.topics]) {
       for (const log of partitions) {
         if (this.#closing !== undefined) return;

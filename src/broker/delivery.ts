@@ -4,6 +4,7 @@ import { BrokerError } from "../broker-error.js";
 import type { StoredRecord } from "../log/record.js";
 import type { DeadLetterReason } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
+import type { Inbox } from "./inbox.js";
 
 const LEASED = 0;
 const SETTLED = 1;
@@ -36,6 +37,11 @@ export interface DeliveryHolder {
 
 /** What a delivery needs of the dispatcher that made it. */
 export interface DeliverySettler {
+  /** Remembers what was handled. */
+  readonly inbox: Inbox | undefined;
+  /** The message is done, and in flight until that is noted. */
+  ack(delivery: Delivery): void;
+  /** It is noted that the message is done. */
   settle(delivery: Delivery): void;
   retry(delivery: Delivery, options: NackOptions): void;
   release(delivery: Delivery, delayMs: number): void;
@@ -93,6 +99,11 @@ export class Delivery {
     return this.#status === LEASED;
   }
 
+  /** Whether it is leased, or its settlement is on its way to disk. */
+  get isOpen(): boolean {
+    return this.#status === LEASED || this.#status === SETTLING;
+  }
+
   /** Hot: its consumer starts on the message. Needed of consumers that start explicitly. */
   begin(): void {
     if (this.isBegun) return;
@@ -103,7 +114,7 @@ export class Delivery {
   /** Hot: the message is done. */
   ack(): void {
     this.#end();
-    this.consumer.dispatcher.settle(this);
+    this.consumer.dispatcher.ack(this);
   }
 
   /** The message was tried and is to be tried again. Errors besides LEASE_LOST: INVALID_OPTION, and it stays leased. */

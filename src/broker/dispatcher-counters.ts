@@ -4,6 +4,8 @@
 export class DispatcherCounters {
   delivered = 0;
   settled = 0;
+  /** Settled without being delivered, because another one with their id had been handled. */
+  duplicates = 0;
   redelivered = 0;
   deadLettered = 0;
   expired = 0;

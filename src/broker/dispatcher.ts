@@ -17,6 +17,7 @@ import { Delivery, type NackOptions } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
 import { DispatcherCounters } from "./dispatcher-counters.js";
 import type { Failure } from "./failures.js";
+import type { Inbox } from "./inbox.js";
 import { KeyLanes } from "./key-lanes.js";
 
 /** How many messages one turn looks at at most, before input and output get their turn. */
@@ -43,6 +44,8 @@ export interface DispatcherOptions {
   readonly singleActiveConsumer: boolean;
   /** Whether any consumer gets any message, or each partition has its consumer. */
   readonly assignment: Assignment;
+  /** Messages whose ids it has handled are settled instead of delivered. */
+  readonly inbox: Inbox | undefined;
   /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
   readonly moveToDeadLetters:
     | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
@@ -231,6 +234,17 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     this.wake();
   };
 
+  get inbox(): Inbox | undefined {
+    return this.#options.inbox;
+  }
+
+  /** Hot. */
+  ack(delivery: Delivery): void {
+    const { inbox } = this.#options;
+    if (inbox === undefined || !inbox.remembers(delivery.record)) this.settle(delivery);
+    else void inbox.ack(delivery, this, this.#options.onError);
+  }
+
   /** Hot. */
   settle(delivery: Delivery): void {
     delivery.state.settle(delivery.record);
@@ -246,11 +260,18 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     this.#ended(false);
   }
 
-  release(delivery: Delivery, delayMs: number): void {
+  release(delivery: Delivery, delayMs: number, keepsTurn = false): void {
     const { state, record } = delivery;
-    if (delayMs > 0) state.holdUntil(record, this.#options.clock.nowMs() + delayMs, undefined, false);
+    if (delayMs > 0) state.holdUntil(record, this.#options.clock.nowMs() + delayMs, undefined, keepsTurn);
     else state.giveBack(record, undefined);
     this.#ended(false);
+  }
+
+  passOver(record: StoredRecord, state: DeliveryState): void {
+    this.#inFlight += 1;
+    state.settle(record);
+    this.counters.duplicates += 1;
+    this.#ended(true);
   }
 
   leaseRanOut(delivery: Delivery, leaseMs: number, isTry: boolean): void {
@@ -387,6 +408,7 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     if (attempts > 0) this.counters.redelivered += 1;
     const delivery = new Delivery(record, attempts + 1, state, consumer, leaseExpiresAtMs);
     consumer.add(delivery);
+    this.#options.inbox?.handedOut(delivery);
     return delivery;
   }
 
@@ -406,6 +428,7 @@ export class Dispatcher implements ConsumerOwner, Dealer {
       state.settle(record);
       return false;
     }
+    if (this.#options.inbox?.admits(record, state, nowMs, this) === false) return false;
     const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
     if (!isExpired && state.attemptsOf(record.offset) < consumer.attemptsMax) return true;
     this.#inFlight += 1;

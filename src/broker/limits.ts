@@ -35,6 +35,14 @@ export interface QueueOptions {
   /** Whether messages that cannot be handled are kept as dead letters; when not, they are dropped and counted. */
   readonly deadLetter: boolean;
   readonly durability: Durability;
+  /** For how long a second publish with the same id stores nothing; 0 for never. */
+  readonly deduplicateMs: number;
+  /** How many ids of publishes are remembered at most. */
+  readonly deduplicateIdsMax: number;
+  /** For how long the ids of handled messages are remembered; 0 for never. */
+  readonly inboxMs: number;
+  /** How many ids of handled messages are remembered at most. */
+  readonly inboxIdsMax: number;
   /** Levels of priority, from 0 up. Messages of a higher one are handed out first. */
   readonly priorities: number;
   /** The queue is deleted when it had no consumer, and nobody declared it, for so long. Publishing is no use. */
@@ -54,6 +62,9 @@ export const BODY_BYTES_MAX = 64 * MIB;
 /** Stands for no limit in a definition, because JSON knows no Infinity. */
 export const UNLIMITED = Number.MAX_SAFE_INTEGER;
 
+/** Ids that are remembered unless more are asked for: some 20 MiB of memory. */
+const IDS_MAX = 100_000;
+
 export const QUEUE_DEFAULTS: QueueOptions = {
   messageBytesMax: MIB,
   countMax: UNLIMITED,
@@ -64,6 +75,10 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   attemptsMax: 5,
   deadLetter: true,
   durability: "synced",
+  deduplicateMs: 0,
+  deduplicateIdsMax: IDS_MAX,
+  inboxMs: 0,
+  inboxIdsMax: IDS_MAX,
   priorities: 1,
   expiresAfterMs: UNLIMITED,
   exclusive: false,
@@ -85,6 +100,10 @@ export interface TopicOptions {
   /** Whether only the last message of each key is kept. */
   readonly compact: boolean;
   readonly durability: Durability;
+  /** For how long a second publish with the same id stores nothing; 0 for never. */
+  readonly deduplicateMs: number;
+  /** How many ids of publishes are remembered at most. */
+  readonly deduplicateIdsMax: number;
 }
 
 export const TOPIC_DEFAULTS: TopicOptions = {
@@ -95,6 +114,8 @@ export const TOPIC_DEFAULTS: TopicOptions = {
   retentionCount: UNLIMITED,
   compact: false,
   durability: "synced",
+  deduplicateMs: 0,
+  deduplicateIdsMax: IDS_MAX,
 };
 
 export interface SubscriptionOptions {
@@ -110,6 +131,10 @@ export interface SubscriptionOptions {
   readonly singleActiveConsumer: boolean;
   /** Who may get the messages of a partition. With `partitions`, the others of these have their defaults. */
   readonly assignment: Assignment;
+  /** For how long the ids of handled messages are remembered; 0 for never. */
+  readonly inboxMs: number;
+  /** How many ids of handled messages are remembered at most. */
+  readonly inboxIdsMax: number;
 }
 
 export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
@@ -121,6 +146,8 @@ export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
   balance: "credit",
   singleActiveConsumer: false,
   assignment: "shared",
+  inboxMs: 0,
+  inboxIdsMax: IDS_MAX,
 };
 
 /** The partitions that one topic may have. */
@@ -192,6 +219,9 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return oneOf(["shared", "partitions"] satisfies Assignment[], value);
     case "priorities":
       return wholeNumber(value, PRIORITIES_MAX);
+    case "deduplicateMs":
+    case "inboxMs":
+      return value === 0 ? undefined : wholeNumber(value, UNLIMITED);
     case "messageBytesMax":
       return wholeNumber(value, BODY_BYTES_MAX);
     default:

@@ -32,6 +32,8 @@ export interface OutgoingMessage {
   /** As its headers say it; 0 for never. */
   readonly expiresAtMs: number;
   readonly timestampMs: number;
+  /** Its {@link ID_HEADER}, for what finds duplicates by it. */
+  readonly id?: string | undefined;
   /** A whole number: its {@link PRIORITY_HEADER}. Queues with fewer levels take it for their highest one. @default 0 */
   readonly priority?: number | undefined;
 }

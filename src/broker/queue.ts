@@ -2,10 +2,12 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
+import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import { Appended } from "./appended.js";
 import type { QueueDefinition } from "./catalog.js";
+import type { Deduplication } from "./deduplication.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
@@ -36,6 +38,8 @@ export class Queue {
   readonly dispatcher: Dispatcher;
   /** The queue or `topic/group` whose dead letters this queue holds. */
   readonly deadLettersOf: string | undefined;
+  /** Finds publishes with an id that was published before. */
+  readonly deduplication: Deduplication | undefined;
   /** Messages committed since the broker was opened, replayed dead letters included. */
   published = 0;
   /** Whether it was deleted, or is being. It takes nothing any more. */
@@ -55,6 +59,7 @@ export class Queue {
     dispatcher: Dispatcher,
     expiry: SourceExpiry,
     clock: Clock,
+    deduplication: Deduplication | undefined,
   ) {
     const { name, id, options, deadLettersOf } = definition;
     this.name = name;
@@ -64,6 +69,7 @@ export class Queue {
     this.#levels = states.map((state) => new QueueLevel(state, (count) => this.#committed(state, count)));
     this.dispatcher = dispatcher;
     this.deadLettersOf = deadLettersOf;
+    this.deduplication = deduplication;
     this.#waiters = new RoomWaiters(`queue ${name}`, clock, (besides) => this.#hasRoom(besides));
     this.#isLimited = options.countMax !== UNLIMITED || options.bytesMax !== UNLIMITED;
     this.#refuses = options.overflow === "reject" || options.overflow === "wait";
@@ -117,8 +123,14 @@ export class Queue {
    * Errors: MESSAGE_TOO_LARGE, QUEUE_FULL (overflow `reject`, or `wait` without {@link waitForRoom}), those of the log.
    */
   append(message: OutgoingMessage): Appended {
+    const { deduplication } = this;
+    if (deduplication === undefined || message.id === undefined) return this.#take(message);
+    return deduplication.append(message, (one) => this.#take(one));
+  }
+
+  #take(message: OutgoingMessage): Appended {
     if (message.expiresAtMs !== 0 && !this.#expiry.hasOwnTimes)
-      return this.#expiry.begin(() => this.append(message));
+      return this.#expiry.begin(() => this.#take(message));
     const bodyBytes = this.#assertTakes(message);
     const { timestampMs, key, value, headers } = message;
     const level = this.#levelOf(message.priority ?? 0);
@@ -138,6 +150,7 @@ export class Queue {
 
   /** Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, when {@link append} would refuse a message whose publisher has not waited. */
   assertAccepts(message: OutgoingMessage): void {
+    if (message.id !== undefined && this.deduplication?.firstOf(message.id) !== undefined) return;
     if (this.mustWait) throw this.#full();
     this.#assertTakes(message);
   }
@@ -148,6 +161,11 @@ export class Queue {
    */
   waitForRoom(signal?: AbortSignal): Promise<void> {
     return this.#waiters.wait(signal);
+  }
+
+  /** Of the ids that it remembers. */
+  get idLogs(): Log[] {
+    return [this.deduplication?.ids.log, this.dispatcher.inbox?.ids.log].filter((log) => log !== undefined);
   }
 
   get source(): Dispatcher {

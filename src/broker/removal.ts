@@ -21,7 +21,7 @@ export interface DeleteConditions {
 }
 
 /** Logs that belong to what has the id in their names: `queue.7.orders` to the definition with the id 7. */
-const OWNED_LOG = /^(?:queue|topic|returns)\.(\d+)(?:\.|$)/;
+const OWNED_LOG = /^(?:queue|topic|returns|ids|inbox)\.(\d+)(?:\.|$)/;
 /** Delivery states have the names of their logs, or that of their subscription. */
 const STATE = /^[a-z]+\.(\d+)(?:\.|$)/;
 

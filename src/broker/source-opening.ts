@@ -2,7 +2,7 @@
 // wired to. Nothing here is visible to others before it is registered.
 
 import type { Clock } from "../io/io.js";
-import type { Log, LogOptions } from "../log/log.js";
+import type { Durability, Log, LogOptions } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { StoredRecord } from "../log/record.js";
 import type { QueueDefinition, SubscriptionDefinition, TopicDefinition } from "./catalog.js";
@@ -10,17 +10,22 @@ import type { Balance } from "./consumer-choice.js";
 import { countBodyBytes } from "./count-body-bytes.js";
 import type { DeadLetters, Origin } from "./dead-letters.js";
 import type { Assignment } from "./dealing.js";
+import { Deduplication } from "./deduplication.js";
 import { DeliveryState } from "./delivery-state.js";
 import { Dispatcher } from "./dispatcher.js";
 import type { Expiries } from "./expiries.js";
+import { Inbox } from "./inbox.js";
 import {
   QUEUE_DEFAULTS,
+  type QueueOptions,
   SUBSCRIPTION_DEFAULTS,
+  type SubscriptionOptions,
   TOPIC_DEFAULTS,
   type TopicOptions,
   UNLIMITED,
 } from "./limits.js";
 import { Queue } from "./queue.js";
+import { RecentIds, type RecentIdsOptions } from "./recent-ids.js";
 import type { SettlementLog } from "./settlement-log.js";
 import { SubjectFilter } from "./subject-filter.js";
 import { Subscription } from "./subscription.js";
@@ -53,6 +58,7 @@ interface DispatcherPurpose {
     readonly balance: Balance;
     readonly singleActiveConsumer: boolean;
   };
+  readonly inbox: Inbox | undefined;
   readonly ageMaxMs: number | undefined;
   readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
   readonly isStrict: boolean;
@@ -75,6 +81,7 @@ export class SourceOpener {
     const dispatcher = this.#dispatcher({
       name,
       options,
+      inbox: await this.#openInbox(id, name, options, options.durability),
       ageMaxMs,
       isWanted: undefined,
       isStrict: true,
@@ -86,7 +93,9 @@ export class SourceOpener {
       states.push(await this.#openLevel(definition, level, dispatcher));
     dispatcher.setPaused(definition.isPaused === true);
     const expiry = this.#parts.expiries.of(id, ageMaxMs);
-    return new Queue(definition, states, dispatcher, expiry, this.#parts.clock);
+    const logs = states.map(({ log }) => log);
+    const deduplication = await this.#openDeduplication(id, name, options, logs);
+    return new Queue(definition, states, dispatcher, expiry, this.#parts.clock, deduplication);
   }
 
   /** A queue without priorities is one that has only their lowest level. */
@@ -109,16 +118,19 @@ export class SourceOpener {
     const partitions: Log[] = [];
     for (let partition = 0; partition < options.partitions; partition += 1)
       partitions.push(await this.#openLog(`topic.${id}.${partition}.${name}`, logOptions));
-    return new Topic(name, id, options, partitions, this.#parts.expiries.of(id, undefined));
+    const expiry = this.#parts.expiries.of(id, undefined);
+    const deduplication = await this.#openDeduplication(id, name, options, partitions);
+    return new Topic(name, id, options, partitions, expiry, deduplication);
   }
 
   async openSubscription(stored: SubscriptionDefinition, topic: Topic): Promise<Subscription> {
     const definition = { ...stored, options: { ...SUBSCRIPTION_DEFAULTS, ...stored.options } };
-    const { group, options } = definition;
+    const { id, group, options } = definition;
     const filter = new SubjectFilter(options.subjects);
     const dispatcher = this.#dispatcher({
       name: `${topic.name}/${group}`,
       options,
+      inbox: await this.#openInbox(id, group, options, topic.options.durability),
       ageMaxMs: undefined,
       isWanted: (record) => filter.passes(record, topic.name),
       isStrict: false,
@@ -186,6 +198,35 @@ export class SourceOpener {
 
   #openLog(name: string, options: LogOptions): Promise<Log> {
     return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
+  }
+
+  async #openDeduplication(
+    id: number,
+    name: string,
+    { durability, deduplicateMs, deduplicateIdsMax }: QueueOptions | TopicOptions,
+    logs: readonly Log[],
+  ): Promise<Deduplication | undefined> {
+    if (deduplicateMs === 0) return undefined;
+    const options = { windowMs: deduplicateMs, idsMax: deduplicateIdsMax };
+    const ids = await this.#openIds(`ids.${id}.${name}`, options, durability);
+    return new Deduplication(name, this.#parts.store, ids, logs);
+  }
+
+  async #openInbox(
+    id: number,
+    name: string,
+    { inboxMs, inboxIdsMax }: QueueOptions | SubscriptionOptions,
+    durability: Durability,
+  ): Promise<Inbox | undefined> {
+    if (inboxMs === 0) return undefined;
+    const options = { windowMs: inboxMs, idsMax: inboxIdsMax };
+    const ids = await this.#openIds(`inbox.${id}.${name}`, options, durability);
+    return new Inbox(this.#parts.store, this.#parts.settlements, ids);
+  }
+
+  async #openIds(name: string, options: RecentIdsOptions, durability: Durability): Promise<RecentIds> {
+    const log = await this.#openLog(name, RecentIds.logOptions(durability, options));
+    return await RecentIds.open(log, this.#parts.clock, options);
   }
 
   #dispatcher({ originOf, options, ...purpose }: DispatcherPurpose): Dispatcher {

@@ -1,5 +1,6 @@
 // A durable, named cursor over a topic: its consumers together get each of its messages once.
 
+import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { SubscriptionDefinition } from "./catalog.js";
@@ -50,6 +51,12 @@ export class Subscription {
 
   get options(): SubscriptionOptions {
     return this.definition.options;
+  }
+
+  /** Of the ids that it remembers. */
+  get idLogs(): Log[] {
+    const { inbox } = this.dispatcher;
+    return inbox === undefined ? [] : [inbox.ids.log];
   }
 
   get source(): Dispatcher {

@@ -5,6 +5,7 @@ import { partitionOf } from "../bytes/murmur2.js";
 import type { Log } from "../log/log.js";
 import type { StoredRecord } from "../log/record.js";
 import { Appended } from "./appended.js";
+import type { Deduplication } from "./deduplication.js";
 import { assertBodySize, type TopicOptions } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { readRecords } from "./read-records.js";
@@ -19,6 +20,8 @@ export class Topic {
   readonly options: TopicOptions;
   readonly partitions: readonly Log[];
   readonly expiry: SourceExpiry;
+  /** Finds publishes with an id that was published before. */
+  readonly deduplication: Deduplication | undefined;
   readonly subscriptions = new Map<string, Subscription>();
   /** Whether it was deleted, or is being. It takes nothing any more. */
   isDeleted = false;
@@ -33,12 +36,14 @@ export class Topic {
     options: TopicOptions,
     partitions: readonly Log[],
     expiry: SourceExpiry,
+    deduplication: Deduplication | undefined,
   ) {
     this.name = name;
     this.id = id;
     this.options = options;
     this.partitions = partitions;
     this.expiry = expiry;
+    this.deduplication = deduplication;
     for (const [partition, log] of partitions.entries()) log.onCommit = () => this.#committed(partition);
   }
 
@@ -47,8 +52,19 @@ export class Topic {
    * Errors: MESSAGE_TOO_LARGE, those of the log.
    */
   append(message: OutgoingMessage): Appended {
+    const { deduplication } = this;
+    if (deduplication === undefined || message.id === undefined) return this.#take(message);
+    return deduplication.append(message, (one) => this.#take(one));
+  }
+
+  /** What a message with that id got that was published before; undefined when none was, or nobody asks. */
+  firstOf(id: string): Appended | undefined {
+    return this.deduplication?.firstOf(id);
+  }
+
+  #take(message: OutgoingMessage): Appended {
     if (message.expiresAtMs !== 0 && !this.expiry.hasOwnTimes)
-      return this.expiry.begin(() => this.append(message));
+      return this.expiry.begin(() => this.#take(message));
     this.assertAccepts(message);
     const partition = this.#partitionFor(message.key);
     const log = this.partitions[partition]!;
@@ -57,6 +73,12 @@ export class Topic {
       partition,
       log.append(message.timestampMs, message.key, message.value, message.headers),
     );
+  }
+
+  /** Of the ids that it, and its groups, remember. */
+  get idLogs(): Log[] {
+    const inboxes = [...this.subscriptions.values()].map(({ dispatcher }) => dispatcher.inbox);
+    return [this.deduplication, ...inboxes].flatMap((remembering) => remembering?.ids.log ?? []);
   }
 
   get partitionCount(): number {

@@ -181,7 +181,7 @@ export class Topology {
         },
       };
       const topic = await this.#opener.openTopic(definition);
-      await this.#put(definition, topic.partitions);
+      await this.#put(definition, [...topic.partitions, ...topic.idLogs]);
       this.#addTopic(topic);
       return topic;
     });
@@ -217,7 +217,7 @@ export class Topology {
         startOffsets: (await offsetsAt(topic, complete.from)).map((offset) => offset ?? 0),
       };
       const subscription = await this.#opener.openSubscription(definition, topic);
-      await this.#put(definition, []);
+      await this.#put(definition, subscription.idLogs);
       if (topic.isDeleted) {
         // It took its groups with it, but not this one.
         await this.#parts.catalog.remove(definition);
@@ -279,10 +279,7 @@ export class Topology {
         ...(deadLettersOf === undefined ? {} : { deadLettersOf }),
       };
       const queue = await this.#opener.openQueue(definition);
-      await this.#put(
-        definition,
-        queue.states.map(({ log }) => log),
-      );
+      await this.#put(definition, [...queue.states.map(({ log }) => log), ...queue.idLogs]);
       if (asked.exclusive === true) queue.session = session;
       this.#addQueue(queue);
       return queue;

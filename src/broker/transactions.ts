@@ -30,8 +30,10 @@ export class Transactions {
     this.#store.atomically(() => {
       appended = append();
       // Last: an append that throws must not take settlements back that others wait for.
-      for (const { state, record } of settled)
+      for (const { state, record, consumer } of settled) {
+        settlements.add(consumer.dispatcher.inbox?.remember(record));
         settlements.add(this.#settlements.appendSettled(state, record.offset));
+      }
     });
     // Only asked for when the step is done: an append that is taken back rejects.
     const commits = new Set([...appended, ...settlements].map((one) => one?.committed));

@@ -22,6 +22,10 @@ export class Unopened {
     throw this.error;
   }
 
+  firstOf(): undefined {
+    return undefined;
+  }
+
   append(): never {
     throw this.error;
   }

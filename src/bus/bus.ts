@@ -30,6 +30,7 @@ import {
 import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
+import { type InboxOptions, inboxOptions } from "./remembering.js";
 import type { Reporter } from "./reporter.js";
 import { type GatherOptions, type RequestOptions, Requests } from "./requests.js";
 import { type RoutingView, routingView } from "./routing-view.js";
@@ -55,7 +56,7 @@ export interface BusOptions {
   readonly codecs?: readonly AnyCodec[];
 }
 
-export interface GroupHandlerOptions {
+export interface GroupHandlerOptions extends InboxOptions {
   /**
    * The group: one consumer of it gets each event; other groups get it too. Up to 200 letters, digits, `.`, `_`, `-`
    * and `:`. It is stored, and goes on where it was after a restart.
@@ -327,19 +328,20 @@ export class Bus<C extends Capabilities = Capabilities> {
   ): Handling;
   on(event: unknown, given: object, handler: unknown): Handling {
     assertKind("event", event, "on");
-    const options = knownOptions("on", given, ["group", "from", ...HANDLER_OPTIONS]);
-    const { group, from } = options as Partial<GroupHandlerOptions>;
+    const options = knownOptions("on", given, ["group", "from", "inbox", ...HANDLER_OPTIONS]);
+    const { group, from, inbox } = options as Partial<GroupHandlerOptions>;
     if (typeof group !== "string" || group === "")
       throw invalidOption(
         "group",
         group,
         "the name of a group: handlers of one group share the events, each group gets them all",
       );
-    const start = from === undefined ? {} : { from: startPosition(from) };
+    if (inbox !== undefined) this.#core.assertSupports("deduplication", "finding duplicates");
+    const asked = { ...(from === undefined ? {} : { from: startPosition(from) }), ...inboxOptions(inbox) };
     const { topic, name } = event;
     const declare = async () => {
       await this.#core.senders.declareEvent(event);
-      const wanted = { subjects: [name], ...start };
+      const wanted = { subjects: [name], ...asked };
       return (await this.engine.broker.declareSubscription(topic, group, wanted)).source;
     };
     const target = { kind: "group", name: `${topic}/${group}`, source: topic, declare } as const;

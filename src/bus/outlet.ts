@@ -136,6 +136,12 @@ class AppendedToAll implements EngineAppended {
     return untilCommitted(this.#all, undefined);
   }
 
+  get firstSentMs(): number | undefined {
+    return this.#all.every(({ firstSentMs }) => firstSentMs !== undefined)
+      ? this.#all[0]?.firstSentMs
+      : undefined;
+  }
+
   get destination(): string {
     return this.#all[0]!.destination;
   }

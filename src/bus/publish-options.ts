@@ -13,8 +13,8 @@ const ID_LENGTH_MAX = 256;
 
 interface BasicOptions {
   /**
-   * Identifies the message for whoever handles it, in 1 to 256 characters; kept through retries and replays. Not used
-   * to find duplicates. @default its place in the log
+   * Identifies the message for whoever handles it, in 1 to 256 characters; kept through retries and replays. Queues and
+   * topics with `deduplicate`, and those with an `inbox`, find duplicates by it. @default its place in the log
    */
   readonly id?: string;
   /**
@@ -114,6 +114,7 @@ export class MessageMaker {
       headers: options === undefined ? this.#headers : this.#headersWith(options, expiresAtMs, nowMs),
       expiresAtMs,
       timestampMs: nowMs,
+      id: options?.id,
       priority: options?.priority,
     };
   }

@@ -24,6 +24,12 @@ import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
 import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import { Puller, type ReceiveBatchOptions, type ReceiveOptions } from "./puller.js";
 import type { Receipt } from "./receipt.js";
+import {
+  type DeduplicationOptions,
+  deduplicationOptions,
+  type InboxOptions,
+  inboxOptions,
+} from "./remembering.js";
 import { StoredMessage } from "./stored-message.js";
 import type { IfSupported } from "./supported.js";
 
@@ -87,10 +93,16 @@ interface BasicQueueOptions {
 
 export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOptions &
   IfSupported<C["priorities"], PriorityOptions> &
+  IfSupported<C["deduplication"], DeduplicationOptions & InboxOptions> &
   IfSupported<C["temporaryQueues"], TemporaryOptions> &
   QueueSharing<C>;
 
-type AnyQueueOptions = BasicQueueOptions & PriorityOptions & TemporaryOptions & AnyQueueSharing;
+type AnyQueueOptions = BasicQueueOptions &
+  PriorityOptions &
+  DeduplicationOptions &
+  InboxOptions &
+  TemporaryOptions &
+  AnyQueueSharing;
 
 const TEMPORARY_OPTIONS = ["expiresAfter", "exclusive", "autoDelete"] as const;
 
@@ -104,6 +116,8 @@ const QUEUE_OPTIONS = [
   "attemptsMax",
   "deadLetter",
   "durability",
+  "deduplicate",
+  "inbox",
   "priorities",
   ...QUEUE_SHARING_OPTIONS,
   ...TEMPORARY_OPTIONS,
@@ -140,6 +154,8 @@ export class Queue<C extends Capabilities = Capabilities> {
     this.#options = knownOptions<AnyQueueOptions>(`queue ${name}`, options as AnyQueueOptions, QUEUE_OPTIONS);
     if (this.#options.priorities !== undefined) core.assertSupports("priorities", "priorities");
     sharingOf(this.#options, core);
+    if (this.#options.deduplicate !== undefined || this.#options.inbox !== undefined)
+      core.assertSupports("deduplication", "finding duplicates");
     if (TEMPORARY_OPTIONS.some((option) => this.#options[option] !== undefined))
       core.assertSupports("temporaryQueues", "queues that go by themselves");
     this.#sender = new BodySender(core, "queue", name, name);
@@ -319,9 +335,11 @@ export class Queue<C extends Capabilities = Capabilities> {
 }
 
 function brokerOptions(options: AnyQueueOptions): Partial<BrokerQueueOptions> {
-  const { ageMax, expiresAfter, bind: _, ...rest } = options;
+  const { ageMax, expiresAfter, deduplicate, inbox, bind: _, ...rest } = options;
   return {
     ...rest,
+    ...deduplicationOptions(deduplicate),
+    ...inboxOptions(inbox),
     ...(ageMax === undefined ? {} : { ageMaxMs: toMs("ageMax", ageMax, 1) }),
     ...(expiresAfter === undefined ? {} : { expiresAfterMs: toMs("expiresAfter", expiresAfter, 1) }),
   };

@@ -13,13 +13,16 @@ export class Receipt {
   readonly offset: number;
   /** When it was sent, in milliseconds since 1970. */
   readonly timestampMs: number;
+  /** Whether nothing was stored, because a message with this id had been before: the rest says where that one is. */
+  readonly isDuplicate: boolean;
   readonly #givenId: string | undefined;
 
   constructor(appended: EngineAppended, timestampMs: number, givenId: string | undefined) {
     this.destination = appended.destination;
     this.partition = appended.partition;
     this.offset = appended.offset;
-    this.timestampMs = timestampMs;
+    this.timestampMs = appended.firstSentMs ?? timestampMs;
+    this.isDuplicate = appended.firstSentMs !== undefined;
     this.#givenId = givenId;
   }
 
@@ -29,7 +32,7 @@ export class Receipt {
   }
 
   toJSON(): object {
-    const { id, destination, partition, offset, timestampMs } = this;
-    return { id, destination, partition, offset, timestampMs };
+    const { id, destination, partition, offset, timestampMs, isDuplicate } = this;
+    return { id, destination, partition, offset, timestampMs, ...(isDuplicate ? { isDuplicate } : {}) };
   }
 }

@@ -22,13 +22,19 @@ import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
 import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
+import {
+  type DeduplicationOptions,
+  deduplicationOptions,
+  type InboxOptions,
+  inboxOptions,
+} from "./remembering.js";
 import { StoredMessage } from "./stored-message.js";
 
 /**
  * What a topic is declared with. What is left out is what it was declared with before, else its default. None of it
  * can be changed; `bind` can be added to.
  */
-export interface TopicOptions {
+export interface TopicOptions extends DeduplicationOptions {
   /** Ordered logs that messages are spread over by key, 1 to 1,024. They cannot be changed. @default 1 */
   readonly partitions?: number;
   /** Bytes of one body, at most; up to 64 MiB. @default 1 MiB */
@@ -55,7 +61,7 @@ export interface TopicOptions {
   readonly bind?: readonly (string | BindingSource)[];
 }
 
-interface BasicGroupOptions {
+interface BasicGroupOptions extends InboxOptions {
   /** Where a group that is new begins. @default "new" */
   readonly from?: GroupStart;
 }
@@ -71,7 +77,15 @@ export interface ReadOptions {
   readonly limit?: number;
 }
 
-const TOPIC_OPTIONS = ["partitions", "messageBytesMax", "retention", "compact", "durability", "bind"];
+const TOPIC_OPTIONS = [
+  "partitions",
+  "messageBytesMax",
+  "retention",
+  "compact",
+  "durability",
+  "deduplicate",
+  "bind",
+];
 
 /**
  * A topic of bodies. Each verb makes the topic with the options it was asked for, or finds it: TOPIC_MISMATCH when it was
@@ -96,6 +110,7 @@ export class Topic<C extends Capabilities = Capabilities> {
     this.name = name;
     this.#core = core;
     this.#options = knownOptions(`topic ${name}`, options, TOPIC_OPTIONS);
+    if (this.#options.deduplicate !== undefined) core.assertSupports("deduplication", "finding duplicates");
   }
 
   /** Makes the topic, durably, or finds it; every other verb does so by itself. Errors: INVALID_NAME, INVALID_OPTION, TOPIC_MISMATCH. */
@@ -142,11 +157,13 @@ export class Topic<C extends Capabilities = Capabilities> {
     const known: BasicGroupOptions & AnyGroupSharing = knownOptions(
       `group ${name}`,
       options as BasicGroupOptions,
-      ["from", ...GROUP_SHARING_OPTIONS],
+      ["from", "inbox", ...GROUP_SHARING_OPTIONS],
     );
-    const { from } = known;
+    const { from, inbox } = known;
+    if (inbox !== undefined) this.#core.assertSupports("deduplication", "finding duplicates");
     const asked = {
       ...sharingOf(known, this.#core),
+      ...inboxOptions(inbox),
       ...(from === undefined ? {} : { from: startPosition(from) }),
     };
     const subscription = async (): Promise<EngineSubscription> => {
@@ -224,10 +241,11 @@ function startOf(from: ReadOptions["from"] = "beginning"): { offset: number } | 
 }
 
 function brokerOptions(options: TopicOptions): Partial<BrokerTopicOptions> {
-  const { retention, bind: _, ...rest } = options;
+  const { retention, deduplicate, bind: _, ...rest } = options;
   const { age, bytes, count } = knownOptions("retention", retention, ["age", "bytes", "count"]);
   return {
     ...rest,
+    ...deduplicationOptions(deduplicate),
     ...(age === undefined ? {} : { retentionMs: toMs("retention.age", age, 1) }),
     ...(bytes === undefined ? {} : { retentionBytes: wholeNumber("retention.bytes", bytes) }),
     ...(count === undefined ? {} : { retentionCount: wholeNumber("retention.count", count) }),

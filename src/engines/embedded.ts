@@ -22,6 +22,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly consumerPriority: true;
   readonly balance: true;
   readonly assignment: true;
+  readonly deduplication: true;
   readonly transactions: true;
   readonly pause: true;
   readonly replay: true;
@@ -42,6 +43,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   consumerPriority: true,
   balance: true,
   assignment: true,
+  deduplication: true,
   transactions: true,
   pause: true,
   replay: true,

@@ -39,6 +39,8 @@ export interface Capabilities {
   readonly balance: boolean;
   /** Groups of which each member has partitions of its own. */
   readonly assignment: boolean;
+  /** Finding messages with an id that was sent, or handled, before. */
+  readonly deduplication: boolean;
   /** Settling messages and handing others over as one: all of it or nothing. */
   readonly transactions: boolean;
   /** Holding back, durably, what a queue or group would hand out. */
@@ -152,6 +154,8 @@ export interface EngineAppended {
   readonly destination: string;
   /** Of the topic; of a queue with priorities, the level; undefined for any other queue. */
   readonly partition: number | undefined;
+  /** When the message was first sent, if one with its id had been taken before: then nothing was stored for this one. */
+  readonly firstSentMs: number | undefined;
   readonly committed: Promise<void>;
   /** Known once committed. */
   readonly offset: number;

@@ -8,7 +8,7 @@ import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { TestConsumer, textOf } from "../support/test-consumer.js";
 
-const SEEDS = 120;
+const SEEDS = 80;
 
 interface Shop {
   readonly broker: Broker;
@@ -212,6 +212,7 @@ test("after a crash at any moment the outputs are there if and only if the input
     await world.quiet();
     const deliveries = one.takeAll();
     const answered = new Set<string>();
+    if (world.random.chance(0.7)) world.stopDiskAfter(world.random.below(40));
     while (deliveries.length > 0) {
       const some = deliveries.splice(0, 1 + world.random.below(3));
       commit(shop, some).then(

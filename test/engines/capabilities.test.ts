@@ -15,6 +15,7 @@ const NOTHING: Capabilities = {
   consumerPriority: false,
   balance: false,
   assignment: false,
+  deduplication: false,
   transactions: false,
   pause: false,
   replay: false,

@@ -66,6 +66,16 @@ export class BrokerWorld {
     return { broker, store };
   }
 
+  /** The disk does so many more things, and nothing after that: a crash that comes in the middle of others. */
+  stopDiskAfter(operations: number): void {
+    let left = operations;
+    this.disk.onOperation = () => {
+      left -= 1;
+      if (left < 0) this.disk.turnOff();
+      return undefined;
+    };
+  }
+
   /** The process is gone at this moment, and with `power` the machine. Nothing of it goes on. */
   crash(power = false): void {
     for (const clock of this.#clocks) clock.isOn = false;
@@ -153,6 +163,6 @@ export function message(
   const { subject = "test", key = null, timestampMs = START_MS, ...properties } = options;
   const base = encodeHeaders([["omnibus-subject", subject]]);
   const headers = withProperties(base, properties);
-  const { priority, expiresAtMs = 0 } = properties;
-  return { subject, key, value, headers, expiresAtMs, timestampMs, priority };
+  const { id, priority, expiresAtMs = 0 } = properties;
+  return { subject, key, value, headers, expiresAtMs, timestampMs, id, priority };
 }
