@@ -1,10 +1,10 @@
 // One hand-over of a message to a consumer, and the list of those that a consumer has not settled.
 
 import { BrokerError } from "../broker-error.js";
+import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { DeadLetterReason } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
-import type { Inbox } from "./inbox.js";
 
 const LEASED = 0;
 const SETTLED = 1;
@@ -37,8 +37,8 @@ export interface DeliveryHolder {
 
 /** What a delivery needs of the dispatcher that made it. */
 export interface DeliverySettler {
-  /** Remembers what was handled. */
-  readonly inbox: Inbox | undefined;
+  /** Remembers what was handled, within the atomic step that settles it. */
+  readonly inbox: { remember(record: StoredRecord): PendingAppend | undefined } | undefined;
   /** The message is done, and in flight until that is noted. */
   ack(delivery: Delivery): void;
   /** It is noted that the message is done. */
