@@ -178,10 +178,10 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
   }
 
   #unroutable(subject: string): BrokerError {
-    const what = this.name === BUS_EXCHANGE ? "The bus" : `Exchange ${this.name}`;
+    const isBus = this.name === BUS_EXCHANGE;
     return new BrokerError(
       "UNROUTABLE",
-      `${what} leads this message with the subject ${subject} to no queue and no topic. Bind one that takes it, or name an alternate.`,
+      `${isBus ? "The bus" : `Exchange ${this.name}`} leads this message with the subject ${subject} to no queue and no topic. Bind one that takes it${isBus ? "" : ", or declare the exchange with an alternate"}.`,
       { exchange: this.name, subject },
     );
   }

@@ -1,6 +1,7 @@
 // The command line of `omnibus`: its commands, the options that all of them have, and what happens when one fails.
 
 import { Command, CommanderError, Option } from "commander";
+import { bindingsCommand } from "./commands/bindings.js";
 import { deadCommand } from "./commands/dead.js";
 import { deleteCommand } from "./commands/delete.js";
 import { demoCommand } from "./commands/demo.js";
@@ -60,6 +61,7 @@ function createProgram(world: World, version: string): Command {
   program.addCommand(topicsCommand(world));
   program.addCommand(topCommand(world));
   program.addCommand(groupsCommand(world));
+  program.addCommand(bindingsCommand(world));
   program.addCommand(sendCommand(world));
   program.addCommand(publishCommand(world));
   program.addCommand(tailCommand(world));

@@ -16,6 +16,7 @@ const COMMANDS = [
   "dead replay",
   "dead discard",
   "groups",
+  "bindings",
   "pause",
   "resume",
   "purge",

@@ -234,3 +234,48 @@ test("dead discard deletes for good", async (t) => {
   assert.deepEqual([discarded.code, discarded.stdout], [0, "discarded 1 dead letter\n"]);
   assert.equal((await cli(["dead", "list", "--json", "--data", data])).stdout, "");
 });
+
+test("bindings show where messages are led, as a table and as JSON", async (t) => {
+  const data = await filled(t);
+  const bus = await openBus(data);
+  await bus.exchange("rest", { kind: "fanout" }).declare();
+  const regions = bus.exchange("regions", { kind: "headers", alternate: "rest", bind: ["order.#"] });
+  const values = { region: "eu", tier: "gold" };
+  await regions.bind(bus.queue("eu"), { headers: { match: "any", values } });
+  await bus.exchange("shares", { kind: "consistent-hash" }).bind(bus.queue("eu"), { weight: 2 });
+  await bus.queue("inbox").forwardTo({ exchange: "shares", subject: "job" });
+  await bus.close();
+
+  const { code, stdout, stderr } = await cli(["bindings", "--data", data]);
+  assert.deepEqual([code, stderr], [0, ""]);
+  const rows = stdout
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/ {2,}/));
+  assert.deepEqual(rows, [
+    ["from", "kind", "when", "to"],
+    ["(the bus)", "topic", "order.placed", "topic order"],
+    ["(the bus)", "topic", "order.#", "exchange regions"],
+    ["rest", "fanout", "nowhere"],
+    ["regions", "headers", "region=eu or tier=gold", "queue eu"],
+    ["regions", "headers", "nothing else", "exchange rest"],
+    ["shares", "consistent-hash", "weight 2", "queue eu"],
+    ["inbox", "forward", "always", "exchange shares as job"],
+  ]);
+  const lines = jsonLines<{ type: string; name?: string; from?: string; weight?: number; queue?: string }>(
+    (await cli(["bindings", "--json", "--data", data])).stdout,
+  );
+  assert.deepEqual(
+    lines.map(({ type, name, from, weight, queue }) => [type, name ?? from ?? queue, weight]),
+    [
+      ["exchange", "rest", undefined],
+      ["exchange", "regions", undefined],
+      ["exchange", "shares", undefined],
+      ["binding", "", undefined],
+      ["binding", "", undefined],
+      ["binding", "regions", undefined],
+      ["binding", "shares", 2],
+      ["forward", "inbox", undefined],
+    ],
+  );
+});
