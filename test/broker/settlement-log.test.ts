@@ -253,3 +253,32 @@ test("what could not be stored a moment ago is stored by the close", async () =>
   assert.equal(again.queue("work")!.count, 0);
   await again.close();
 });
+
+test("what is stored of a group before it was moved, and of what was deleted, goes with the next rewrite", async () => {
+  const world = new BrokerWorld();
+  const { broker } = await opened(world);
+  const topic = await broker.declareTopic("events");
+  const moved = await broker.declareSubscription("events", "moved");
+  const gone = await broker.declareQueue("gone");
+  for (let index = 0; index < 300; index += 1) topic.append(message(String(index)));
+  await publish(broker, gone, 300);
+  const options = { prefetch: 1_000, attemptsMax: 1_000 };
+  for (const { dispatcher } of [moved, gone]) {
+    const one = new TestConsumer(dispatcher, options);
+    for (let round = 0; round < 6; round += 1) await failAll(world, one);
+  }
+  await broker.seekSubscription("events", "moved", "end");
+  await broker.deleteQueue("gone");
+  await broker.flush();
+  world.crash();
+
+  const { broker: again, settlements } = await opened(world);
+  assert.ok(settlements.sizeBytes > 6_000_000, `${settlements.sizeBytes} bytes of what is gone`);
+  const other = await again.declareQueue("other");
+  await publish(again, other, 500);
+  const one = new TestConsumer(other.dispatcher, options);
+  for (let round = 0; round < 3; round += 1) await failAll(world, one);
+  await world.pass(1_000);
+  assert.ok(settlements.sizeBytes < 4_000_000, `${settlements.sizeBytes} bytes are left`);
+  await again.close();
+});
