@@ -4,9 +4,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
+import type { ConsumerOptions } from "../../src/broker/consumer.js";
 import type { DeadLetter } from "../../src/broker/dead-letters.js";
 import type { Delivery } from "../../src/broker/delivery.js";
 import type { Dispatcher } from "../../src/broker/dispatcher.js";
+import type { QueueOptions, SubscriptionOptions } from "../../src/broker/limits.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { type HeldDelivery, SourceModel } from "../support/source-model.js";
@@ -20,6 +22,8 @@ const ATTEMPTS_MAX = 4;
 class Run {
   readonly #world: BrokerWorld;
   readonly #sources: readonly SourceModel[];
+  readonly #work: Partial<QueueOptions>;
+  readonly #mail: Partial<SubscriptionOptions>;
   #broker: Broker | undefined = undefined;
   #consumers: TestConsumer[] = [];
   #published = 0;
@@ -31,10 +35,15 @@ class Run {
 
   constructor(seed: number) {
     this.#world = new BrokerWorld(seed);
-    const isByKey = this.#world.random.chance(0.5);
+    const { random } = this.#world;
+    const isByKey = random.chance(0.5);
+    const balance = () => random.pick(["credit", "credit", "fewest", "key"] as const);
+    const singleActiveConsumer = random.chance(0.2);
+    this.#work = { priorities: random.pick([1, 3]), balance: balance(), singleActiveConsumer };
+    this.#mail = random.chance(0.3) ? { assignment: "partitions" } : { balance: balance() };
     this.#sources = [
-      new SourceModel("work", isByKey, ATTEMPTS_MAX),
-      new SourceModel("order/mail", isByKey, ATTEMPTS_MAX),
+      new SourceModel("work", isByKey || this.#work.balance === "key", ATTEMPTS_MAX),
+      new SourceModel("order/mail", isByKey || this.#mail.balance === "key", ATTEMPTS_MAX),
     ];
   }
 
@@ -69,9 +78,9 @@ class Run {
     const tailCacheBytes = this.#random.pick([undefined, 1]);
     const broker = await this.#world.open(tailCacheBytes === undefined ? {} : { tailCacheBytes });
     this.#broker = broker;
-    await broker.declareQueue("work");
+    await broker.declareQueue("work", this.#work);
     await broker.declareTopic("order", { partitions: 2 });
-    await broker.declareSubscription("order", "mail");
+    await broker.declareSubscription("order", "mail", this.#mail);
     await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "test" });
     await broker.bind({ to: { kind: "topic", name: "order" }, pattern: "test" });
     for (const source of this.#sources) {
@@ -97,7 +106,12 @@ class Run {
       if (this.#random.chance(0.5)) this.#closeConsumer(consumer);
       else this.#consumers.push(consumer);
     for (const source of this.#sources) {
-      const options = { prefetch: 1 + this.#random.below(6), leaseMs: LEASE_MS, attemptsMax: ATTEMPTS_MAX };
+      const options = {
+        prefetch: 1 + this.#random.below(6),
+        leaseMs: LEASE_MS,
+        attemptsMax: ATTEMPTS_MAX,
+        priority: this.#random.pick([0, 0, 1]),
+      };
       if (this.#random.chance(0.7)) this.#consume(source, options);
     }
   }
@@ -109,7 +123,7 @@ class Run {
     consumer.close();
   }
 
-  #consume(source: SourceModel, options: { prefetch: number; leaseMs: number; attemptsMax: number }): void {
+  #consume(source: SourceModel, options: Partial<ConsumerOptions>): void {
     const consumer = new TestConsumer(this.#dispatcherOf(source), options, (delivery) => {
       if (!this.#consumers.includes(consumer)) return;
       try {
@@ -122,11 +136,27 @@ class Run {
   }
 
   #delivered(source: SourceModel, delivery: Delivery): void {
+    this.#checkAlone(source, delivery);
     const held = source.delivered(delivery);
     delivery.onLeaseLost = () => source.lost(held);
     if (!this.#isDraining) return;
     delivery.ack();
     source.settled(held);
+  }
+
+  /** What one consumer has for itself, another one has nothing of. */
+  #checkAlone(source: SourceModel, delivery: Delivery): void {
+    const isAlone = source.name === "work" ? this.#work.singleActiveConsumer === true : this.#mail.assignment;
+    if (!isAlone) return;
+    for (const { delivery: other } of source.held) {
+      const isShared = other.isLeased && other.partition === delivery.partition;
+      if (isShared || (other.isLeased && source.name === "work"))
+        assert.equal(
+          other.consumer,
+          delivery.consumer,
+          `${source.name}: two consumers have a part of the same`,
+        );
+    }
   }
 
   async #publish(): Promise<void> {
@@ -138,10 +168,12 @@ class Run {
       const key = this.#random.pick(["a", "b", "c"]);
       const isDelayed = this.#random.chance(0.1);
       this.#published += 1;
-      for (const source of this.#sources) source.publishing(id, key, isDelayed);
+      const priority = Math.min(this.#random.below(4), this.#work.priorities! - 1);
+      for (const source of this.#sources)
+        source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
       const readyAtMs = isDelayed ? this.#world.clock.nowMs() + this.#random.below(3_000) : undefined;
       ids.push(id);
-      const appended = broker.publish(message(id, { key, readyAtMs }));
+      const appended = broker.publish(message(id, { key, readyAtMs, priority }));
       assert.equal(appended.length, 2);
       commits.push(...appended.map(({ committed }) => committed));
     }
