@@ -192,3 +192,21 @@ test("messages without a key go to whoever takes more, and consumers of a lower 
   assert.equal(low.all.length, 25);
   await broker.close();
 });
+
+test("a message that is set aside while it waits for its consumer is not handed out before its time", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await declared(world);
+  await publish(world, broker, queue, ["k-0"]);
+  const state = queue.states[0]!;
+  const nowMs = world.clock.nowMs();
+  const record = state.next(nowMs)!;
+  state.suspend(record);
+  assert.equal(state.next(nowMs), undefined);
+  assert.ok(state.takeWaiting(record));
+  state.holdUntil(record, nowMs + 1_000, undefined, true);
+  assert.equal(state.resume(record.offset), false);
+  assert.equal(state.next(nowMs), undefined);
+  assert.equal(state.next(nowMs + 1_000)?.offset, record.offset);
+  assert.equal(state.inFlightCount, 1);
+  await broker.close();
+});
