@@ -15,8 +15,8 @@ const ReserveStock = command<{ order: string }>("stock.reserve");
 
 await using bus = await openBus(memory());
 bus.use(openTelemetry());
-bus.on(OrderPlaced, { group: "stock" }, async ({ id }) => {
-  await bus.send(ReserveStock, { order: id });
+bus.on(OrderPlaced, { group: "stock" }, async ({ id }, ctx) => {
+  await ctx.send(ReserveStock, { order: id });
 });
 const reserved = new Promise<string>((resolve) => {
   bus.handle(ReserveStock, ({ order }) => resolve(order));

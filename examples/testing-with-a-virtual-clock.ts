@@ -11,11 +11,11 @@ const OrderCancelled = event<{ id: string }>("order.cancelled", { key: (order) =
 const CheckPayment = command<{ id: string }>("payment.check", { key: (order) => order.id });
 
 async function openShop(bus: Bus<EmbeddedCapabilities>, isPaid: (id: string) => boolean): Promise<void> {
-  const orders = bus.on(OrderPlaced, { group: "payment" }, async ({ id }) => {
-    await bus.send(CheckPayment, { id }, { delay: "1h" });
+  const orders = bus.on(OrderPlaced, { group: "payment" }, async ({ id }, ctx) => {
+    await ctx.send(CheckPayment, { id }, { delay: "1h" });
   });
-  const checks = bus.handle(CheckPayment, async ({ id }) => {
-    if (!isPaid(id)) await bus.publish(OrderCancelled, { id });
+  const checks = bus.handle(CheckPayment, async ({ id }, ctx) => {
+    if (!isPaid(id)) await ctx.publish(OrderCancelled, { id });
   });
   await Promise.all([orders.ready, checks.ready]);
 }

@@ -13,8 +13,8 @@ export interface RunAudit {
   readonly acknowledged: number | undefined;
   /** Different orders in the topic. */
   readonly stored: number;
-  /** Orders that lie in the topic more than once: placed again because their receipt never came. */
-  readonly storedTwice: number;
+  /** Orders that lie in the topic more than once. */
+  readonly storedTwice: readonly string[];
   /** Different orders with this effect. */
   readonly effects: Readonly<Record<Effect, number>>;
   /** Acknowledged orders that are not in the topic. */
@@ -82,6 +82,7 @@ function compare(books: RunBooks, acknowledged: number | undefined): RunAudit {
   for (let number = 1; number <= (acknowledged ?? 0); number += 1) {
     if (!orders.has(orderId(run, number))) lost.push(orderId(run, number));
   }
+  const storedTwice = [...orders].flatMap(([order, times]) => (times > 1 ? [order] : []));
   const missing = EFFECTS.flatMap((effect) =>
     [...orders.keys()].filter((order) => !effects[effect].has(order)).map((order) => `${order}: ${effect}`),
   );
@@ -96,7 +97,7 @@ function compare(books: RunBooks, acknowledged: number | undefined): RunAudit {
     run,
     acknowledged,
     stored: orders.size,
-    storedTwice: [...orders.values()].filter((times) => times > 1).length,
+    storedTwice,
     effects: {
       charged: effects.charged.size,
       reserved: effects.reserved.size,
@@ -106,6 +107,6 @@ function compare(books: RunBooks, acknowledged: number | undefined): RunAudit {
     missing,
     doubled,
     inexplicable,
-    isInOrder: lost.length + missing.length + doubled.length + inexplicable.length === 0,
+    isInOrder: lost.length + storedTwice.length + missing.length + doubled.length + inexplicable.length === 0,
   };
 }

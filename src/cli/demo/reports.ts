@@ -23,8 +23,8 @@ export type Report =
       readonly unfinishedRuns: readonly string[];
       readonly backlog: number;
     }
-  /** These orders were placed: the receipts are there, the orders are on disk. */
-  | { readonly kind: "placed"; readonly first: number; readonly last: number }
+  /** These orders were placed: the receipts are there, the orders are on disk. So many were there before. */
+  | { readonly kind: "placed"; readonly first: number; readonly last: number; readonly known: number }
   /** A delivery arrived at a handler. */
   | {
       readonly kind: "start";
@@ -32,13 +32,8 @@ export type Report =
       readonly order: string;
       readonly attempt: number;
     }
-  /** The handler did its work. `isRepeated`: the books say that it had been done before. */
-  | {
-      readonly kind: "done";
-      readonly consumer: Consumer;
-      readonly order: string;
-      readonly isRepeated: boolean;
-    }
+  /** The handler did its work. It counts when the process lives long enough to store that. */
+  | { readonly kind: "done"; readonly consumer: Consumer; readonly order: string }
   /** The handler failed. */
   | { readonly kind: "failed"; readonly consumer: Consumer; readonly order: string; readonly isLast: boolean }
   /** All orders are placed, and nothing waits, is in work or is delayed. */

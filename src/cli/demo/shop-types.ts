@@ -18,6 +18,8 @@ export const SOURCE_OF: Readonly<Record<Consumer, string>> = {
 
 export const ORDER_PLACED = "order.placed";
 export const ORDER_TOPIC = "order";
+/** An order is stored once, however often it is placed. */
+export const ORDER_TOPIC_OPTIONS = { deduplicate: { window: "1d" } } as const;
 export const LEDGER_TOPIC = "ledger";
 export const RUN_TOPIC = "run";
 

@@ -1,7 +1,7 @@
 // The order shop: what runs in the process that is killed. A program as a user of Omnibus would write it, except that
 // it reports everything that it does.
 
-import type { Bus, HandlerContext } from "../../index.js";
+import type { Bus, HandlerContext, Receipt } from "../../index.js";
 import type { Clock } from "../../io/io.js";
 import { acceptsPayment, isFromOldClient, type Order, orderOf, paymentMs } from "./orders.js";
 import type { Report, ShopTask } from "./reports.js";
@@ -13,6 +13,7 @@ import {
   LedgerEvents,
   ORDER_PLACED,
   ORDER_TOPIC,
+  ORDER_TOPIC_OPTIONS,
   orderPlaced,
   type Reservation,
   ReserveStock,
@@ -43,8 +44,6 @@ export class Shop {
   private readonly task: ShopTask;
   private readonly report: (report: Report) => void;
   private readonly stop: AbortSignal;
-  /** Effects that are in the books, as `effect order`. What is there already is not done again. */
-  private readonly booked: Set<string>;
 
   constructor(bus: Bus, clock: Clock, task: ShopTask, report: (report: Report) => void, stop: AbortSignal) {
     this.bus = bus;
@@ -52,36 +51,29 @@ export class Shop {
     this.task = task;
     this.report = report;
     this.stop = stop;
-    this.booked = new Set();
   }
 
   /** Serves until `stop`. */
   async run(openMs: number): Promise<void> {
-    const unfinished = await this.#readBooks();
+    const unfinished = await this.#openRun();
+    await this.bus.topic(ORDER_TOPIC, ORDER_TOPIC_OPTIONS).declare();
     await this.#openHandlers(openMs, unfinished);
     await this.#place();
     await this.#waitUntilIdle();
     if (!this.stop.aborted) this.report({ kind: "idle" });
   }
 
-  /** Reads the books of the runs that are not finished, this one's first. Returns the other runs. */
-  async #readBooks(): Promise<string[]> {
-    const runs = await readRuns(this.bus);
-    const current = runs.find(({ run }) => run === this.task.run);
-    if (current === undefined) {
+  /** Says where this run begins, if it does. Returns the runs that are not finished. */
+  async #openRun(): Promise<string[]> {
+    const runs = (await readRuns(this.bus)).map(({ run }) => run);
+    if (!runs.includes(this.task.run)) {
       await this.bus.publish(RunOpenedEvent, {
         run: this.task.run,
         orderOffset: await topicEnd(this.bus, ORDER_TOPIC),
         ledgerOffset: await topicEnd(this.bus, LEDGER_TOPIC),
       });
     }
-    const from = Math.min(...runs.map(({ ledgerOffset }) => ledgerOffset));
-    if (Number.isFinite(from)) {
-      for await (const entry of this.bus.topic(LEDGER_TOPIC).read({ from })) {
-        this.booked.add(`${entry.subject.slice(LEDGER_TOPIC.length + 1)} ${entry.key}`);
-      }
-    }
-    return runs.map(({ run }) => run).filter((run) => run !== this.task.run);
+    return runs.filter((run) => run !== this.task.run);
   }
 
   async #openHandlers(openMs: number, unfinishedRuns: readonly string[]): Promise<void> {
@@ -97,7 +89,7 @@ export class Shop {
       this.bus.on(
         OrderPlaced,
         { ...groups, group: "stock", concurrency: 16 },
-        this.#reporting("stock", 5, (order) => this.#orderReservation(order)),
+        this.#reporting("stock", 5, (order, ctx) => this.#orderReservation(order, ctx)),
       ),
       this.bus.on(
         OrderPlaced,
@@ -116,63 +108,51 @@ export class Shop {
     await Promise.all(handlings.map((handling) => handling.ready));
   }
 
-  /** Billing: a payment provider that is slow, and now and then does not answer. */
-  async #charge(order: Order, ctx: HandlerContext): Promise<boolean> {
-    if (this.booked.has(`charged ${order.id}`)) return true;
+  /** Billing: a payment provider that is slow, and now and then does not answer. It would know the order by its id. */
+  async #charge(order: Order, ctx: HandlerContext): Promise<void> {
     await this.#pause(paymentMs(order.id));
     if (!acceptsPayment(order.id, ctx.attempt)) throw new Error("The payment provider did not answer.");
-    return this.#book("charged", order.id, ctx.attempt);
+    await this.#book("charged", order.id, ctx);
   }
 
-  /** Stock: a command to the workers of the warehouse. Sent again after a crash, it is recognised there. */
-  async #orderReservation(order: Order): Promise<boolean> {
-    await this.bus.send(ReserveStock, { order: order.id, sku: order.sku, quantity: order.quantity });
-    return false;
+  /** Stock: a command to the workers of the warehouse. */
+  async #orderReservation(order: Order, ctx: HandlerContext): Promise<void> {
+    await ctx.send(ReserveStock, { order: order.id, sku: order.sku, quantity: order.quantity });
   }
 
-  async #notify(order: Order, ctx: HandlerContext): Promise<boolean> {
-    if (this.booked.has(`notified ${order.id}`)) return true;
+  async #notify(order: Order, ctx: HandlerContext): Promise<void> {
     await this.#pause(4);
-    return this.#book("notified", order.id, ctx.attempt);
+    await this.#book("notified", order.id, ctx);
   }
 
   /** A worker of the warehouse. Its first version has a bug that only some articles meet. */
-  async #reserve(reservation: Reservation, ctx: HandlerContext): Promise<boolean> {
+  async #reserve(reservation: Reservation, ctx: HandlerContext): Promise<void> {
     const shelf = SHELVES[reservation.sku] as { row: number };
     const row = this.task.isFixed ? (shelf?.row ?? 0) : shelf.row;
     await this.#pause(2 + row);
-    return this.#book("reserved", reservation.order, ctx.attempt);
+    await this.#book("reserved", reservation.order, ctx);
   }
 
   /**
-   * Writes an effect into the books, which is durable when this resolves. Returns whether it was there already: at least
-   * once is what the bus promises, and the order's id makes the second time harmless.
+   * Writes an effect into the books, in one step with the acknowledgement of what caused it: a message that comes again
+   * after a crash has no effect in the books yet.
    */
-  async #book(effect: Effect, order: string, attempt: number): Promise<boolean> {
-    const name = `${effect} ${order}`;
-    if (this.booked.has(name)) return true;
-    this.booked.add(name);
-    try {
-      await this.bus.publish(LedgerEvents[effect], { order, attempt });
-    } catch (error) {
-      this.booked.delete(name);
-      throw error;
-    }
-    return false;
+  async #book(effect: Effect, order: string, ctx: HandlerContext): Promise<void> {
+    await ctx.publish(LedgerEvents[effect], { order, attempt: ctx.attempt });
   }
 
-  /** Reports when a handler starts, ends and fails. `work` returns whether it found its work done. */
+  /** Reports when a handler starts, ends and fails. */
   #reporting<T extends Order | Reservation>(
     consumer: Consumer,
     attempts: number,
-    work: (value: T, ctx: HandlerContext) => Promise<boolean>,
+    work: (value: T, ctx: HandlerContext) => Promise<void>,
   ): (value: T, ctx: HandlerContext) => Promise<void> {
     return async (value, ctx) => {
       const order = "id" in value ? value.id : value.order;
       this.report({ kind: "start", consumer, order, attempt: ctx.attempt });
       try {
-        const isRepeated = await work(value, ctx);
-        this.report({ kind: "done", consumer, order, isRepeated });
+        await work(value, ctx);
+        this.report({ kind: "done", consumer, order });
       } catch (error) {
         this.report({ kind: "failed", consumer, order, isLast: ctx.attempt >= attempts });
         throw error;
@@ -185,27 +165,34 @@ export class Shop {
     const { orders, placeFrom } = this.task;
     for (let first = placeFrom; first <= orders && !this.stop.aborted; first += PLACED_AT_ONCE) {
       const last = Math.min(first + PLACED_AT_ONCE - 1, orders);
-      await this.#placeSome(first, last);
-      this.report({ kind: "placed", first, last });
+      const receipts = await this.#placeSome(first, last);
+      const known = receipts.filter(({ isDuplicate }) => isDuplicate).length;
+      this.report({ kind: "placed", first, last, known });
       await this.#pause(PLACING_PAUSE_MS);
     }
   }
 
-  async #placeSome(first: number, last: number): Promise<void> {
+  /** The order's id is the message's: an order whose receipt was lost in a crash is not stored again. */
+  #placeSome(first: number, last: number): Promise<Receipt[]> {
     const { run, orders } = this.task;
-    const some: Order[] = [];
+    const receipts: Promise<Receipt>[] = [];
     for (let number = first; number <= last; number += 1) {
       const order = orderOf(run, number, orders);
-      if (isFromOldClient(number, orders)) await this.#placeAsOldClient(order);
-      else some.push(order);
+      receipts.push(
+        isFromOldClient(number, orders)
+          ? this.#placeAsOldClient(order)
+          : this.bus.publish(orderPlaced(true), order, { id: order.id }),
+      );
     }
-    await this.bus.publishMany(orderPlaced(true), some);
+    return Promise.all(receipts);
   }
 
   /** A client of last year writes its total as text. It knows no schema and publishes the bytes. */
-  async #placeAsOldClient({ totalCents, ...order }: Order): Promise<void> {
+  #placeAsOldClient({ totalCents, ...order }: Order): Promise<Receipt> {
     const body = JSON.stringify({ ...order, total: (totalCents / 100).toFixed(2) });
-    await this.bus.topic(ORDER_TOPIC).publish(body, { subject: ORDER_PLACED, key: order.id });
+    return this.bus
+      .topic(ORDER_TOPIC, ORDER_TOPIC_OPTIONS)
+      .publish(body, { subject: ORDER_PLACED, key: order.id, id: order.id });
   }
 
   async #waitUntilIdle(): Promise<void> {

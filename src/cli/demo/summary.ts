@@ -37,7 +37,7 @@ export function summaryLines(
     ...table(result, colours).split("\n"),
     "",
     ...(own === undefined ? [] : proof(own, colours)),
-    ...crash(result, own),
+    ...crash(result),
     ...others.flatMap((audit) => leftOver(audit, colours)),
     "",
     `Everything lies in ${options.directory}, ${formatAge(result.elapsedMs)} after the start. Look around:`,
@@ -76,6 +76,7 @@ function proof(audit: RunAudit, { bold, green, red }: Colours): string[] {
   const problems = [
     ...audit.lost.map((problem) => `${problem}: acknowledged and lost`),
     ...audit.missing.map((problem) => `${problem} is missing`),
+    ...audit.storedTwice.map((order) => `${order} is stored twice`),
     ...audit.doubled.map((problem) => `${problem} twice`),
     ...audit.inexplicable,
   ];
@@ -86,22 +87,18 @@ function proof(audit: RunAudit, { bold, green, red }: Colours): string[] {
 }
 
 /** What the crash cost, in sentences. */
-function crash(result: StoryResult, own: RunAudit | undefined): string[] {
-  const recognised = CONSUMERS.reduce(
-    (sum, consumer) => sum + result.tally.consumers[consumer].recognised,
-    0,
-  );
-  const twice = own?.storedTwice ?? 0;
+function crash({ tally }: StoryResult): string[] {
+  const again = CONSUMERS.reduce((sum, consumer) => sum + tally.consumers[consumer].redelivered, 0);
   const lines: string[] = [];
-  if (recognised > 0) {
-    const deliveries = formatAmount(recognised, "delivery", "deliveries");
+  if (again > 0) {
+    const deliveries = formatAmount(again, "delivery", "deliveries");
     lines.push(
-      `  ${deliveries} came again after the work was done: recognised by the order's id, not done again.`,
+      `  ${deliveries} came again after the crash: what they had written was not stored, so nothing is done twice.`,
     );
   }
-  if (twice > 0) {
-    const orders = `${formatAmount(twice, "order")} whose receipt the crash had swallowed`;
-    lines.push(`  ${orders} ${twice === 1 ? "was" : "were"} placed again, under the same id.`);
+  if (tally.known > 0) {
+    const orders = `${formatAmount(tally.known, "order")} whose receipt the crash had swallowed`;
+    lines.push(`  ${orders} ${tally.known === 1 ? "was" : "were"} placed again, and known by the id.`);
   }
   return lines;
 }
@@ -137,6 +134,7 @@ export function summaryJson(result: StoryResult, options: StoryOptions): Record<
     directory: options.directory,
     orders: options.orders,
     acknowledged: result.tally.acknowledged,
+    known: result.tally.known,
     consumers: result.tally.consumers,
     crash: result.crash,
     replayed: result.replayed,

@@ -21,8 +21,6 @@ export interface ConsumerTally {
   retried: number;
   /** Deliveries of what a killed process had in work or had not yet settled on disk. */
   redelivered: number;
-  /** Deliveries whose work was found done in the books, and not done twice. */
-  recognised: number;
   /** Messages that became dead letters. */
   deadLettered: number;
   /** Dead letters that were handed out again. */
@@ -33,6 +31,8 @@ export class Tally {
   readonly consumers: Readonly<Record<Consumer, ConsumerTally>>;
   /** Orders 1 to this one were acknowledged to the parent. */
   acknowledged: number;
+  /** Orders that were placed again, and known by their ids. */
+  known: number;
   /** Processes of the shop that were started. */
   processes: number;
   /** Deliveries that were handled for orders of earlier runs, which were interrupted. */
@@ -49,12 +49,12 @@ export class Tally {
       handled: 0,
       retried: 0,
       redelivered: 0,
-      recognised: 0,
       deadLettered: 0,
       replayed: 0,
     }));
     this.places = perConsumer(() => new Map<string, Place>());
     this.acknowledged = 0;
+    this.known = 0;
     this.processes = 0;
     this.inWork = new Set();
   }
@@ -75,12 +75,13 @@ export class Tally {
         break;
       case "placed":
         this.acknowledged = report.last;
+        this.known += report.known;
         break;
       case "start":
         this.#started(report.consumer, report.order);
         break;
       case "done":
-        this.#done(report.consumer, report.order, report.isRepeated);
+        this.#done(report.consumer, report.order);
         break;
       case "failed":
         this.#failed(report.consumer, report.order, report.isLast);
@@ -109,11 +110,10 @@ export class Tally {
     place.process = this.processes;
   }
 
-  #done(consumer: Consumer, order: string, isRepeated: boolean): void {
+  #done(consumer: Consumer, order: string): void {
     this.inWork.delete(`${consumer} ${order}`);
     const place = this.places[consumer].get(order);
     if (place === undefined) return;
-    if (isRepeated) this.consumers[consumer].recognised += 1;
     if (place.state !== "done") this.consumers[consumer].handled += 1;
     place.state = "done";
   }
