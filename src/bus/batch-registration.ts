@@ -89,7 +89,7 @@ export class BatchRegistration extends Registration {
     const settled =
       this.parts.middleware.handling === undefined
         ? await ask()
-        : await this.throughMiddleware(items, true, signal, ask);
+        : await this.throughMiddleware(items, true, context, ask);
     context.end();
     if (call.isOver) return;
     if (context.hasOutputs) await this.#concludeTogether(call, valid, settled, context);

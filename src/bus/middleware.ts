@@ -107,9 +107,9 @@ export class MiddlewareChain {
     options: AnyPublishOptions | undefined,
     handOver: (headers: readonly MessageHeaders[]) => Promise<readonly Receipt[]>,
   ): Promise<Receipt[]> {
-    const { subject, ...target } = origin;
+    const { operation, kind, destination, type, subject } = origin;
     const messages = values.map((value) => ({ subject, value, headers: { ...options?.headers } }));
-    const context: PublishContext = { ...target, messages, options: options ?? {} };
+    const context: PublishContext = { operation, kind, destination, type, messages, options: options ?? {} };
     const last = () => handOver(messages.map(({ headers }) => headers));
     const links = this.publishing ?? [];
     return [...(await pass(links, 0, context, last, (_, inner) => inner ?? neverCalled("or throw")))];

@@ -181,16 +181,25 @@ export abstract class Registration {
     }
   }
 
-  /** Calls the handler within all middleware. */
+  /** Calls the handler within all middleware. The signal costs more than the rest of the call: it is made when it is asked for. */
   protected throughMiddleware(
     items: readonly BatchItem<unknown>[],
     isBatch: boolean,
-    signal: AbortSignal,
+    abortable: { readonly signal: AbortSignal },
     call: () => Promise<HandleResults>,
   ): Promise<HandleResults> {
     const { source, group, middleware } = this.parts;
     const { name } = this.reading;
-    const context: HandleContext = { source, group, name, isBatch, messages: items, signal };
+    const context: HandleContext = {
+      source,
+      group,
+      name,
+      isBatch,
+      messages: items,
+      get signal() {
+        return abortable.signal;
+      },
+    };
     return middleware.handle(context, call);
   }
 

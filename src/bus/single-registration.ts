@@ -79,9 +79,8 @@ export class SingleRegistration extends Registration {
     value: unknown,
     context: CallContext,
   ): Promise<Outcome> {
-    const { message, signal } = context;
-    const items = [{ value, message, attempt: delivery.attempt }];
-    const results = await this.throughMiddleware(items, false, signal, async () => [
+    const items = [{ value, message: context.message, attempt: delivery.attempt }];
+    const results = await this.throughMiddleware(items, false, context, async () => [
       fulfilled(outcomeOf(await this.#handler(value, context))),
     ]);
     const result = results[0]!;
