@@ -3,6 +3,7 @@
 export { BrokerError, type BrokerErrorCode, type ErrorContext, isBrokerError } from "./broker-error.js";
 export type { Batch, BatchItem, BatchResult } from "./bus/batch.js";
 export type { Bindable, BindingOf, BindingSource, ExchangeKind, HeaderCondition } from "./bus/binding.js";
+export type { BrowseOptions } from "./bus/browse.js";
 export { Bus, type BusOptions, type GroupHandlerOptions } from "./bus/bus.js";
 export { type AnyCodec, bytes, type Codec, json, text } from "./bus/codec.js";
 export type { DeadLetter, DeadLetterFilter } from "./bus/dead-letters.js";

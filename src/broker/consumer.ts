@@ -129,6 +129,14 @@ export class Consumer implements DeliveryHolder {
     this.#expiry.armAt(delivery.leaseExpiresAtMs);
   }
 
+  /** The delivery of the message, when this consumer has it. */
+  find(state: DeliveryState, offset: number): Delivery | undefined {
+    let delivery = this.#leases.first;
+    while (delivery !== undefined && (delivery.state !== state || delivery.record.offset !== offset))
+      delivery = delivery.following;
+    return delivery;
+  }
+
   /** Hot: called by the delivery that is settled. */
   remove(delivery: Delivery): void {
     this.#leases.remove(delivery);

@@ -9,7 +9,8 @@ import { type Appended, placeId } from "./appended.js";
 import { type DeadLetterEntry, deadLetterHistory, headersWithDeath } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
 import { ID_HEADER, type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
-import type { Queue, QueuedMessage } from "./queue.js";
+import type { PlacedMessage } from "./message-status.js";
+import type { Queue } from "./queue.js";
 import type { SettlementLog } from "./settlement-log.js";
 
 /** How many dead letters one atomic step moves or removes, and how many bytes of them unless a single one has more. */
@@ -17,7 +18,7 @@ const STEP_COUNT = 500;
 const STEP_BYTES = 8 * 1024 * 1024;
 
 /** A message among the dead letters of `queue`. */
-export interface DeadLetter extends QueuedMessage {
+export interface DeadLetter extends PlacedMessage {
   readonly queue: Queue;
   /** All its deaths, the latest last. */
   readonly history: readonly DeadLetterEntry[];

@@ -5,6 +5,7 @@ import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { DeadLetterReason } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
+import { type MessageStatus, statusOf } from "./message-status.js";
 
 const LEASED = 0;
 const SETTLED = 1;
@@ -25,6 +26,7 @@ export interface NackOptions {
 export interface DeliveryHolder {
   readonly name: string;
   readonly dispatcher: DeliverySettler;
+  find(state: DeliveryState, offset: number): Delivery | undefined;
   remove(delivery: Delivery): void;
   /** Its settlement is on its way to disk: it keeps its slot, and its lease does not run out. */
   beginSettling(delivery: Delivery): void;
@@ -37,6 +39,7 @@ export interface DeliveryHolder {
 
 /** What a delivery needs of the dispatcher that made it. */
 export interface DeliverySettler {
+  readonly consumers: readonly DeliveryHolder[];
   /** Remembers what was handled, within the atomic step that settles it. */
   readonly inbox: { remember(record: StoredRecord): PendingAppend | undefined } | undefined;
   /** The message is done, and in flight until that is noted. */
@@ -93,6 +96,10 @@ export class Delivery {
   /** Of the topic; undefined for a queue. */
   get partition(): number | undefined {
     return this.state.partition;
+  }
+
+  get status(): MessageStatus {
+    return statusOf(this.state, this.record.offset, this.consumer.dispatcher.consumers);
   }
 
   get isLeased(): boolean {

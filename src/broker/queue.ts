@@ -12,20 +12,11 @@ import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type QueueOptions, UNLIMITED } from "./limits.js";
 import { type OutgoingMessage, priorityOf } from "./message.js";
+import { look, type PlacedMessage, type SeenMessage } from "./message-status.js";
 import { QueueLevel } from "./queue-level.js";
-import { readRecords } from "./read-records.js";
 import { RoomWaiters } from "./room-waiters.js";
 import type { Session } from "./session.js";
 import type { SourceExpiry } from "./source-expiry.js";
-
-/** A message in a queue that is not settled. */
-export interface QueuedMessage {
-  readonly record: StoredRecord;
-  /** Of its level. */
-  readonly state: DeliveryState;
-  /** See {@link DeliveryState.partition}. */
-  readonly partition: number | undefined;
-}
 
 export class Queue {
   readonly kind = "queue";
@@ -172,15 +163,9 @@ export class Queue {
     return this.dispatcher;
   }
 
-  /** Messages that are not settled, without consuming them: the highest level first, oldest first within each. */
-  async *browse(): AsyncGenerator<QueuedMessage> {
-    for (const state of this.states.toReversed()) {
-      for (const [start, end] of state.unsettledRanges()) {
-        for await (const record of readRecords(state.log, start, end)) {
-          yield { record, state, partition: state.partition };
-        }
-      }
-    }
+  /** Messages that are not settled, or all that are stored, without consuming them: the highest level first, oldest first within each. */
+  async *browse(isAll = false): AsyncGenerator<SeenMessage> {
+    for (const state of this.states.toReversed()) yield* look(state, isAll, this.dispatcher.consumers);
   }
 
   /** Removes everything that is not in flight and returns how many messages that were. */
@@ -193,7 +178,7 @@ export class Queue {
   }
 
   /** Settles a message that is not in flight, counted as dropped or settled; false when it is, or was settled before. */
-  removeWaiting({ state, record }: QueuedMessage, counter: "dropped" | "settled"): boolean {
+  removeWaiting({ state, record }: PlacedMessage, counter: "dropped" | "settled"): boolean {
     if (!state.settleWaiting(record)) return false;
     this.dispatcher.counters[counter] += 1;
     this.#waiters.admit();

@@ -7,6 +7,7 @@ import type { SubscriptionDefinition } from "./catalog.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { SubscriptionOptions } from "./limits.js";
+import { look, type SeenMessage } from "./message-status.js";
 import type { SubjectFilter } from "./subject-filter.js";
 
 export class Subscription {
@@ -80,6 +81,14 @@ export class Subscription {
     this.dispatcher.counters.dropped += purged;
     this.dispatcher.wake();
     return purged;
+  }
+
+  /** Messages that are not settled, or all that are stored and that it is for, without consuming them. */
+  async *browse(isAll = false): AsyncGenerator<SeenMessage> {
+    for (const state of this.dispatcher.states) {
+      for await (const message of look(state, isAll, this.dispatcher.consumers))
+        if (this.filter.passes(message.record, this.topic)) yield message;
+    }
   }
 
   /** Messages of the topic, and returned ones, that this group has not settled. */

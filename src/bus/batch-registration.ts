@@ -75,7 +75,7 @@ export class BatchRegistration extends Registration {
       if (call.isOver) return;
       if (read === undefined) continue;
       const { source, codecs } = this.parts;
-      const message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
+      const message = new StoredMessage(delivery.record, source, delivery.partition, codecs, delivery);
       items.push({ value: read.value, message, attempt: delivery.attempt });
       valid.push(delivery);
     }

@@ -64,7 +64,7 @@ export class CallContext implements HandlerContext {
 
   get message(): StoredMessage {
     const { record, partition } = this.#delivery;
-    this.#message ??= new StoredMessage(record, this.#source, partition, this.#host.codecs);
+    this.#message ??= new StoredMessage(record, this.#source, partition, this.#host.codecs, this.#delivery);
     return this.#message;
   }
 

@@ -44,7 +44,7 @@ export class Delivery {
     this.#handedOut = handedOut;
     this.#delivery = delivery;
     this.#engine = engine;
-    this.message = new StoredMessage(delivery.record, source, delivery.partition, codecs);
+    this.message = new StoredMessage(delivery.record, source, delivery.partition, codecs, delivery);
   }
 
   /** The first try is 1. */

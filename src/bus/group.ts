@@ -3,6 +3,7 @@
 import type { GroupStatistics } from "../broker/statistics.js";
 import { BrokerError } from "../broker-error.js";
 import type { Capabilities, EngineSource, EngineSubscription } from "../engines/engine.js";
+import { type BrowseOptions, browse } from "./browse.js";
 import type { BusCore } from "./bus-core.js";
 import { consume } from "./consume.js";
 import type { Delivery } from "./delivery.js";
@@ -39,6 +40,16 @@ export class Group<C extends Capabilities = Capabilities> {
     this.#core.assertOpen();
     await this.#subscription();
     return this;
+  }
+
+  /** Messages that the group has not settled, partition by partition, without taking them. Errors: INVALID_OPTION, LOG_CORRUPT. */
+  browse(options: BrowseOptions = {}): AsyncGenerator<StoredMessage, void, undefined> {
+    return browse(
+      this.#core,
+      this.#topic,
+      async (isAll) => (await this.#subscription()).browse(isAll),
+      options,
+    );
   }
 
   /**

@@ -5,6 +5,7 @@ import type { QueueStatistics } from "../broker/statistics.js";
 import type { Capabilities, EngineQueue } from "../engines/engine.js";
 import { type BindingSource, bindSources, checkedSources } from "./binding.js";
 import { BodySender } from "./body-sender.js";
+import { type BrowseOptions, browse } from "./browse.js";
 import type { BusCore } from "./bus-core.js";
 import { consume } from "./consume.js";
 import {
@@ -17,7 +18,7 @@ import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { type ForwardTarget, forwardTo } from "./forward.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
-import { knownOptions, wholeNumber } from "./option-checks.js";
+import { knownOptions } from "./option-checks.js";
 import { type Outlet, QueueOutlet } from "./outlet.js";
 import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
@@ -30,7 +31,7 @@ import {
   type InboxOptions,
   inboxOptions,
 } from "./remembering.js";
-import { StoredMessage } from "./stored-message.js";
+import type { StoredMessage } from "./stored-message.js";
 import type { IfSupported } from "./supported.js";
 
 interface PriorityOptions {
@@ -226,16 +227,9 @@ export class Queue<C extends Capabilities = Capabilities> {
     return consume(this.#core, { kind: "queue", name, source: name, declare }, given);
   }
 
-  /** Messages that are not settled, oldest first, without taking them. */
-  async *browse(options: { readonly limit?: number } = {}): AsyncGenerator<StoredMessage, void, undefined> {
-    const { limit } = knownOptions("browse", options, ["limit"]);
-    let left = limit === undefined ? Number.POSITIVE_INFINITY : wholeNumber("limit", limit);
-    this.#core.assertSupports("browse", "browsing a queue");
-    for await (const { record, partition } of (await this.#queue()).browse()) {
-      yield new StoredMessage(record, this.name, partition, this.#core.codecs);
-      left -= 1;
-      if (left <= 0) return;
-    }
+  /** Messages that are not settled, oldest first, without taking them. Errors: INVALID_OPTION, LOG_CORRUPT. */
+  browse(options: BrowseOptions = {}): AsyncGenerator<StoredMessage, void, undefined> {
+    return browse(this.#core, this.name, async (isAll) => (await this.#queue()).browse(isAll), options);
   }
 
   /**

@@ -69,7 +69,7 @@ export class RawReading implements Reading {
   }
 
   read(delivery: EngineDelivery): StoredMessage {
-    return new StoredMessage(delivery.record, this.#source, delivery.partition, this.#codecs);
+    return new StoredMessage(delivery.record, this.#source, delivery.partition, this.#codecs, delivery);
   }
 
   writeReply(value: unknown): WrittenReply {

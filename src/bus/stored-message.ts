@@ -1,5 +1,6 @@
 // A stored message as an application sees it.
 
+import { isUtf8 } from "node:buffer";
 import { placeId } from "../broker/appended.js";
 import {
   CONTENT_TYPE_HEADER,
@@ -8,8 +9,14 @@ import {
   RESERVED_PREFIX,
   SUBJECT_HEADER,
 } from "../broker/message.js";
+import type { MessageStatus } from "../broker/message-status.js";
 import type { EngineRecord } from "../engines/engine.js";
 import { type BusCodecs, decodeStored } from "./decoding.js";
+
+/** Who keeps track of a message. */
+interface Tracked {
+  readonly status: MessageStatus;
+}
 
 /** A message as it is stored. Texts and headers are made when asked for. */
 export class StoredMessage {
@@ -19,12 +26,21 @@ export class StoredMessage {
   readonly partition: number | undefined;
   readonly #record: EngineRecord;
   readonly #codecs: BusCodecs;
+  readonly #tracked: Tracked | undefined;
 
-  constructor(record: EngineRecord, source: string, partition: number | undefined, codecs: BusCodecs) {
+  /** `tracked` knows what becomes of it; undefined where nobody settles it. */
+  constructor(
+    record: EngineRecord,
+    source: string,
+    partition: number | undefined,
+    codecs: BusCodecs,
+    tracked?: Tracked,
+  ) {
     this.source = source;
     this.partition = partition;
     this.#record = record;
     this.#codecs = codecs;
+    this.#tracked = tracked;
   }
 
   /** Given when it was sent, else the place where it was first stored. The same in every attempt, and after a replay. */
@@ -85,6 +101,56 @@ export class StoredMessage {
     return decodeStored(this.#record, this.#codecs);
   }
 
+  /**
+   * What has become of it by now, in its queue or group: `waiting`, `in-flight` or `acknowledged`, with the tries so far,
+   * the name of the consumer that has it, and the error of its last try. Undefined for a message that was read or looked on
+   * at without a queue or group.
+   */
+  get status(): MessageStatus | undefined {
+    return this.#tracked?.status;
+  }
+
+  /** Tries so far, one that is under way included. Undefined where it is not known: see {@link StoredMessage.status}. */
+  get attempts(): number | undefined {
+    return this.status?.attempts;
+  }
+
+  /** The name of the consumer that has it; undefined when none has. */
+  get consumer(): string | undefined {
+    return this.status?.consumer;
+  }
+
+  /** Whether its queue or group is done with it. Undefined where neither is known. */
+  get isAcknowledged(): boolean | undefined {
+    const { status } = this;
+    return status && status.state === "acknowledged";
+  }
+
+  /** What went wrong in its last try. */
+  get error(): string | undefined {
+    return this.status?.error;
+  }
+
+  /** All of it as plain values: for logs, and for people. Bytes that are no UTF-8 are written in base64. */
+  toJSON(): object {
+    const { id, source, partition, offset, subject, key, contentType, headers, isAcknowledged } = this;
+    const timestamp = new Date(this.timestampMs).toISOString();
+    const place = { id, source, ...(partition === undefined ? {} : { partition }), offset, timestamp };
+    const { attempts, consumer, error } = this.status ?? {};
+    return {
+      ...place,
+      subject,
+      key,
+      contentType,
+      headers,
+      value: this.#plainValue(),
+      attempts,
+      consumer,
+      isAcknowledged,
+      error,
+    };
+  }
+
   /** The body as UTF-8. */
   text(): string {
     return this.#record.valueText();
@@ -93,6 +159,17 @@ export class StoredMessage {
   /** The body read as JSON. Throws a SyntaxError when it is none. */
   json<T = unknown>(): T {
     return JSON.parse(this.#record.valueText()) as T;
+  }
+
+  #plainValue(): unknown {
+    const { body } = this;
+    try {
+      const { value } = this;
+      if (!(value instanceof Uint8Array)) return value;
+    } catch {
+      // It is not what its content type says: shown as it is.
+    }
+    return isUtf8(body) ? body.toString("utf8") : body.toString("base64");
   }
 
   #text(header: string): string | undefined {

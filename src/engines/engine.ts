@@ -8,6 +8,7 @@ import type { Forward } from "../broker/forwards.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../broker/limits.js";
 import type { LiveSubscriptionOptions } from "../broker/live-subscription.js";
 import type { OutgoingMessage } from "../broker/message.js";
+import type { MessageStatus } from "../broker/message-status.js";
 import type { SeekPosition } from "../broker/positions.js";
 import type { DeleteConditions } from "../broker/removal.js";
 import type { ScheduleOptions, ScheduleStatistics } from "../broker/schedule.js";
@@ -176,8 +177,8 @@ export interface EngineQueue {
   readonly mustWait: boolean;
   waitForRoom(signal?: AbortSignal): Promise<void>;
   append(message: OutgoingMessage): EngineAppended;
-  /** Messages that are not settled, from the oldest, without consuming them. */
-  browse(): AsyncIterable<{ readonly record: EngineRecord; readonly partition: number | undefined }>;
+  /** Messages that are not settled, or all that are stored, from the oldest, without consuming them. */
+  browse(isAll?: boolean): AsyncIterable<EngineSeenMessage>;
   purge(): number;
 }
 
@@ -201,6 +202,8 @@ export interface EngineExchange {
 
 export interface EngineSubscription {
   readonly source: EngineSource;
+  /** Messages that it has not settled, or all that are stored and that it is for, without consuming them. */
+  browse(isAll?: boolean): AsyncIterable<EngineSeenMessage>;
   /** Passes over everything that is not in flight and returns how many messages that were. */
   purge(): number;
 }
@@ -256,6 +259,8 @@ export interface EngineDelivery {
   /** Of the topic; of a queue with priorities, the level; undefined for any other queue. */
   readonly partition: number | undefined;
   readonly isLeased: boolean;
+  /** What has become of the message by now. */
+  readonly status: MessageStatus;
   onLeaseLost: (() => void) | undefined;
   /** Its consumer starts on the message. */
   begin(): void;
@@ -266,6 +271,15 @@ export interface EngineDelivery {
   release(delayMs?: number): void;
   deadLetter(reason: DeadLetterReason, error: string): Promise<void>;
   extend(leaseMs: number): void;
+}
+
+/** A message that was looked at. */
+export interface EngineSeenMessage {
+  readonly record: EngineRecord;
+  /** See {@link EngineDelivery.partition}. */
+  readonly partition: number | undefined;
+  /** What has become of it by now. */
+  readonly status: MessageStatus;
 }
 
 /** A message as an engine hands it over. Views live as long as it does. */
