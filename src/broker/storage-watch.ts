@@ -18,7 +18,8 @@ export class StorageWatch {
     this.#clock = clock;
     this.#syncs = syncs;
     this.#onError = onError;
-    this.#timer = new DueTimer(clock, () => this.#look());
+    // Not at once: when this thread was blocked, the answer of the disk may lie behind the timer.
+    this.#timer = new DueTimer(clock, () => clock.defer(() => this.#look()));
     // Hot: once a commit. The timer is set when it is not, so every 5 seconds at most.
     syncs.onBusy = () => this.#timer.armAt(syncs.busySinceMs + STALL_MS);
   }

@@ -59,6 +59,8 @@ async function hangingBus(t: TestContext) {
       files.isHanging = true;
     },
     recover: () => files.recover(),
+    /** The disk goes on in so many milliseconds, after all timers of that moment. */
+    recoverIn: (delayMs: number) => clock.setTimer(() => files.recover(), delayMs),
     pass: (durationMs: number) => clock.advance(durationMs, turn),
     stalledMs: () => bus.statistics().storage.stalledMs,
     async untilItHangs() {
@@ -108,6 +110,17 @@ test("the next sync that hangs is reported too", async (t) => {
     await sent;
     assert.equal(disk.errors.length, hung);
   }
+});
+
+test("a sync that came back while this thread was blocked is no alarm", async (t) => {
+  const disk = await hangingBus(t);
+  disk.hang();
+  const sent = disk.bus.queue("jobs").send("slow");
+  await disk.untilItHangs();
+  disk.recoverIn(5_000);
+  await disk.pass(5_000);
+  await sent;
+  assert.deepEqual(disk.errors, []);
 });
 
 test("many syncs that each come back in time are no alarm", async (t) => {
