@@ -29,7 +29,7 @@ export const EXCHANGE_KINDS: readonly ExchangeKind[] = [
 /** What an exchange is declared with. */
 export interface ExchangeOptions {
   readonly kind: ExchangeKind;
-  /** The exchange that gets what this one leads nowhere. */
+  /** The exchange that gets what nothing is bound for. */
   readonly alternate?: string | undefined;
 }
 

@@ -25,43 +25,42 @@ export class Exchange {
   }
 }
 
-/** Finds where one message leads. Every exchange is asked once, so that circles do no harm. */
-export class RouteSearch {
+/** Where one message leads. */
+export interface FoundRoute {
+  /** Every queue and topic, each once; topics first. */
+  readonly destinations: readonly Destination[];
   /** Whether every message of this subject leads to the same. */
-  isBySubject = true;
-  readonly #message: OutgoingMessage;
-  readonly #alternateOf: (exchange: Exchange) => Exchange | undefined;
-  readonly #found = new Set<Destination>();
-  /** Whether each exchange that was asked led anywhere. */
-  readonly #asked = new Map<Exchange, boolean>();
+  readonly isBySubject: boolean;
+}
 
-  constructor(message: OutgoingMessage, alternateOf: (exchange: Exchange) => Exchange | undefined) {
-    this.#message = message;
-    this.#alternateOf = alternateOf;
-  }
-
-  /** Every queue and topic that the message leads to, each once; topics first. Errors: INVALID_SUBJECT. */
-  from(exchange: Exchange): Destination[] {
-    this.#follow(exchange);
-    const found = [...this.#found];
-    return [...found.filter(({ kind }) => kind === "topic"), ...found.filter(({ kind }) => kind === "queue")];
-  }
-
-  /** Returns whether it led to any queue or topic, found before or not. */
-  #follow(exchange: Exchange): boolean {
-    const known = this.#asked.get(exchange);
-    if (known !== undefined) return known;
-    this.#asked.set(exchange, false);
-    if (!exchange.bindings.isBySubject) this.isBySubject = false;
-    let isRouted = false;
-    for (const target of exchange.bindings.match(this.#message)) {
-      if (!(target instanceof Exchange)) this.#found.add(target);
-      else if (!this.#follow(target)) continue;
-      isRouted = true;
+/**
+ * Follows a message that is published to `start`. Every exchange is asked once, so that circles do no harm; where nothing
+ * is bound for the message, its alternate is asked. Errors: INVALID_SUBJECT.
+ */
+export function findRoute(
+  message: OutgoingMessage,
+  start: Exchange,
+  alternateOf: (exchange: Exchange) => Exchange | undefined,
+): FoundRoute {
+  const found = new Set<Destination>();
+  let isBySubject = true;
+  // It grows while it is walked over.
+  const asked = new Set([start]);
+  for (const exchange of asked) {
+    if (!exchange.bindings.isBySubject) isBySubject = false;
+    let isBound = false;
+    for (const target of exchange.bindings.match(message)) {
+      isBound = true;
+      if (target instanceof Exchange) asked.add(target);
+      else found.add(target);
     }
-    const alternate = isRouted ? undefined : this.#alternateOf(exchange);
-    if (alternate !== undefined) isRouted = this.#follow(alternate);
-    this.#asked.set(exchange, isRouted);
-    return isRouted;
+    const alternate = isBound ? undefined : alternateOf(exchange);
+    if (alternate !== undefined) asked.add(alternate);
   }
+  const all = [...found];
+  const destinations = [
+    ...all.filter(({ kind }) => kind === "topic"),
+    ...all.filter(({ kind }) => kind === "queue"),
+  ];
+  return { destinations, isBySubject };
 }

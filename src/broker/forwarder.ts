@@ -79,6 +79,8 @@ export class Forwarder {
       attemptsMax: Number.POSITIVE_INFINITY,
       // It never begins: a crash is no try of the message.
       startsExplicitly: true,
+      // It leaves whenever it waits: that is no end of a queue that is deleted when its last consumer has left.
+      isBrief: true,
       onDeliveries: (deliveries) => this.#take(deliveries),
     });
   }

@@ -15,7 +15,7 @@ import {
 } from "./binding.js";
 import type { Catalog, ExchangeDefinition } from "./catalog.js";
 import { assertSame, given } from "./declared-options.js";
-import { type Destination, Exchange, RouteSearch } from "./exchange.js";
+import { type Destination, Exchange, findRoute } from "./exchange.js";
 import { shown } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { NamedTurns } from "./named-turns.js";
@@ -175,10 +175,9 @@ export class Routing {
   }
 
   #search(exchange: Exchange, message: OutgoingMessage): readonly Destination[] {
-    const search = new RouteSearch(message, this.#alternateOf);
-    const route = search.from(exchange);
-    if (search.isBySubject) this.#remember(exchange, message.subject, route);
-    return route;
+    const { destinations, isBySubject } = findRoute(message, exchange, this.#alternateOf);
+    if (isBySubject) this.#remember(exchange, message.subject, destinations);
+    return destinations;
   }
 
   #remember(exchange: Exchange, subject: string, route: readonly Destination[]): void {

@@ -29,7 +29,7 @@ export interface ExchangeOptions<K extends ExchangeKind = ExchangeKind> {
    * @default "topic"
    */
   readonly kind?: K;
-  /** The name of another exchange, which has to be there: it gets what this one leads to no queue and no topic. @default none */
+  /** The name of another exchange, which has to be there: it gets what nothing is bound for here. @default none */
   readonly alternate?: string;
   /** What leads to this exchange: patterns of subjects of the bus, or bindings of other exchanges. */
   readonly bind?: readonly (string | BindingSource)[];

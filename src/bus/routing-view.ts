@@ -13,7 +13,7 @@ export interface RoutingView {
 export interface ExchangeView {
   readonly name: string;
   readonly kind: ExchangeKind;
-  /** The exchange that gets what this one leads nowhere. */
+  /** The exchange that gets what nothing is bound for. */
   readonly alternate: string | undefined;
 }
 

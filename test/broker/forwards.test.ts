@@ -293,3 +293,19 @@ test("a queue that is deleted takes its forward with it", async () => {
   assert.deepEqual(again.forwards, []);
   await again.close();
 });
+
+test("a forward that waits is no consumer that leaves: its queue stays, whatever deletes queues that are left", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("in", { autoDelete: true });
+  const small = await broker.declareQueue("small", { countMax: 1 });
+  await broker.bind({ to: { kind: "queue", name: "small" }, pattern: "s" });
+  for (const value of ["a", "b"]) queue.append(message(value));
+  await broker.declareForward({ queue: "in", subject: "s" });
+  await world.pass(10_000);
+  assert.deepEqual([await waiting(broker, "in"), await waiting(broker, "small")], [["b"], ["a"]]);
+  small.purge();
+  await world.pass(1_000);
+  assert.deepEqual([await waiting(broker, "in"), await waiting(broker, "small")], [[], ["b"]]);
+  await broker.close();
+});

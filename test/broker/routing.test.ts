@@ -200,31 +200,43 @@ test("an alternate gets what an exchange leads nowhere, and nothing else", async
   assert.deepEqual(reached(broker, "x", { subject: "one" }), ["a"]);
   assert.deepEqual(reached(broker, "x", { subject: "two" }), ["rest"]);
   assert.deepEqual(reached(broker, "x", { subject: "three" }), ["last"]);
-  // The way over another exchange that leads nowhere is no route.
+  // What is bound for the message counts, wherever that leads.
   await broker.declareExchange("empty", { kind: "fanout" });
   await broker.bind({ from: "x", ...toExchange("empty", { pattern: "two" }) });
-  assert.deepEqual(reached(broker, "x", { subject: "two" }), ["rest"]);
+  assert.deepEqual(reached(broker, "x", { subject: "two" }), []);
   await broker.deleteExchange("rest");
   assert.deepEqual(reached(broker, "x", { subject: "three" }), []);
   await broker.close();
 });
 
-test("a queue that is found already counts as a route, so that no alternate is asked", async () => {
+test("each exchange on the way has its own alternate, also where a queue is reached anyhow", async () => {
   const broker = await withQueues(new BrokerWorld(), ["a", "rest"]);
   await broker.declareExchange("rest", { kind: "fanout" });
   await broker.bind({ from: "rest", ...toQueue("rest") });
   await broker.declareExchange("x", { kind: "fanout" });
-  for (const name of ["one", "two"]) {
-    await broker.declareExchange(name, { kind: "fanout", alternate: "rest" });
-    await broker.bind({ from: name, ...toQueue("a") });
-    await broker.bind({ from: "x", ...toExchange(name) });
-  }
-  assert.deepEqual(reached(broker, "x"), ["a"]);
-  // Nor where it is found over an exchange that was asked already.
-  await broker.declareExchange("three", { kind: "fanout", alternate: "rest" });
-  await broker.bind({ from: "three", ...toExchange("one") });
-  await broker.bind({ from: "x", ...toExchange("three") });
-  assert.deepEqual(reached(broker, "x"), ["a"]);
+  await broker.declareExchange("y", { kind: "direct", alternate: "rest" });
+  await broker.bind({ from: "x", ...toQueue("a") });
+  await broker.bind({ from: "x", ...toExchange("y") });
+  await broker.bind({ from: "y", ...toQueue("a", { pattern: "known" }) });
+  assert.deepEqual(reached(broker, "x", { subject: "known" }), ["a"]);
+  assert.deepEqual(reached(broker, "x", { subject: "unknown" }), ["a", "rest"]);
+  await broker.close();
+});
+
+test("a thousand exchanges in a row lead to their end, and a circle of alternates does no harm", async () => {
+  const broker = await withQueues(new BrokerWorld(), ["end"]);
+  const names = Array.from({ length: 1_000 }, (_, i) => `x${i}`);
+  await Promise.all(names.map((name) => broker.declareExchange(name, { kind: "fanout" })));
+  const bindings = names.map((from, i) =>
+    broker.bind({ from, ...(i === 999 ? toQueue("end") : toExchange(`x${i + 1}`)) }),
+  );
+  await Promise.all(bindings);
+  assert.deepEqual(reached(broker, "x0"), ["end"]);
+  await broker.declareExchange("one", { kind: "direct" });
+  await broker.declareExchange("two", { kind: "direct", alternate: "one" });
+  await broker.deleteExchange("one");
+  await broker.declareExchange("one", { kind: "direct", alternate: "two" });
+  assert.deepEqual(reached(broker, "one"), []);
   await broker.close();
 });
 
