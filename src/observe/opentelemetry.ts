@@ -21,6 +21,7 @@ import {
   type TracerProvider,
   trace,
 } from "@opentelemetry/api";
+import { knownOptions } from "../bus/option-checks.js";
 import type {
   HandleContext,
   HandleResults,
@@ -48,18 +49,19 @@ export interface OpenTelemetryOptions {
   readonly continueTrace?: boolean;
 }
 
+const OPTIONS = ["tracerProvider", "meterProvider", "propagator", "continueTrace"];
 const SCOPE = "omnibus";
 
 /**
  * Spans and metrics by OpenTelemetry's semantic conventions for messaging: a producer span around every publish and
- * send, a consumer span around every call of a handler. Needs `@opentelemetry/api`.
+ * send, a consumer span around every call of a handler. Needs `@opentelemetry/api`. Errors: INVALID_OPTION.
  *
  * @example
  * import { openTelemetry } from "omnibus/opentelemetry";
  * bus.use(openTelemetry());
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): Middleware {
-  return new Telemetry(options);
+  return new Telemetry(knownOptions("openTelemetry", options, OPTIONS));
 }
 
 /**

@@ -1,6 +1,7 @@
 // The numbers of a bus for Prometheus, in its text format, with a bounded number of time series.
 
-import { BrokerError, type BusStatistics } from "../index.js";
+import { knownOptions, wholeNumber } from "../bus/option-checks.js";
+import type { BusStatistics } from "../index.js";
 import {
   BUS_FAMILIES,
   type Family,
@@ -45,13 +46,8 @@ export function prometheus(
   bus: { statistics(): BusStatistics },
   options: PrometheusOptions = {},
 ): PrometheusMetrics {
-  const { sourcesMax = SOURCES_MAX } = options;
-  if (!(Number.isSafeInteger(sourcesMax) && sourcesMax >= 0))
-    throw new BrokerError(
-      "INVALID_OPTION",
-      `The option sourcesMax of prometheus is ${sourcesMax}; give a whole number of at least 0.`,
-      { option: "sourcesMax", value: String(sourcesMax) },
-    );
+  const known = knownOptions("prometheus", options, ["sourcesMax"]);
+  const sourcesMax = wholeNumber("sourcesMax", known.sourcesMax ?? SOURCES_MAX, 0);
   const queues = new Section(QUEUE_FAMILIES, sourcesMax, ({ name }) => ({ queue: name }));
   const topics = new Section(TOPIC_FAMILIES, sourcesMax, ({ name }) => ({ topic: name }));
   const groups = new Section(GROUP_FAMILIES, sourcesMax, ({ topic, group }) => ({

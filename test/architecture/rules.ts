@@ -9,7 +9,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   index: ["bus", "engines"],
   bus: ["engines", "broker", "io", "bytes", "collections"],
   engines: ["broker", "log", "io", "bytes", "collections"],
-  observe: ["index", "io"],
+  observe: ["index", "bus", "io"],
   testing: ["index", "bus", "engines", "io", "bytes", "collections"],
   cli: ["server", "console", "index", "bus", "engines", "broker", "io", "bytes", "collections"],
   server: ["protocols", "console", "broker", "log", "io", "bytes", "collections"],
