@@ -14,6 +14,7 @@ export type BrokerErrorCode =
   | "QUEUE_NOT_FOUND"
   | "QUEUE_MISMATCH"
   | "QUEUE_FULL"
+  | "RETAINED_FULL"
   | "QUEUE_NOT_EMPTY"
   | "QUEUE_IN_USE"
   | "QUEUE_EXCLUSIVE"

@@ -48,7 +48,13 @@ export type { Enqueued, ProducerCallback } from "./bus/pending-message.js";
 export type { GroupPlace, GroupStart } from "./bus/place.js";
 export type { Producer, ProducerStatistics } from "./bus/producer.js";
 export type { ProducerOptions } from "./bus/producer-settings.js";
-export type { BodyOptions, LivePublishOptions, PublishOptions } from "./bus/publish-options.js";
+export type {
+  BodyOptions,
+  EventPublishOptions,
+  LivePublishOptions,
+  PublishOptions,
+  TopicBodyOptions,
+} from "./bus/publish-options.js";
 export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { DeleteOptions, Queue, QueueOptions } from "./bus/queue.js";
 export type { RateLimitOptions } from "./bus/rate-limit.js";

@@ -54,7 +54,7 @@ test("every page that a comment in the sources names is there", () => {
 });
 
 test("the page of message headers has those that the broker writes", () => {
-  const written = ["message", "dead-letter", "answer"]
+  const written = ["message", "dead-letter", "answer", "live-message"]
     .map((name) => read(`src/broker/${name}.ts`))
     .flatMap((source) => [...source.matchAll(/_HEADER = [`"]([^`"]+)[`"]/g)])
     .map(([, name]) => name!.replace(/^\$\{RESERVED_PREFIX\}/, "omnibus-"));

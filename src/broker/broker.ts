@@ -19,6 +19,7 @@ import type { OutgoingMessage } from "./message.js";
 import type { SeekPosition } from "./positions.js";
 import type { Queue } from "./queue.js";
 import type { DeleteConditions } from "./removal.js";
+import { RETAINED_MAX, RetainedMessages } from "./retained-messages.js";
 import type { ScheduleTarget } from "./schedule.js";
 import { Schedules } from "./schedules.js";
 import { Session } from "./session.js";
@@ -40,6 +41,8 @@ export interface BrokerOptions {
   readonly durability: Durability;
   /** The store is only looked at: nothing is stored. */
   readonly readOnly: boolean;
+  /** Subjects that may have a retained message. @default 100,000 */
+  readonly retainedMax?: number | undefined;
   /** Hears of what cannot be told to any caller: a failed background step, an unreadable log. */
   readonly onError: (error: unknown, where: string) => void;
 }
@@ -50,6 +53,8 @@ export class Broker {
   readonly live: LiveFeed;
   /** Messages that are handed over again and again. */
   readonly schedules: Schedules;
+  /** The last messages of subjects. */
+  readonly retained: RetainedMessages;
   readonly #store: LogStore;
   readonly #storageWatch: StorageWatch;
   readonly #settlements: SettlementLog;
@@ -75,6 +80,8 @@ export class Broker {
     this.#settlements = settlements;
     this.#topology = topology;
     this.live = live;
+    const { durability, retainedMax: subjectsMax = RETAINED_MAX, onError } = options;
+    this.retained = new RetainedMessages({ clock, store, durability, subjectsMax, onError });
     this.#transactions = new Transactions(store, settlements);
     this.#onError = options.onError;
     const append = (target: ScheduleTarget, message: OutgoingMessage): void =>
@@ -121,6 +128,9 @@ export class Broker {
       await topology.openAll();
       if (settlements.isCut) await secure(settlements, store);
       const broker = new Broker(clock, store, settlements, topology, live, options);
+      await broker.retained
+        .openExisting()
+        .catch((error: unknown) => onError(error, "opening the retained messages"));
       topology.forwards.start();
       await broker.schedules.open();
       if (!readOnly) broker.#scheduleMaintenance();
@@ -421,6 +431,7 @@ export class Broker {
       }
     }
     await this.#compactSchedules();
+    if (this.#closing === undefined) await this.#maintainRetained(nowMs);
   }
 
   async #compactSchedules(): Promise<void> {
@@ -428,6 +439,14 @@ export class Broker {
       if (this.#closing === undefined) await this.schedules.compact();
     } catch (error) {
       if (!isBrokerError(error, "CLOSED")) this.#onError(error, "compacting the log of schedules");
+    }
+  }
+
+  async #maintainRetained(nowMs: number): Promise<void> {
+    try {
+      await this.retained.maintain(nowMs);
+    } catch (error) {
+      if (!isBrokerError(error, "CLOSED")) this.#onError(error, "maintaining retained messages");
     }
   }
 

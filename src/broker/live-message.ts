@@ -6,6 +6,9 @@ import { decodeHeaders, findHeader, type Header } from "../log/record-headers.js
 import type { Followed } from "./live-catch-up.js";
 import { type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
 
+/** The key of a message that was kept as the last one of its subject. */
+export const RETAINED_KEY_HEADER = "omnibus-retained-key";
+
 /** What can be asked of a message, stored or not. */
 export interface MessageView {
   /** Its place in its log; -1 when it is stored nowhere. */
@@ -127,4 +130,50 @@ function textOf(content: string | Uint8Array | null): string | null {
 
 function viewOf(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** A message that was kept as the last one of its subject. Views live as long as it does. */
+export class RetainedMessage implements LiveMessage, MessageView {
+  readonly source = undefined;
+  readonly partition = undefined;
+  readonly offset = -1;
+  readonly subject: string;
+  readonly #stored: StoredRecord;
+
+  constructor(subject: string, stored: StoredRecord) {
+    this.subject = subject;
+    this.#stored = stored;
+  }
+
+  get record(): MessageView {
+    return this;
+  }
+
+  get timestampMs(): number {
+    return this.#stored.timestampMs;
+  }
+
+  get key(): Buffer | null {
+    return this.#stored.header(RETAINED_KEY_HEADER) ?? null;
+  }
+
+  get value(): Buffer | null {
+    return this.#stored.value;
+  }
+
+  valueText(): string {
+    return this.#stored.valueText();
+  }
+
+  keyText(): string | null {
+    return this.key?.toString("utf8") ?? null;
+  }
+
+  header(name: string): Buffer | undefined {
+    return this.#stored.header(name);
+  }
+
+  headers(): readonly Header[] {
+    return this.#stored.headers();
+  }
 }

@@ -9,6 +9,7 @@ import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted }
 import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import { retaining } from "./retaining.js";
 import type { SenderHost } from "./sender-host.js";
 
 export class BodySender {
@@ -60,7 +61,7 @@ export class BodySender {
     const nowMs = this.#core.engine.clock.nowMs();
     const message = this.#message(body, nowMs, options);
     this.#core.assertWritable();
-    const outlet = await unlessAborted(open(), signal);
+    const outlet = await unlessAborted(this.#outlet(open, options), signal);
     this.#core.assertOpen();
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
     await unlessAborted(appended.committed, signal);
@@ -92,7 +93,11 @@ export class BodySender {
     signal?.throwIfAborted();
     const message = this.#message(body, this.#core.engine.clock.nowMs(), options);
     this.#core.assertWritable();
-    return { outlet: await unlessAborted(open(), signal), message: owned(message), id: options?.id };
+    return {
+      outlet: await unlessAborted(this.#outlet(open, options), signal),
+      message: owned(message),
+      id: options?.id,
+    };
   }
 
   /**
@@ -125,11 +130,16 @@ export class BodySender {
       this.#message(body, nowMs, withHeaders(options, headers?.[index])),
     );
     this.#core.assertWritable();
-    const outlet = await unlessAborted(open(), signal);
+    const outlet = await unlessAborted(this.#outlet(open, options), signal);
     this.#core.assertOpen();
     const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
+  }
+
+  async #outlet(open: () => Promise<Outlet>, options: AnyPublishOptions | undefined): Promise<Outlet> {
+    if (options?.retain === undefined) return await open();
+    return await retaining(this.#core.engine, open, this.#origin.kind, options);
   }
 
   #message(body: unknown, nowMs: number, options: AnyPublishOptions | undefined): OutgoingMessage {

@@ -6,33 +6,30 @@ import { unlessAborted } from "./abortable.js";
 import { BusCore } from "./bus-core.js";
 import { close, drain } from "./closing.js";
 import type { AnyCodec } from "./codec.js";
+import { Conversation } from "./conversation.js";
 import { DeadLetters } from "./dead-letters.js";
 import type { BusCodecs } from "./decoding.js";
 import { Exchange, type ExchangeOptions } from "./exchange.js";
-import type { Gathered } from "./gathering.js";
 import type { BatchHandler, BatchOptions, Handler, HandlerOptions, Handling } from "./handler.js";
 import { HANDLER_OPTIONS } from "./handler-settings.js";
 import type { AnyRegisterOptions } from "./handlers.js";
-import { type LiveOptions, type LiveSubscription, openLive } from "./live-subscription.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
 import type { Middleware } from "./middleware.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { type GroupStart, startPosition } from "./place.js";
 import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
-import {
-  type AnyPublishOptions,
-  type BodyOptions,
-  checkedLiveOptions,
-  type LivePublishOptions,
-  type PublishOptions,
+import type {
+  AnyPublishOptions,
+  BodyOptions,
+  EventPublishOptions,
+  PublishOptions,
 } from "./publish-options.js";
 import { Queue, type QueueOptions } from "./queue.js";
 import { TypedReading } from "./reading.js";
 import type { Receipt } from "./receipt.js";
 import { type InboxOptions, inboxOptions } from "./remembering.js";
 import type { Reporter } from "./reporter.js";
-import { type GatherOptions, type RequestOptions, Requests } from "./requests.js";
 import { type RoutingView, routingView } from "./routing-view.js";
 import {
   type IfScheduling,
@@ -81,21 +78,21 @@ export interface GroupHandlerOptions extends InboxOptions {
  * bus.handle(Greeting, ({ to }) => console.log(`Hello, ${to}`));
  * await bus.send(Greeting, { to: "Ada" });
  */
-export class Bus<C extends Capabilities = Capabilities> {
+export class Bus<C extends Capabilities = Capabilities> extends Conversation<C> {
   /** Messages that could not be handled: to be listed, replayed and discarded. */
   readonly deadLetters: DeadLetters;
   /** Messages that are sent again and again: to be listed, paused, resumed and removed. */
   readonly schedules: Schedules;
   readonly #core: BusCore;
-  readonly #requests: Requests;
   #closing: Promise<void> | undefined = undefined;
 
   /** Made by `openBus`. */
   constructor(engine: Engine<C>, onError: Reporter, codecs: BusCodecs) {
-    this.#core = new BusCore(engine, onError, codecs);
+    const core = new BusCore(engine, onError, codecs);
+    super(core);
+    this.#core = core;
     this.deadLetters = new DeadLetters(this.#core);
     this.schedules = new Schedules(this.#core);
-    this.#requests = new Requests(this.#core);
   }
 
   get engine(): Engine<C> {
@@ -145,7 +142,7 @@ export class Bus<C extends Capabilities = Capabilities> {
   async publish<In, Out>(
     event: EventType<In, Out>,
     value: NoInfer<In>,
-    options?: PublishOptions<C>,
+    options?: EventPublishOptions<C>,
   ): Promise<Receipt> {
     return await this.#core.senders.event(event).send(value, options as AnyPublishOptions | undefined);
   }
@@ -156,26 +153,9 @@ export class Bus<C extends Capabilities = Capabilities> {
   async publishMany<In, Out>(
     event: EventType<In, Out>,
     values: readonly NoInfer<In>[],
-    options?: PublishOptions<C>,
+    options?: EventPublishOptions<C>,
   ): Promise<Receipt[]> {
     return await this.#core.senders.event(event).sendMany(values, options as AnyPublishOptions | undefined);
-  }
-
-  /**
-   * Hands the event to the live subscriptions that are there now, and stores it nowhere: a group does not get it. Resolves
-   * with how many took it. Waits only for those with `whenFull: "wait"`. Errors: INVALID_PAYLOAD, INVALID_SCHEMA,
-   * INVALID_OPTION, NOT_SUPPORTED, TOO_MANY_PENDING, the reason of the signal.
-   *
-   * @example
-   * const seenBy = await bus.publishLive(CursorMoved, { x: 3, y: 4 });
-   */
-  async publishLive<In, Out>(
-    event: EventType<In, Out>,
-    value: NoInfer<In>,
-    options?: IfSupported<C["live"], LivePublishOptions>,
-  ): Promise<number> {
-    this.#core.assertSupports("live", "live publishing");
-    return await this.#core.senders.event(event).sendLive(value, checkedLiveOptions(options));
   }
 
   /**
@@ -238,53 +218,6 @@ export class Bus<C extends Capabilities = Capabilities> {
     } finally {
       transaction.close();
     }
-  }
-
-  /**
-   * Sends the command and resolves with what its handler replies; with undefined when that returns nothing and the command
-   * has no schema of replies. The request is stored like any command, the reply is not. Errors: NO_HANDLER when nobody is
-   * there to answer, REQUEST_TIMEOUT, REQUEST_FAILED with the handler's error after its last attempt, INVALID_PAYLOAD,
-   * TOO_MANY_PENDING, those of {@link Bus.send}.
-   *
-   * @example
-   * const Quote = command("quote", { schema: z.object({ sku: z.string() }), reply: z.object({ price: z.number() }) });
-   * bus.handle(Quote, ({ sku }) => reply({ price: prices[sku] }));
-   * const { price } = await bus.request(Quote, { sku: "tea" }, { timeout: "2s" });
-   */
-  async request<In, Out, Reply, Answer>(
-    command: CommandType<In, Out, Reply, Answer>,
-    value: NoInfer<In>,
-    options?: IfSupported<C["live"], RequestOptions>,
-  ): Promise<Answer> {
-    return await this.#requests.ask(command, this.#core.senders.command(command), value, options);
-  }
-
-  /**
-   * Requests each of many, and resolves with what became of each, in their order, when all are answered, have failed or are
-   * late: `fulfilled` with its `value` or `rejected` with its `reason`, those of {@link Bus.request}. Never rejects.
-   */
-  async requestAll<In, Out, Reply, Answer>(
-    command: CommandType<In, Out, Reply, Answer>,
-    values: readonly NoInfer<In>[],
-    options?: IfSupported<C["live"], Omit<RequestOptions, "id">>,
-  ): Promise<PromiseSettledResult<Answer>[]> {
-    return await Promise.allSettled(values.map((value) => this.request(command, value, options)));
-  }
-
-  /**
-   * Publishes the event and resolves with what its groups reply: when all that are asked have answered, when `first` have,
-   * or when the time is over. A group that fails, is late or is not there is named in the result. Errors: NO_HANDLER when
-   * nobody is there to answer, INVALID_OPTION, TOO_MANY_PENDING, those of {@link Bus.publish}.
-   *
-   * @example
-   * const { replies, missing } = await bus.gather(OffersWanted, { sku: "tea" }, { timeout: "500ms" });
-   */
-  async gather<In, Out, Reply, Answer>(
-    event: EventType<In, Out, Reply, Answer>,
-    value: NoInfer<In>,
-    options?: IfSupported<C["live"], GatherOptions>,
-  ): Promise<Gathered<Answer>> {
-    return await this.#requests.gather(event, this.#core.senders.event(event), value, options);
   }
 
   /**
@@ -442,22 +375,6 @@ export class Bus<C extends Capabilities = Capabilities> {
   routing(): RoutingView {
     this.#core.assertOpen();
     return routingView(this.engine.broker);
-  }
-
-  /**
-   * Looks on at events whose subject matches `pattern`, from now on, those that are published live too: `*` is one level,
-   * `#` any number, a last `>` one or more. Not durable: for looking, not for work. Errors: INVALID_SUBJECT, INVALID_OPTION.
-   *
-   * @example
-   * for await (const message of bus.subscribe("order.#", { buffer: 100 })) console.log(message.subject, message.text());
-   */
-  subscribe(
-    pattern: string,
-    options: IfSupported<C["live"], LiveOptions> = {} as IfSupported<C["live"], LiveOptions>,
-  ): LiveSubscription {
-    this.#core.assertOpen();
-    this.#core.assertSupports("live", "live subscriptions");
-    return openLive(this.#core, pattern, options);
   }
 
   /**

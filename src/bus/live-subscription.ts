@@ -1,6 +1,6 @@
 // Looking on at events as they are committed or published live.
 
-import type { EngineLive } from "../engines/engine.js";
+import type { EngineLive, EngineLiveMessage } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
 import { LiveMessage } from "./live-message.js";
@@ -16,6 +16,8 @@ export interface LiveOptions {
   readonly whenFull?: "drop-newest" | "drop-oldest" | "disconnect" | "wait";
   /** Of the subscriptions of one group that match a message, one sees it. Not with `"wait"`. @default sees all, whoever else does */
   readonly group?: string;
+  /** Begins with the retained messages of the subjects that match. @default false */
+  readonly retained?: boolean;
   /** Ends the stream. */
   readonly signal?: AbortSignal;
 }
@@ -24,11 +26,19 @@ export interface LiveOptions {
 export class LiveSubscription implements AsyncIterable<LiveMessage> {
   readonly #core: BusCore;
   readonly #live: EngineLive;
+  readonly #retained: AsyncIterable<EngineLiveMessage> | undefined;
   readonly #forget: (() => void)[];
+  #isClosed = false;
 
-  constructor(core: BusCore, live: EngineLive, signal: AbortSignal | undefined) {
+  constructor(
+    core: BusCore,
+    live: EngineLive,
+    retained: AsyncIterable<EngineLiveMessage> | undefined,
+    signal: AbortSignal | undefined,
+  ) {
     this.#core = core;
     this.#live = live;
+    this.#retained = retained;
     this.#forget = [core.onClose(() => this.close())];
     if (signal !== undefined) this.#forget.push(onAbort(signal, () => this.close()));
   }
@@ -39,9 +49,14 @@ export class LiveSubscription implements AsyncIterable<LiveMessage> {
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<LiveMessage, void, undefined> {
+    const { codecs } = this.#core;
     try {
+      for await (const message of this.#retained ?? []) {
+        if (this.#isClosed) break;
+        yield new LiveMessage(message, codecs, true);
+      }
       for (let message = await this.#take(); message !== undefined; message = await this.#take()) {
-        yield new LiveMessage(message, this.#core.codecs);
+        yield new LiveMessage(message, codecs);
       }
     } finally {
       this.close();
@@ -49,6 +64,7 @@ export class LiveSubscription implements AsyncIterable<LiveMessage> {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const forget of this.#forget.splice(0)) forget();
     this.#live.close();
   }
@@ -64,7 +80,7 @@ export class LiveSubscription implements AsyncIterable<LiveMessage> {
   }
 }
 
-const LIVE_OPTIONS = ["buffer", "whenFull", "group", "signal"];
+const LIVE_OPTIONS = ["buffer", "whenFull", "group", "retained", "signal"];
 
 /** Errors: INVALID_OPTION, INVALID_SUBJECT, CLOSED. */
 export function openLive(core: BusCore, pattern: string, options: LiveOptions): LiveSubscription {
@@ -77,6 +93,11 @@ export function openLive(core: BusCore, pattern: string, options: LiveOptions): 
     "wait",
   ]);
   const group = optionalText("group", known.group);
-  const live = core.engine.broker.subscribeLive({ pattern, bufferMax, whenFull, group });
-  return new LiveSubscription(core, live, known.signal);
+  const { broker } = core.engine;
+  const isRetainedAsked = known.retained === true;
+  if (isRetainedAsked) core.assertSupports("retained", "retained messages");
+  const live = broker.subscribeLive({ pattern, bufferMax, whenFull, group });
+  // In the same turn: what is retained later is live.
+  const retained = isRetainedAsked ? broker.retained.read(pattern, true) : undefined;
+  return new LiveSubscription(core, live, retained, known.signal);
 }

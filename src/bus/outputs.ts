@@ -2,7 +2,12 @@
 
 import type { Capabilities } from "../engines/engine.js";
 import type { CommandType, EventType } from "./message-type.js";
-import type { BodyOptions, PublishOptions } from "./publish-options.js";
+import type {
+  BodyOptions,
+  EventPublishOptions,
+  PublishOptions,
+  TopicBodyOptions,
+} from "./publish-options.js";
 
 /**
  * Sends as part of something larger: each verb resolves when the message is checked and encoded, and nothing is stored
@@ -12,7 +17,11 @@ import type { BodyOptions, PublishOptions } from "./publish-options.js";
  * is over, TRANSACTION_TOO_LARGE, NOT_SUPPORTED.
  */
 export interface Outputs<C extends Capabilities = Capabilities> {
-  publish<In, Out>(event: EventType<In, Out>, value: NoInfer<In>, options?: PublishOptions<C>): Promise<void>;
+  publish<In, Out>(
+    event: EventType<In, Out>,
+    value: NoInfer<In>,
+    options?: EventPublishOptions<C>,
+  ): Promise<void>;
   send<In, Out>(
     command: CommandType<In, Out>,
     value: NoInfer<In>,
@@ -29,7 +38,7 @@ export interface QueueOutputs<C extends Capabilities = Capabilities> {
 }
 
 export interface TopicOutputs<C extends Capabilities = Capabilities> {
-  publish(body: string | Uint8Array, options?: BodyOptions<C> & { readonly subject?: string }): Promise<void>;
+  publish(body: string | Uint8Array, options?: TopicBodyOptions<C>): Promise<void>;
 }
 
 /** What sends as part of something larger, unless the engine is known not to store several things as one. */

@@ -61,12 +61,32 @@ interface ContentTypeOption {
 /** Options of one body without a message type. */
 export type BodyOptions<C extends Capabilities = Capabilities> = PublishOptions<C> & ContentTypeOption;
 
+/** Options of one body for a topic. */
+export type TopicBodyOptions<C extends Capabilities = Capabilities> = EventPublishOptions<C> &
+  ContentTypeOption & {
+    /** @default the name of the topic */
+    readonly subject?: string;
+  };
+
+interface RetainOptions {
+  /**
+   * Also keeps the message, in the same step, as the last one of its subject, for those who ask later. An empty body ends
+   * that its subject has one. @default false
+   */
+  readonly retain?: boolean;
+}
+
+/** Options of one event, or one message of a topic. */
+export type EventPublishOptions<C extends Capabilities = Capabilities> = PublishOptions<C> &
+  IfSupported<C["retained"], RetainOptions>;
+
 /** All that may be given, whatever the engine. */
 export type AnyPublishOptions = BasicOptions &
   DelayOptions &
   ExpiryOptions &
   PriorityOptions &
   ContentTypeOption &
+  RetainOptions &
   AskingOptions;
 
 /** Of a message that asks for an answer. */

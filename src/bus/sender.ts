@@ -12,6 +12,7 @@ import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted }
 import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import { retaining } from "./retaining.js";
 import { validate } from "./schema.js";
 import type { SenderHost } from "./sender-host.js";
 
@@ -58,7 +59,7 @@ export class Sender<In> {
     const checked = this.#check(value);
     if (checked instanceof Promise) await unlessAborted(checked, signal);
     const message = this.#message(value, options, this.#core.engine.clock.nowMs());
-    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
+    const outlet = this.#readyOutlet(options) ?? (await unlessAborted(this.#outletFor(options), signal));
     this.#core.assertOpen();
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
     await unlessAborted(appended.committed, signal);
@@ -87,13 +88,13 @@ export class Sender<In> {
     const checked = this.#check(value);
     if (checked instanceof Promise) await unlessAborted(checked, signal);
     const message = this.#message(value, options, this.#core.engine.clock.nowMs());
-    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
+    const outlet = this.#readyOutlet(options) ?? (await unlessAborted(this.#outletFor(options), signal));
     return { outlet, message: owned(message), id: options?.id };
   }
 
   /** Resolves when what messages go to is there, and the handlers that were registered before receive. */
   async ready(signal: AbortSignal | undefined): Promise<void> {
-    if (this.#readyOutlet === undefined) await unlessAborted(this.#open(), signal);
+    if (this.#readyOutlet(undefined) === undefined) await unlessAborted(this.#open(), signal);
   }
 
   /** For a producer. */
@@ -106,7 +107,7 @@ export class Sender<In> {
         if (!(checked instanceof Promise)) return this.#message(value, options, clock.nowMs());
         return checked.then(() => this.#message(value, options, clock.nowMs()));
       },
-      open: async () => this.#readyOutlet ?? (await this.#open()),
+      open: async () => this.#readyOutlet(undefined) ?? (await this.#open()),
     };
   }
 
@@ -166,7 +167,7 @@ export class Sender<In> {
     const messages = values.map((value, index) =>
       this.#message(value, withHeaders(options, headers?.[index]), nowMs),
     );
-    const outlet = this.#readyOutlet ?? (await unlessAborted(this.#open(), signal));
+    const outlet = this.#readyOutlet(options) ?? (await unlessAborted(this.#outletFor(options), signal));
     this.#core.assertOpen();
     const appended = await appendAll(outlet, messages, signal);
     await untilCommitted(appended, signal);
@@ -174,9 +175,15 @@ export class Sender<In> {
   }
 
   /** Undefined while handlers are being declared: a group must not miss what was published after `on`. */
-  get #readyOutlet(): Outlet | undefined {
+  #readyOutlet(options: AnyPublishOptions | undefined): Outlet | undefined {
+    if (options?.retain !== undefined) return undefined;
     if (this.#core.handlers.starting !== undefined || this.#outlet?.isGone === true) return undefined;
     return this.#outlet;
+  }
+
+  async #outletFor(options: AnyPublishOptions | undefined): Promise<Outlet> {
+    if (options?.retain === undefined) return await this.#open();
+    return await retaining(this.#core.engine, () => this.#open(), this.#origin.kind, options);
   }
 
   /** Everybody who waits here goes on in the order of the calls. */

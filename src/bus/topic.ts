@@ -20,7 +20,7 @@ import { type Outlet, TopicOutlet } from "./outlet.js";
 import { type GroupStart, startPosition } from "./place.js";
 import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
-import type { AnyPublishOptions, BodyOptions } from "./publish-options.js";
+import type { AnyPublishOptions, BodyOptions, TopicBodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import {
   type DeduplicationOptions,
@@ -120,10 +120,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   }
 
   /** Resolves when the message is durable; bytes may not be changed until then. Its subject is the topic's name unless given. Errors: MESSAGE_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
-  async publish(
-    body: string | Uint8Array,
-    options?: BodyOptions<C> & { readonly subject?: string },
-  ): Promise<Receipt> {
+  async publish(body: string | Uint8Array, options?: TopicBodyOptions<C>): Promise<Receipt> {
     return await this.#sender(options?.subject).send(
       this.#open,
       body,
@@ -137,7 +134,7 @@ export class Topic<C extends Capabilities = Capabilities> {
    */
   async publishMany(
     bodies: readonly (string | Uint8Array)[],
-    options?: BodyOptions<C> & { readonly subject?: string },
+    options?: TopicBodyOptions<C>,
   ): Promise<Receipt[]> {
     const sender = this.#sender(options?.subject);
     return await sender.sendMany(this.#open, bodies, options as AnyPublishOptions | undefined);

@@ -36,6 +36,7 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   QUEUE_NOT_FOUND: EXIT.notFound,
   QUEUE_MISMATCH: EXIT.failed,
   QUEUE_FULL: EXIT.tryAgain,
+  RETAINED_FULL: EXIT.failed,
   QUEUE_NOT_EMPTY: EXIT.failed,
   QUEUE_IN_USE: EXIT.failed,
   QUEUE_EXCLUSIVE: EXIT.failed,

@@ -1,6 +1,6 @@
 // The engine in the process itself: the broker on a data directory, or in memory.
 
-import { Broker } from "../broker/broker.js";
+import { Broker, type BrokerOptions } from "../broker/broker.js";
 import { BrokerError } from "../broker-error.js";
 import type { Io } from "../io/io.js";
 import { MemoryFiles } from "../io/memory-files.js";
@@ -29,6 +29,7 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly temporaryQueues: true;
   readonly schedules: true;
   readonly forwards: true;
+  readonly retained: true;
 }
 
 const CAPABILITIES: EmbeddedCapabilities = {
@@ -50,6 +51,7 @@ const CAPABILITIES: EmbeddedCapabilities = {
   temporaryQueues: true,
   schedules: true,
   forwards: true,
+  retained: true,
 };
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];
@@ -67,6 +69,8 @@ export interface EmbeddedOptions {
   readonly readOnly?: boolean;
   /** Recently stored messages kept in memory over all queues and topics, in bytes. @default 64 MiB */
   readonly cacheBytes?: number;
+  /** Subjects that may have a retained message; each costs a few hundred bytes of memory. @default 100,000 */
+  readonly retainedMax?: number;
   /** The world to run in: another disk, clock or randomness for tests. @default the real one */
   readonly io?: Io;
 }
@@ -89,17 +93,20 @@ export function embedded(options: EmbeddedOptions): EngineFactory<EmbeddedCapabi
     );
   }
   const { directory, durability = "synced", readOnly = false, cacheBytes, io = systemIo } = options;
+  const { retainedMax } = options;
   if (!DURABILITIES.includes(durability)) throw invalid("durability", durability, DURABILITIES.join(", "));
   if (typeof readOnly !== "boolean") throw invalid("readOnly", readOnly, "true or false");
   if (cacheBytes !== undefined && !(Number.isSafeInteger(cacheBytes) && cacheBytes >= 0))
     throw invalid("cacheBytes", cacheBytes, "a whole number of bytes");
+  if (retainedMax !== undefined && !(Number.isSafeInteger(retainedMax) && retainedMax >= 1))
+    throw invalid("retainedMax", retainedMax, "a whole number of at least 1");
   return {
     async open(onError) {
       const store = await LogStore.open(io, directory, {
         readOnly,
         ...(cacheBytes === undefined ? {} : { tailCacheBytes: cacheBytes }),
       });
-      return await openEngine("embedded", io, store, durability, readOnly, onError);
+      return await openEngine("embedded", io, store, { durability, readOnly, retainedMax, onError });
     },
   };
 }
@@ -109,14 +116,8 @@ export function memory(options: { readonly io?: Io } = {}): EngineFactory<Embedd
   return {
     async open(onError) {
       const io: Io = { ...(options.io ?? systemIo), files: new MemoryFiles() };
-      return await openEngine(
-        "memory",
-        io,
-        await LogStore.open(io, "/memory/data"),
-        "memory",
-        false,
-        onError,
-      );
+      const store = await LogStore.open(io, "/memory/data");
+      return await openEngine("memory", io, store, { durability: "memory", readOnly: false, onError });
     },
   };
 }
@@ -125,14 +126,12 @@ async function openEngine(
   name: string,
   io: Io,
   store: LogStore,
-  durability: Durability,
-  readOnly: boolean,
-  onError: (error: unknown, where: string) => void,
+  options: BrokerOptions,
 ): Promise<EmbeddedEngine> {
   try {
-    const broker = await Broker.open(io, store, { durability, readOnly, onError });
+    const broker = await Broker.open(io, store, options);
     const { clock, random } = io;
-    return { name, capabilities: CAPABILITIES, clock, random, isReadOnly: readOnly, broker };
+    return { name, capabilities: CAPABILITIES, clock, random, isReadOnly: options.readOnly, broker };
   } catch (error) {
     await store.close().catch(() => undefined);
     throw error;

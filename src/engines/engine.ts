@@ -54,6 +54,8 @@ export interface Capabilities {
   readonly schedules: boolean;
   /** Moving the messages of a queue on to an exchange by itself. */
   readonly forwards: boolean;
+  /** Keeping the last message of a subject for those who come later. */
+  readonly retained: boolean;
 }
 
 /** How an engine is opened; made by `embedded(...)` and its like. */
@@ -82,6 +84,7 @@ export interface EngineBroker {
   readonly deadLetters: EngineDeadLetters;
   readonly schedules: EngineSchedules;
   readonly live: EngineLiveFeed;
+  readonly retained: EngineRetained;
   /** Whether no consumer has, or could be given, anything now. */
   readonly isIdle: boolean;
   queue(name: string): EngineQueue | undefined;
@@ -318,6 +321,20 @@ export interface EngineLiveMessage {
   /** Of the topic; undefined when it was published live. */
   readonly partition: number | undefined;
   readonly record: EngineRecord;
+}
+
+/** The last messages of subjects for which they were to be kept. */
+export interface EngineRetained {
+  /** Has to come before {@link append}. */
+  open(): Promise<void>;
+  /** Undefined when an empty body found nothing to end. */
+  append(message: OutgoingMessage): EngineAppended | undefined;
+  /**
+   * Those of this moment; `isFollowed` leaves out what is replaced after the call. Errors: INVALID_SUBJECT; while reading
+   * those of storage.
+   */
+  read(pattern: string, isFollowed?: boolean): AsyncIterable<EngineLiveMessage>;
+  clear(pattern: string): Promise<number>;
 }
 
 export interface EngineLive {

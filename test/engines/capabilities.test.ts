@@ -22,6 +22,7 @@ const NOTHING: Capabilities = {
   temporaryQueues: false,
   schedules: false,
   forwards: false,
+  retained: false,
 };
 
 /** The embedded engine in memory, as if it could do nothing but the least. */
@@ -54,6 +55,12 @@ test("what an engine cannot do is refused to callers whose types did not say so,
     [() => bus.handle(Work, any({ onRevoked: handler }), handler), /partitions/],
     [() => bus.queue("q", any({ priorities: 2 })).declare(), /priorities/],
     [() => bus.subscribe("#", any({})), /live/],
+    [() => bus.publishLive(Placed, 1), /live/],
+    [() => bus.request(Work, 1), /requests/],
+    [() => bus.gather(Placed, 1), /requests/],
+    [() => bus.publish(Placed, 1, any({ retain: true })), /retained/],
+    [() => bus.retained("#").next(), /retained/],
+    [() => bus.clearRetained("#"), /retained/],
     [() => collect(bus.queue("q").browse()), /browsing/],
   ];
   for (const [verb, message] of verbs) await failsWith("NOT_SUPPORTED", verb, message);

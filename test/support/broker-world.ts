@@ -26,6 +26,7 @@ export interface WorldOptions {
   readonly readOnly?: boolean;
   /** Of recent messages in memory. Few, and everything is read from disk. */
   readonly tailCacheBytes?: number;
+  readonly retainedMax?: number;
 }
 
 export class BrokerWorld {
@@ -52,7 +53,7 @@ export class BrokerWorld {
   }
 
   async openStore(options: WorldOptions = {}): Promise<{ broker: Broker; store: LogStore }> {
-    const { durability = "synced", readOnly = false, tailCacheBytes } = options;
+    const { durability = "synced", readOnly = false, tailCacheBytes, retainedMax } = options;
     const io = this.#newProcess();
     const store = await LogStore.open(io, DIRECTORY, {
       readOnly,
@@ -62,7 +63,7 @@ export class BrokerWorld {
     const onError = (error: unknown, where: string): void => {
       if (this.#clocks.at(-1)?.isOn) this.reported.push({ error, where });
     };
-    const broker = await Broker.open(io, store, { durability, readOnly, onError });
+    const broker = await Broker.open(io, store, { durability, readOnly, retainedMax, onError });
     return { broker, store };
   }
 

@@ -39,6 +39,7 @@ interface Least extends Capabilities {
   readonly schedules: false;
   readonly forwards: false;
   readonly temporaryQueues: false;
+  readonly retained: false;
 }
 
 const Work = command<number>("work");
@@ -122,6 +123,14 @@ export async function withTheLeast(bus: Bus<Least>): Promise<void> {
   await bus.queue("q").forwardTo({ subject: "a" });
   // @ts-expect-error: this engine has no schedules.
   await bus.schedule("s", { every: "1m" }, Work, 1);
+  // @ts-expect-error: this engine has no live publishing.
+  await bus.publishLive(Placed, 1, { key: "k" });
+  // @ts-expect-error: this engine has no requests.
+  await bus.request(Work, 1, { timeout: "1s" });
+  // @ts-expect-error: this engine retains nothing.
+  await bus.publish(Placed, 1, { retain: true });
+  // @ts-expect-error: this engine retains nothing.
+  bus.retained("#");
 }
 
 /** A part of an application takes any bus, and may ask for what not every engine can: one that cannot refuses it. */

@@ -16,8 +16,11 @@ import {
   type EmbeddedCapabilities,
   type EventType,
   event,
+  type Gathered,
   json,
   type Receipt,
+  reply,
+  retry,
   text,
 } from "../../src/index.js";
 import { type Equal, isTrue } from "./check.js";
@@ -130,6 +133,43 @@ export async function payloads(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   await bus.sendMany(Json, order);
   // @ts-expect-error: several payloads instead of one.
   await bus.send(Json, [order]);
+}
+
+// Replies have types too: what a handler replies with, and what that is for whoever asked.
+const Quote = command("quote", {
+  schema: z.object({ sku: z.string() }),
+  reply: z.object({ price: z.string().transform(Number) }),
+});
+const Offers = event<string, string, number>("offers");
+
+export async function replies(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  const answer = await bus.request(Quote, { sku: "tea" }, { timeout: "1s" });
+  isTrue<Equal<typeof answer, { price: number }>>();
+  const [job] = await bus.requestAll(Quote, [{ sku: "tea" }]);
+  if (job?.status === "fulfilled") isTrue<Equal<typeof job.value, { price: number }>>();
+  const gathered = await bus.gather(Offers, "tea", { first: 1, from: ["a"] });
+  isTrue<Equal<typeof gathered, Gathered<number>>>();
+  bus.handle(Quote, ({ sku }) => (sku === "" ? retry() : reply({ price: sku })));
+  bus.handle(Quote, { concurrency: 2 }, async () => reply({ price: "5" }));
+  bus.handle(Quote, () => undefined);
+  bus.on(Offers, { group: "g" }, () => reply(5));
+  bus.handle(Json, () => reply("anything"));
+  // @ts-expect-error: the output of the schema of replies instead of its input.
+  bus.handle(Quote, () => reply({ price: 5 }));
+  // @ts-expect-error: a wrong reply.
+  bus.on(Offers, { group: "g" }, async () => reply("five"));
+  // @ts-expect-error: events are gathered.
+  await bus.request(Offers, "tea");
+  // @ts-expect-error: commands are requested.
+  await bus.gather(Quote, { sku: "tea" });
+  // @ts-expect-error: a request cannot be delayed.
+  await bus.request(Quote, { sku: "tea" }, { delay: "1s" });
+  // @ts-expect-error: one id cannot be given to several requests.
+  await bus.requestAll(Quote, [{ sku: "tea" }], { id: "1" });
+  // @ts-expect-error: a live message has no delay.
+  await bus.publishLive(Typed, order, { delay: "1s" });
+  // @ts-expect-error: commands are not retained.
+  await bus.send(Json, order, { retain: true });
 }
 
 export async function verbs(bus: Bus<EmbeddedCapabilities>): Promise<void> {
