@@ -7,7 +7,8 @@ import type { Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import { NO_HEADERS } from "../log/record-headers.js";
-import { type BindingDefinition, bindingKey, type ExchangeOptions } from "./binding.js";
+import { type BindingDefinition, bindingKey, type ExchangeOptions, type TargetKind } from "./binding.js";
+import { BindingIndex } from "./binding-index.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { readRecords } from "./read-records.js";
 
@@ -76,6 +77,7 @@ export class Catalog {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #definitions = new Map<string, Definition>();
+  readonly #bindings = new BindingIndex();
   #lastId = 0;
 
   constructor(log: Log, clock: Clock) {
@@ -94,6 +96,11 @@ export class Catalog {
 
   get bindings(): BindingDefinition[] {
     return [...this.#definitions.values()].filter((definition) => definition.kind === "binding");
+  }
+
+  /** Everything that is bound from it or to it. */
+  bindingsOf(kind: TargetKind, name: string): BindingDefinition[] {
+    return [...this.#bindings.of(kind, name)];
   }
 
   /** The stored binding of the same key. */
@@ -154,7 +161,7 @@ export class Catalog {
   /** Stores the definition, replacing one of the same name. Resolves when it is durable. */
   async put(definition: Definition): Promise<void> {
     await this.append(definition).committed;
-    this.#definitions.set(keyOf(definition), definition);
+    this.#keep(keyOf(definition), definition);
   }
 
   /** Stores the definition in the commit that is being gathered, for atomic steps with other logs. It is not known here before the next {@link load}. */
@@ -167,7 +174,7 @@ export class Catalog {
   async remove(definition: Definition): Promise<void> {
     const key = keyOf(definition);
     await this.#log.append(this.#clock.nowMs(), key, null, NO_HEADERS).committed;
-    this.#definitions.delete(key);
+    this.#forget(key);
   }
 
   /** Removes all of them in one atomic step. Resolves when that is durable. */
@@ -178,16 +185,32 @@ export class Catalog {
       for (const key of keys) pending.add(this.#log.append(this.#clock.nowMs(), key, null, NO_HEADERS));
     });
     await Promise.all([...pending].map(({ committed }) => committed));
-    for (const key of keys) this.#definitions.delete(key);
+    for (const key of keys) this.#forget(key);
+  }
+
+  #keep(key: string, definition: Definition): void {
+    this.#unindex(key);
+    this.#definitions.set(key, definition);
+    if (definition.kind === "binding") this.#bindings.add(definition);
+  }
+
+  #forget(key: string): void {
+    this.#unindex(key);
+    this.#definitions.delete(key);
+  }
+
+  #unindex(key: string): void {
+    const definition = this.#definitions.get(key);
+    if (definition?.kind === "binding") this.#bindings.remove(definition);
   }
 
   #loadRecord(key: string, text: string | undefined): void {
     if (text === undefined) {
-      this.#definitions.delete(key);
+      this.#forget(key);
       return;
     }
     const definition = parsed(key, text);
-    this.#definitions.set(key, definition);
+    this.#keep(key, definition);
     if ("id" in definition) this.#lastId = Math.max(this.#lastId, definition.id);
   }
 }

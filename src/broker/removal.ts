@@ -111,22 +111,16 @@ export class Removal {
 
   /** Before anything is opened: removes what ended with the process, and what a crash left of what was deleted. */
   async sweep(): Promise<void> {
-    const { catalog, store, onError } = this.#existing;
+    const { catalog, store } = this.#existing;
     const known = this.#ids();
     const over = [...catalog.definitions].filter((definition) => this.#isOver(definition, known));
     const names = new Set(over.map((definition) => (definition.kind === "queue" ? definition.name : "")));
     const edges = [...names].flatMap((name) => [...this.#leadingTo("queue", name), ...this.#forwardOf(name)]);
     if (over.length > 0) await catalog.removeAll([...over, ...edges], store);
     const ids = this.#ids();
-    for (const name of store.logNames()) {
-      const id = Number(OWNED_LOG.exec(name)?.[1]);
-      if (Number.isNaN(id) || ids.has(id)) continue;
-      catalog.skipId(id);
-      if (!catalog.isPast(id)) continue;
-      await store
-        .deleteLog(name)
-        .catch((error: unknown) => onError(error, `deleting what is left of ${name}`));
-    }
+    const left = store.logNames().filter((log) => !Number.isNaN(ownerOf(log)) && !ids.has(ownerOf(log)));
+    for (const log of left) catalog.skipId(ownerOf(log));
+    await this.#deleteAll(left.filter((log) => catalog.isPast(ownerOf(log))));
   }
 
   /** When all is open: forgets the settlements of what is gone. */
@@ -207,7 +201,8 @@ export class Removal {
     for (const binding of bindings) routing.close(binding);
     closed.delete(`${kind}/${name}`);
     for (const { group } of groups) closed.delete(`subscription/${name}/${group}`);
-    await this.#deleteLogs([definition.id, ...groups.map(({ id }) => id)]);
+    const ids = new Set([definition.id, ...groups.map(({ id }) => id)]);
+    await this.#deleteAll(this.#existing.store.logNames().filter((log) => ids.has(ownerOf(log))));
     this.forgetSettlements();
     return true;
   }
@@ -221,14 +216,15 @@ export class Removal {
     await this.#deleteLogs(ids);
   }
 
-  /** What cannot be deleted now is when the broker is opened again. */
   async #deleteLogs(ids: readonly number[]): Promise<void> {
+    for (const id of ids) await this.#deleteAll(this.#existing.opener.takeLogNames(id));
+  }
+
+  /** What cannot be deleted now is when the broker is opened again. */
+  async #deleteAll(names: Iterable<string>): Promise<void> {
     const { store, onError } = this.#existing;
-    for (const name of store.logNames()) {
-      const id = OWNED_LOG.exec(name)?.[1];
-      if (id === undefined || !ids.includes(Number(id))) continue;
+    for (const name of names)
       await store.deleteLog(name).catch((error: unknown) => onError(error, `deleting the log ${name}`));
-    }
   }
 
   #letGo(queue: Queue, lifetime: QueueLifetime): void {
@@ -272,6 +268,11 @@ export class Removal {
     const definitions = [...this.#existing.catalog.definitions];
     return new Set(definitions.flatMap((definition) => ("id" in definition ? [definition.id] : [])));
   }
+}
+
+/** The id of what the log belongs to; NaN for a log of the broker itself. */
+function ownerOf(log: string): number {
+  return Number(OWNED_LOG.exec(log)?.[1]);
 }
 
 /** Older definitions do not know the option. */

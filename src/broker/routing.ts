@@ -143,10 +143,7 @@ export class Routing {
 
   /** Everything that is bound from it or to it. */
   bindingsOf(kind: TargetKind, name: string): BindingDefinition[] {
-    return this.#parts.catalog.bindings.filter(
-      ({ from, destinationKind, destination }) =>
-        (destinationKind === kind && destination === name) || (kind === "exchange" && from === name),
-    );
+    return this.#parts.catalog.bindingsOf(kind, name);
   }
 
   /** Leads messages there no more, until it is opened again. What is stored is not touched. */

@@ -68,6 +68,8 @@ interface DispatcherPurpose {
 
 export class SourceOpener {
   readonly #parts: SourceParts;
+  /** The names of the logs that were opened, by the id in them. */
+  readonly #logNames = new Map<number, string[]>();
 
   constructor(parts: SourceParts) {
     this.#parts = parts;
@@ -196,8 +198,19 @@ export class SourceOpener {
     return state;
   }
 
-  #openLog(name: string, options: LogOptions): Promise<Log> {
-    return this.#parts.store.openLog(name.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX), options);
+  /** Forgets the logs of what has that id, which is being deleted, and returns their names. */
+  takeLogNames(id: number): readonly string[] {
+    const names = this.#logNames.get(id) ?? [];
+    this.#logNames.delete(id);
+    return names;
+  }
+
+  async #openLog(wanted: string, options: LogOptions): Promise<Log> {
+    const name = wanted.replace(/[^A-Za-z0-9._-]/g, "_").slice(0, LOG_NAME_MAX);
+    const log = await this.#parts.store.openLog(name, options);
+    const id = Number(name.split(".")[1]);
+    this.#logNames.set(id, [...(this.#logNames.get(id) ?? []), name]);
+    return log;
   }
 
   async #openDeduplication(

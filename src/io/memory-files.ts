@@ -9,36 +9,41 @@ const FIRST_CHUNK_BYTES = 1024;
 /** Paths are compared as they are written: `/` separates, nothing is normalized. */
 export class MemoryFiles implements Files {
   private readonly contents: Map<string, Content>;
-  private readonly directories: Set<string>;
+  /** By path, the paths of what is in it. */
+  private readonly directories: Map<string, Set<string>>;
 
   constructor() {
     this.contents = new Map();
-    this.directories = new Set(["", "."]);
+    this.directories = new Map([
+      ["", new Set<string>()],
+      [".", new Set<string>()],
+    ]);
   }
 
   async open(path: string, mode: "create" | "write" | "read"): Promise<OpenFile> {
     if (mode !== "create") return new MemoryFile(path, this.#content(path, "open"), mode === "write");
     this.#requireFree(path, "open");
     const content = new Content();
-    this.contents.set(path, content);
+    this.#put(path, content);
     return new MemoryFile(path, content, true);
   }
 
   async makeDirectory(path: string): Promise<void> {
-    for (let at = path; at !== "" && at !== "." && !this.directories.has(at); at = parentOf(at)) {
+    const missing: string[] = [];
+    for (let at = path; !this.directories.has(at); at = parentOf(at)) {
       if (this.contents.has(at)) throw systemError("EEXIST", "mkdir", path);
-      this.directories.add(at);
+      missing.push(at);
+    }
+    for (const at of missing.reverse()) {
+      this.directories.set(at, new Set());
+      this.directories.get(parentOf(at))!.add(at);
     }
   }
 
   async list(path: string): Promise<string[]> {
-    if (!this.directories.has(path)) throw systemError("ENOENT", "scandir", path);
-    const names: string[] = [];
-    for (const name of this.contents.keys()) if (parentOf(name) === path) names.push(nameOf(name));
-    for (const name of this.directories) {
-      if (name !== "" && name !== path && name !== "." && parentOf(name) === path) names.push(nameOf(name));
-    }
-    return names.sort();
+    const inside = this.directories.get(path);
+    if (inside === undefined) throw systemError("ENOENT", "scandir", path);
+    return Array.from(inside, nameOf).sort();
   }
 
   async exists(path: string): Promise<boolean> {
@@ -60,25 +65,29 @@ export class MemoryFiles implements Files {
     const content = this.#content(from, "rename");
     if (this.directories.has(to)) throw systemError("EISDIR", "rename", to);
     this.#requireParent(to, "rename");
-    this.contents.delete(from);
-    this.contents.set(to, content);
+    this.#drop(from);
+    this.#put(to, content);
   }
 
   async link(from: string, to: string): Promise<void> {
     const content = this.#content(from, "link");
     this.#requireFree(to, "link");
-    this.contents.set(to, content);
+    this.#put(to, content);
   }
 
   async remove(path: string): Promise<void> {
-    if (!this.contents.delete(path)) throw systemError("ENOENT", "unlink", path);
+    if (!this.contents.has(path)) throw systemError("ENOENT", "unlink", path);
+    this.#drop(path);
   }
 
   async removeDirectory(path: string): Promise<void> {
-    if (!this.directories.delete(path)) throw systemError("ENOENT", "rm", path);
-    const inside = `${path}/`;
-    for (const name of this.contents.keys()) if (name.startsWith(inside)) this.contents.delete(name);
-    for (const name of this.directories) if (name.startsWith(inside)) this.directories.delete(name);
+    if (!this.directories.has(path)) throw systemError("ENOENT", "rm", path);
+    for (const inside of this.directories.get(path)!) {
+      if (this.directories.has(inside)) await this.removeDirectory(inside);
+      else this.contents.delete(inside);
+    }
+    this.directories.delete(path);
+    this.directories.get(parentOf(path))?.delete(path);
   }
 
   async syncDirectory(path: string): Promise<void> {
@@ -89,17 +98,20 @@ export class MemoryFiles implements Files {
     if ((await this.exists(to)) && (await this.list(to)).length > 0)
       throw systemError("ENOTEMPTY", "rename", to);
     this.#requireParent(to, "rename");
-    const inside = `${from}/`;
-    for (const [name, content] of [...this.contents]) {
-      if (!name.startsWith(inside)) continue;
-      this.contents.delete(name);
-      this.contents.set(to + name.slice(from.length), content);
-    }
-    for (const name of [...this.directories]) {
-      if (name !== from && !name.startsWith(inside)) continue;
-      this.directories.delete(name);
-      this.directories.add(to + name.slice(from.length));
-    }
+    await this.makeDirectory(to);
+    for (const inside of [...this.directories.get(from)!])
+      await this.rename(inside, to + inside.slice(from.length));
+    await this.removeDirectory(from);
+  }
+
+  #put(path: string, content: Content): void {
+    this.contents.set(path, content);
+    this.directories.get(parentOf(path))!.add(path);
+  }
+
+  #drop(path: string): void {
+    this.contents.delete(path);
+    this.directories.get(parentOf(path))!.delete(path);
   }
 
   #content(path: string, call: string): Content {
