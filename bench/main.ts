@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchAllocations } from "./allocations.js";
+import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
@@ -41,6 +42,23 @@ program
   .option("--json", "print one JSON object and nothing else", false)
   .addOption(dataDirectory())
   .action(benchAllocations);
+
+program
+  .command("delays")
+  .description("how late delayed and expiring messages are noticed, beside timers and BullMQ")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--messages <n>", "how many wait at once", parseMessages, 5_000)
+  .option("--seconds <n>", "over how long their times are spread", parseSeconds, 5)
+  .addOption(dataDirectory())
+  .action(benchDelays);
+
+function parseMessages(text: string): number {
+  const messages = Number(text);
+  if (!(Number.isInteger(messages) && messages >= 1 && messages <= 1_000_000)) {
+    throw new InvalidArgumentError("It must be a whole number between 1 and 1,000,000.");
+  }
+  return messages;
+}
 
 function parseEngines(text: string): string[] {
   const names = text.split(",").map((name) => name.trim());

@@ -383,19 +383,25 @@ export class DeliveryState {
 
   /** Hot: whether `record` may be handed out; when not, it is held until its time or its key's turn. Sets the verdict. */
   #isAdmitted(record: StoredRecord, failure: Failure | undefined, nowMs: number): boolean {
-    const offset = record.offset;
+    const { offset } = record;
+    const retryAtMs = failure?.readyAtMs ?? 0;
+    const readyAtMs = Math.max(retryAtMs, timeHeader(record, READY_AT_HEADER));
+    if (readyAtMs > nowMs && (retryAtMs <= nowMs || failure?.isParked)) {
+      // It does not hold its key up: it was sent for later, or stepped aside.
+      this.#progress.hold(offset);
+      if (failure === undefined) this.#progress.held.delayAsSent(offset, readyAtMs, nowMs);
+      else this.#progress.held.delay(offset, readyAtMs);
+      this.#turns.pass(offset);
+      return false;
+    }
     if (!this.#turns.take(record)) {
       this.#progress.hold(offset);
       this.#progress.held.suspend(offset);
       return false;
     }
-    const retryAtMs = failure?.readyAtMs ?? 0;
-    const readyAtMs = Math.max(retryAtMs, timeHeader(record, READY_AT_HEADER));
     if (readyAtMs > nowMs) {
       this.#progress.hold(offset);
       this.#progress.held.delay(offset, readyAtMs);
-      // A message that was delayed when it was sent does not hold its key up: it is not due.
-      if (retryAtMs <= nowMs || failure?.isParked) this.#turns.pass(offset);
       return false;
     }
     const expiresAtMs = timeHeader(record, EXPIRES_AT_HEADER);

@@ -1,17 +1,19 @@
 // The messages of one log that were looked at and are neither settled nor in flight: ready again, held back until a
 // time, or waiting in the line of their key.
 
-import { DueHeap } from "../collections/due-heap.js";
+import { DUE_BLOCK_SIZE, DueIndex } from "../collections/due-index.js";
 import { RangeSet } from "../collections/range-set.js";
 import type { OffsetRange } from "./delivery-changes.js";
 
-/** Offsets in ranges: a backlog of delayed messages costs 16 bytes each for its time, and nothing when it is over. */
+/** Offsets in ranges. Of a backlog of delayed messages only those that are due soon have their times in memory. */
 export class HeldMessages {
   readonly #all = new RangeSet();
   readonly #ready = new RangeSet();
   readonly #delayed = new RangeSet();
+  /** Of the delayed ones, those of which only is known when the first of their block is due. */
+  readonly #far = new RangeSet();
   /** May have entries of messages that are not delayed any more, which are passed over. */
-  readonly #dueTimes = new DueHeap();
+  readonly #due = new DueIndex();
 
   get size(): number {
     return this.#all.size;
@@ -35,9 +37,9 @@ export class HeldMessages {
     return this.#ready.first;
   }
 
-  /** When the next delayed one becomes ready; Infinity when there is none. It may turn out that none does. */
+  /** When a delayed one becomes ready or has to be looked at; Infinity when there is none. It may turn out that none does. */
   get nextDueMs(): number {
-    return this.#dueTimes.nextDue;
+    return this.#due.nextMs;
   }
 
   has(offset: number): boolean {
@@ -53,8 +55,9 @@ export class HeldMessages {
     return this.#all.toPairs();
   }
 
-  add(offset: number): void {
-    this.#all.add(offset);
+  /** Returns whether it was not held before. */
+  add(offset: number): boolean {
+    return this.#all.add(offset);
   }
 
   addRange(start: number, end: number): void {
@@ -74,7 +77,14 @@ export class HeldMessages {
   delay(offset: number, readyAtMs: number): void {
     this.#ready.removeRange(offset, offset + 1);
     this.#delayed.add(offset);
-    this.#dueTimes.push(readyAtMs, offset);
+    this.#due.addAlone(offset, readyAtMs);
+  }
+
+  /** As {@link delay}, for one whose own header says so: it may become ready early, to be looked at again. */
+  delayAsSent(offset: number, readyAtMs: number, nowMs: number): void {
+    this.#ready.removeRange(offset, offset + 1);
+    this.#delayed.add(offset);
+    if (!this.#due.add(offset, readyAtMs, nowMs)) this.#far.add(offset);
   }
 
   /** A held one waits for something else than a time, and is not ready. */
@@ -89,18 +99,29 @@ export class HeldMessages {
     return isSuspended;
   }
 
-  /** Those whose time has come are ready. */
+  /** Those whose time has come are ready, and those that have to be looked at again because it comes soon for one of them. */
   releaseDue(nowMs: number): void {
-    while (this.#dueTimes.nextDue <= nowMs) {
-      const offset = this.#dueTimes.pop();
+    for (let offset = this.#due.takeDue(nowMs); offset >= 0; offset = this.#due.takeDue(nowMs)) {
       if (this.#delayed.removeRange(offset, offset + 1) === 1) this.#ready.add(offset);
+      if (this.#far.size > 0) this.#far.removeRange(offset, offset + 1);
     }
+    for (let start = this.#due.takeBlock(nowMs); start >= 0; start = this.#due.takeBlock(nowMs))
+      this.#releaseBlock(start, start + DUE_BLOCK_SIZE);
   }
 
   removeRange(start: number, end: number): void {
     this.#all.removeRange(start, end);
     this.#ready.removeRange(start, end);
     this.#delayed.removeRange(start, end);
-    if (this.#delayed.size === 0 && this.#dueTimes.size > 0) this.#dueTimes.clear();
+    this.#far.removeRange(start, end);
+    if (this.#delayed.size === 0 && !this.#due.isEmpty) this.#due.clear();
+  }
+
+  #releaseBlock(start: number, end: number): void {
+    for (const [from, to] of this.#far.pairsWithin(start, end)) {
+      this.#delayed.removeRange(from, to);
+      this.#ready.addRange(from, to);
+    }
+    this.#far.removeRange(start, end);
   }
 }

@@ -79,7 +79,7 @@ export class Progress {
   }
 
   hold(offset: number): void {
-    this.held.add(offset);
+    if (!this.held.add(offset)) return;
     this.#unsaved.hold(offset);
     this.changed();
   }

@@ -136,6 +136,15 @@ export class RangeSet {
     return gaps;
   }
 
+  /** What lies between `start` and `end`, in ranges. */
+  pairsWithin(start: number, end: number): [start: number, end: number][] {
+    const pairs: [number, number][] = [];
+    const stop = this.#head + this.#count;
+    for (let at = this.#firstEndingAtOrAfter(start + 1); at < stop && this.#starts[at]! < end; at += 1)
+      pairs.push([Math.max(this.#starts[at]!, start), Math.min(this.#ends[at]!, end)]);
+    return pairs;
+  }
+
   /** The ranges as pairs, for storing. */
   toPairs(): [start: number, end: number][] {
     const pairs: [number, number][] = [];
