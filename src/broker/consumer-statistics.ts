@@ -21,7 +21,7 @@ export function consumerStatistics(dispatcher: Dispatcher): ConsumerStatistics[]
     name: consumer.name,
     priority: consumer.priority,
     inFlight: consumer.inFlight,
-    isActive: dispatcher.choice.mayGet(consumer),
+    isActive: dispatcher.mayGet(consumer),
     partitions: dispatcher.partitionsOf(consumer),
   }));
 }

@@ -7,56 +7,18 @@ import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
 import { Burials } from "./burials.js";
 import { assertConsumerOptions, Consumer, type ConsumerOptions, type ConsumerOwner } from "./consumer.js";
-import { type Balance, ConsumerChoice } from "./consumer-choice.js";
-import { type DeadLetterEntry, type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
-import type { Assignment, Dealer, Dealing } from "./dealing.js";
-import { DealingByKey } from "./dealing-by-key.js";
-import { DealingByPartition } from "./dealing-by-partition.js";
-import { DealingInTurn } from "./dealing-in-turn.js";
-import { Delivery, type NackOptions } from "./delivery.js";
+import { type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
+import type { Delivery, NackOptions } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
 import { DispatcherCounters } from "./dispatcher-counters.js";
+import type { DispatcherOptions } from "./dispatcher-options.js";
 import type { Failure } from "./failures.js";
+import { EXPIRED, HandingOut, type HandingOutOwner } from "./handing-out.js";
 import type { Inbox } from "./inbox.js";
 import { KeyLanes } from "./key-lanes.js";
 
-/** How many messages one turn looks at at most, before input and output get their turn. */
-const TURN_MAX = 1024;
-
-const EXPIRED = "its time was over before it could be delivered";
-
-/** What the dispatcher of one queue or subscription is bound to. */
-export interface DispatcherOptions {
-  /** The queue, or `topic/group`: shown in statistics and errors, and kept in dead letters. */
+export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   readonly name: string;
-  readonly clock: Clock;
-  /** Messages in flight over all consumers, at most. */
-  readonly inFlightMax: number;
-  /** What consumers use that do not say otherwise. */
-  readonly attemptsMax: number;
-  /** Messages for which it says no are passed over as settled. Undefined: all are wanted. */
-  readonly isWanted: ((record: StoredRecord) => boolean) | undefined;
-  /** Messages older than this are expired; undefined for no limit. */
-  readonly ageMaxMs: number | undefined;
-  /** Whether a log only has its turn when those added before it have nothing ready; else all have it in turn. */
-  readonly isStrict: boolean;
-  readonly balance: Balance;
-  readonly singleActiveConsumer: boolean;
-  /** Whether any consumer gets any message, or each partition has its consumer. */
-  readonly assignment: Assignment;
-  /** Messages whose ids it has handled are settled instead of delivered. */
-  readonly inbox: Inbox | undefined;
-  /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
-  readonly moveToDeadLetters:
-    | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
-    | undefined;
-  /** Hears of what cannot be told to any caller. */
-  readonly onError: (error: unknown, where: string) => void;
-}
-
-export class Dispatcher implements ConsumerOwner, Dealer {
-  readonly name: string;
-  readonly states: DeliveryState[] = [];
   readonly counters = new DispatcherCounters();
   /** Runs after a message has left: settled, dropped, dead-lettered (true), or ready for another try (false). */
   onEnded: ((isSettled: boolean) => void) | undefined = undefined;
@@ -65,32 +27,24 @@ export class Dispatcher implements ConsumerOwner, Dealer {
   /** Runs after a consumer has come or gone. */
   onConsumersChanged: ((consumer: Consumer) => void) | undefined = undefined;
   readonly burials: Burials;
-  /** How many more messages this turn may look at. */
-  turnLeft = 0;
   /** What made this source unreadable; nothing is delivered until the broker is opened again. */
   failure: unknown = undefined;
   /** Whether nothing is handed out. */
   #isPaused = false;
   readonly #options: DispatcherOptions;
-  readonly choice: ConsumerChoice;
-  readonly clock: Clock;
-  readonly isStrict: boolean;
-  readonly #dealing: Dealing;
+  readonly #clock: Clock;
+  readonly #handing: HandingOut;
   readonly #due: DueTimer;
   #lanes: KeyLanes | undefined = undefined;
-  #nextState = 0;
-  #inFlight = 0;
   #isAwake = false;
   #isClosed = false;
 
   constructor(options: DispatcherOptions) {
     this.name = options.name;
     this.#options = options;
-    this.clock = options.clock;
-    this.isStrict = options.isStrict;
-    this.choice = new ConsumerChoice(options);
-    this.#dealing = dealingOf(options, this);
+    this.#clock = options.clock;
     this.#due = new DueTimer(options.clock, () => this.wake());
+    this.#handing = new HandingOut(options, this, this.#due);
     if (options.balance === "key") this.orderByKey();
     this.burials = new Burials({
       ...options,
@@ -99,14 +53,18 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     });
   }
 
+  get states(): readonly DeliveryState[] {
+    return this.#handing.states;
+  }
+
   get attemptsMax(): number {
     return this.#options.attemptsMax;
   }
 
   /** Delivers from one more log. */
   addState(state: DeliveryState): void {
-    this.states.push(state);
-    this.#dealing.addState(state);
+    this.#handing.states.push(state);
+    this.#handing.dealing.addState(state);
     if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
     this.wake();
   }
@@ -124,10 +82,10 @@ export class Dispatcher implements ConsumerOwner, Dealer {
   /** Goes on with another state of the same log. What is in flight of the earlier one is taken away from its consumers. */
   replaceState(earlier: DeliveryState, state: DeliveryState): void {
     const index = this.states.indexOf(earlier);
-    this.states[index] = state;
+    this.#handing.states[index] = state;
     for (const consumer of this.consumers) consumer.revoke(earlier);
     earlier.retire();
-    this.#dealing.addState(state, earlier);
+    this.#handing.dealing.addState(state, earlier);
     if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
     this.wake();
   }
@@ -142,40 +100,30 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     return this.consumers.length > 0;
   }
 
-  get room(): number {
-    return this.burials.isFull ? 0 : this.#options.inFlightMax - this.#inFlight;
-  }
-
-  get waitingCount(): number {
-    let unsettled = 0;
-    for (const state of this.states) unsettled += state.unsettledCount;
-    return unsettled - this.#inFlight;
-  }
-
   get consumers(): readonly Consumer[] {
-    return this.choice.all;
+    return this.#handing.choice.all;
   }
 
   /** Messages in flight, those on their way to the dead letters included. */
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#handing.inFlight;
   }
 
   /** Whether a message could be handed out now, fetching it from disk included. */
   get hasReady(): boolean {
     if (this.#isHeldUp) return false;
-    const nowMs = this.clock.nowMs();
+    const nowMs = this.#clock.nowMs();
     return this.states.some((state) => state.hasReady(nowMs));
   }
 
   /** Whether nothing is in flight and nothing could be handed out now. */
   get isIdle(): boolean {
-    return this.#inFlight === 0 && !this.#isAwake && !this.hasReady;
+    return this.#handing.inFlight === 0 && !this.#isAwake && !this.hasReady;
   }
 
   /** Whether a consumer would get something, or is working on something. */
   get isBusy(): boolean {
-    return this.#inFlight > 0 || (this.consumers.length > 0 && !this.isIdle);
+    return this.#handing.inFlight > 0 || (this.consumers.length > 0 && !this.isIdle);
   }
 
   /** Errors: INVALID_OPTION, CLOSED. */
@@ -186,50 +134,51 @@ export class Dispatcher implements ConsumerOwner, Dealer {
         source: this.name,
       });
     }
-    const consumer = new Consumer(this, this.#options.clock, options);
-    this.choice.add(consumer);
-    this.#dealing.consumersChanged();
+    const consumer = new Consumer(this, this.#clock, options);
+    this.#handing.choice.add(consumer);
+    this.#handing.dealing.consumersChanged();
     this.onConsumersChanged?.(consumer);
     this.wake();
     return consumer;
   }
 
   removeConsumer(consumer: Consumer): void {
-    if (!this.choice.remove(consumer)) return;
-    this.#dealing.consumersChanged();
+    if (!this.#handing.choice.remove(consumer)) return;
+    this.#handing.dealing.consumersChanged();
     this.onConsumersChanged?.(consumer);
     this.wake();
   }
 
   consumerStopped(): void {
-    this.#dealing.consumersChanged();
+    this.#handing.dealing.consumersChanged();
     this.wake();
   }
 
   hasReadyFor(consumer: Consumer): boolean {
-    return !this.#isHeldUp && this.#dealing.hasReadyFor(consumer, this.clock.nowMs());
+    return !this.#isHeldUp && this.#handing.dealing.hasReadyFor(consumer, this.#clock.nowMs());
+  }
+
+  /** Whether the consumer may get messages when it has credit: another may be the single active one. */
+  mayGet(consumer: Consumer): boolean {
+    return this.#handing.choice.mayGet(consumer);
   }
 
   /** The partitions that the consumer has; undefined where any consumer gets any message. */
   partitionsOf(consumer: Consumer): readonly number[] | undefined {
-    return this.#dealing.partitionsOf(consumer);
-  }
-
-  reportThrown(error: unknown): void {
-    this.#options.onError(error, `telling a consumer of ${this.name} about its partitions`);
+    return this.#handing.dealing.partitionsOf(consumer);
   }
 
   /** Hot: something may be ready to be handed out. The work is done in a later turn, once for all calls until then. */
   wake(): void {
-    if (this.#isAwake || this.choice.isEmpty) return;
+    if (this.#isAwake || this.#handing.choice.isEmpty) return;
     this.#isAwake = true;
-    this.#options.clock.defer(this.#turn);
+    this.#clock.defer(this.#turn);
   }
 
   /** A fetch from disk has ended. */
   readonly fetched = (error: unknown): void => {
     // Retention may remove what is being read: the next look passes over it.
-    if (error !== undefined && !isBrokerError(error, "OFFSET_OUT_OF_RANGE")) this.#fail(error);
+    if (error !== undefined && !isBrokerError(error, "OFFSET_OUT_OF_RANGE")) this.fail(error);
     this.onFetched?.();
     this.wake();
   };
@@ -262,13 +211,13 @@ export class Dispatcher implements ConsumerOwner, Dealer {
 
   release(delivery: Delivery, delayMs: number, keepsTurn = false): void {
     const { state, record } = delivery;
-    if (delayMs > 0) state.holdUntil(record, this.#options.clock.nowMs() + delayMs, undefined, keepsTurn);
+    if (delayMs > 0) state.holdUntil(record, this.#clock.nowMs() + delayMs, undefined, keepsTurn);
     else state.giveBack(record, undefined);
     this.#ended(false);
   }
 
   passOver(record: StoredRecord, state: DeliveryState): void {
-    this.#inFlight += 1;
+    this.#handing.inFlight += 1;
     state.settle(record);
     this.counters.duplicates += 1;
     this.#ended(true);
@@ -297,7 +246,8 @@ export class Dispatcher implements ConsumerOwner, Dealer {
     try {
       return this.failure === undefined ? state.peekOldest() : undefined;
     } catch (error) {
-      this.#failUnlessBug(error);
+      if (!isBrokerError(error)) throw error;
+      this.fail(error);
       return undefined;
     }
   }
@@ -314,7 +264,7 @@ export class Dispatcher implements ConsumerOwner, Dealer {
         continue;
       }
       const record = state.takeOldest()!;
-      this.#inFlight += 1;
+      this.#handing.inFlight += 1;
       if (toDeadLetters) {
         const error = "the queue was full and this was its oldest message";
         void this.burials.buryWaiting(record, state, "overflow", error);
@@ -338,7 +288,7 @@ export class Dispatcher implements ConsumerOwner, Dealer {
       state.settle(record);
       return undefined;
     }
-    this.#inFlight += 1;
+    this.#handing.inFlight += 1;
     return this.burials.buryWaiting(record, state, "expired", EXPIRED);
   }
 
@@ -364,91 +314,16 @@ export class Dispatcher implements ConsumerOwner, Dealer {
   readonly #turn = (): void => {
     this.#isAwake = false;
     if (this.failure !== undefined || this.#isPaused) return;
-    this.turnLeft = TURN_MAX;
-    this.#dealing.deal();
-    if (this.turnLeft <= 0) this.wake();
+    if (this.#handing.turn()) this.wake();
   };
 
-  /** Hot: beginning where the last turn stopped, or always with the first log where the order of logs is strict. */
-  collect(consumer: Consumer, states: readonly DeliveryState[], count: number): Delivery[] {
-    const { clock, isStrict } = this;
-    const deliveries: Delivery[] = [];
-    const nowMs = clock.nowMs();
-    const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
-    for (let visited = 0; visited < states.length; visited += 1) {
-      const state = states[(this.#nextState + visited) % states.length]!;
-      while (deliveries.length < count && this.turnLeft > 0 && !this.burials.isFull) {
-        const record = this.next(state, nowMs);
-        if (record === undefined) break;
-        if (this.isDeliverable(record, state, consumer, nowMs))
-          deliveries.push(this.lease(record, state, consumer, expiresAtMs));
-      }
-      // What is ready and was not taken is being fetched from disk: nothing of a lower priority overtakes it.
-      if (isStrict && state.hasReady(nowMs)) break;
-    }
-    if (!isStrict) this.#nextState = (this.#nextState + 1) % Math.max(1, this.states.length);
-    return deliveries;
-  }
-
-  next(state: DeliveryState, nowMs: number): StoredRecord | undefined {
-    try {
-      const record = state.next(nowMs);
-      if (record !== undefined) this.turnLeft -= 1;
-      return record;
-    } catch (error) {
-      this.#failUnlessBug(error);
-      return undefined;
-    }
-  }
-
-  lease(record: StoredRecord, state: DeliveryState, consumer: Consumer, leaseExpiresAtMs: number): Delivery {
-    const attempts = state.attemptsOf(record.offset);
-    this.#inFlight += 1;
-    this.counters.delivered += 1;
-    if (attempts > 0) this.counters.redelivered += 1;
-    const delivery = new Delivery(record, attempts + 1, state, consumer, leaseExpiresAtMs);
-    consumer.add(delivery);
-    this.#options.inbox?.handedOut(delivery);
-    return delivery;
-  }
-
-  give(consumer: Consumer, deliveries: Delivery[]): void {
-    if (deliveries.length > 0) consumer.onDeliveries(deliveries);
-    if (consumer.startsExplicitly) keepUnbegun(deliveries);
-  }
-
-  #failUnlessBug(error: unknown): void {
-    if (!isBrokerError(error)) throw error;
-    this.#fail(error);
-  }
-
-  /** When not, the message is settled, or on its way to the dead letters. */
-  isDeliverable(record: StoredRecord, state: DeliveryState, consumer: Consumer, nowMs: number): boolean {
-    if (this.#options.isWanted?.(record) === false) {
-      state.settle(record);
-      return false;
-    }
-    if (this.#options.inbox?.admits(record, state, nowMs, this) === false) return false;
-    const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
-    if (!isExpired && state.attemptsOf(record.offset) < consumer.attemptsMax) return true;
-    this.#inFlight += 1;
-    const error = isExpired ? EXPIRED : (state.failureOf(record.offset)?.error ?? "");
-    void this.burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
-    return false;
-  }
-
-  #isTooOld(record: StoredRecord | undefined, nowMs: number): boolean {
-    if (record === undefined || this.#options.ageMaxMs === undefined) return false;
-    return record.timestampMs + this.#options.ageMaxMs <= nowMs;
-  }
-
-  #fail(error: unknown): void {
+  fail(error: unknown): void {
     this.failure = error;
     if (!isBrokerError(error, "CLOSED")) this.#options.onError(error, `reading ${this.name}`);
   }
 
   #failureAfter(delivery: Delivery, error: string, delayMs: number, isParked: boolean): Failure {
-    const nowMs = this.#options.clock.nowMs();
+    const nowMs = this.#clock.nowMs();
     return {
       attempts: delivery.attempt,
       readyAtMs: delayMs > 0 ? nowMs + delayMs : 0,
@@ -460,29 +335,15 @@ export class Dispatcher implements ConsumerOwner, Dealer {
 
   /** Whether nothing is handed out, whatever is ready. */
   get #isHeldUp(): boolean {
-    return this.failure !== undefined || this.#isPaused || this.#inFlight >= this.#options.inFlightMax;
+    return (
+      this.failure !== undefined || this.#isPaused || this.#handing.inFlight >= this.#options.inFlightMax
+    );
   }
 
   /** Hot: a message is no longer in flight. */
   #ended(isSettled: boolean): void {
-    this.#inFlight -= 1;
+    this.#handing.inFlight -= 1;
     this.onEnded?.(isSettled);
     this.wake();
-  }
-
-  awaitDelayed(states: readonly DeliveryState[]): void {
-    for (const state of states) this.#due.armAtTime(state.nextDueMs);
-  }
-}
-
-function dealingOf({ balance, assignment }: DispatcherOptions, dealer: Dealer): Dealing {
-  if (assignment === "partitions") return new DealingByPartition(dealer);
-  return balance === "key" ? new DealingByKey(dealer) : new DealingInTurn(dealer);
-}
-
-/** Hot: what waits at its consumer is not being tried. What was begun in this turn, and mostly settled, costs nothing more. */
-function keepUnbegun(deliveries: readonly Delivery[]): void {
-  for (const delivery of deliveries) {
-    if (!delivery.isBegun && delivery.isLeased) delivery.state.keepUnbegun(delivery.record.offset);
   }
 }
