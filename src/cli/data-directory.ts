@@ -59,7 +59,8 @@ async function using<T>(bus: Bus, work: (bus: Bus) => Promise<T>): Promise<T> {
   }
 }
 
-async function assertThere(world: World, directory: string): Promise<void> {
+/** Errors: 66 when the directory is not there. */
+export async function assertThere(world: World, directory: string): Promise<void> {
   const { files } = world.io;
   if (await files.exists(`${directory}/format.json`)) return;
   throw new CommandFailure(

@@ -26,7 +26,7 @@ const HINTS: Partial<Record<BrokerErrorCode, string>> = {
   INVALID_NAME: "`omnibus queues` and `omnibus topics` show the names that are there",
   INVALID_OPTION: "`omnibus help <command>` shows the options with examples",
   INVALID_SUBJECT: "write levels joined by dots, such as order.placed",
-  LOG_CORRUPT: "keep a copy of the data directory before doing anything else",
+  LOG_CORRUPT: "`omnibus verify` shows all that is damaged, and `omnibus repair` goes on without it",
   MESSAGE_TOO_LARGE: "store large content elsewhere and send a reference to it",
   QUEUE_FULL: "wait until its consumers have caught up, and continue with the messages that are left",
   QUEUE_NOT_EMPTY: "purge it first, or leave out --if-empty",

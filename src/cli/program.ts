@@ -16,6 +16,7 @@ import { sendCommand } from "./commands/send.js";
 import { tailCommand } from "./commands/tail.js";
 import { topCommand } from "./commands/top.js";
 import { topicsCommand } from "./commands/topics.js";
+import { repairCommand, verifyCommand } from "./commands/verify.js";
 import { EXIT } from "./exit-codes.js";
 import { describeFailure } from "./failure.js";
 import { withExamples, withExitCodes } from "./help.js";
@@ -71,6 +72,8 @@ function createProgram(world: World, version: string): Command {
   program.addCommand(purgeCommand(world));
   program.addCommand(replayCommand(world));
   program.addCommand(deleteCommand(world));
+  program.addCommand(verifyCommand(world));
+  program.addCommand(repairCommand(world));
   program.hook("preAction", () => {
     // A variable that is empty is as good as one that is not set.
     if (program.getOptionValueSource("data") === "env" && program.getOptionValue("data") === "")

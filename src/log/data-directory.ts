@@ -4,7 +4,7 @@ import { BrokerError } from "../broker-error.js";
 import { crc32c } from "../bytes/crc32c.js";
 import type { Files } from "../io/io.js";
 import { isMissing } from "./storage-errors.js";
-import { writeFileWhole } from "./write-file.js";
+import { removeIfThere, writeFileWhole } from "./write-file.js";
 
 const FORMAT = "omnibus";
 const FORMAT_VERSION = 1;
@@ -63,6 +63,12 @@ export async function writeCheckpoint(
   });
   const json = JSON.stringify(Object.fromEntries(entries));
   await writeFileWhole(files, checkpointPath(directory), Buffer.from(`${checksumOf(json)}\n${json}\n`));
+  await files.syncDirectory(directory);
+}
+
+/** Without it, the next open reads every last segment whole. */
+export async function removeCheckpoint(files: Files, directory: string): Promise<void> {
+  await removeIfThere(files, checkpointPath(directory));
   await files.syncDirectory(directory);
 }
 

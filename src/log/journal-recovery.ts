@@ -87,6 +87,27 @@ export async function applyParts(
   return { segmentBase, endPosition: last.position + last.bytes.length };
 }
 
+/** What can still be read of a damaged journal: every entry of the last pass over each file, whatever lies between them. */
+export async function salvageJournal(
+  files: Files,
+  directory: string,
+): Promise<ReadonlyMap<string, readonly JournalPart[]>> {
+  const entries: JournalEntry[] = [];
+  for (const name of await files.list(directory)) {
+    const bytes = await files.readFile(`${directory}/${name}`);
+    const inFile: JournalEntry[] = [];
+    for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+      const entry = decodeEntry(bytes, at);
+      if (entry !== undefined) inFile.push(entry);
+    }
+    const newest = Math.max(0, ...inFile.map(({ number }) => number));
+    const { pass } = inFile.find(({ number }) => number === newest) ?? { pass: -1 };
+    entries.push(...inFile.filter((entry) => entry.pass === pass));
+  }
+  entries.sort((a, b) => a.number - b.number);
+  return collectParts(entries);
+}
+
 async function readEntries(files: Files, path: string): Promise<JournalEntry[]> {
   const file = await files.open(path, "read");
   let bytes: Buffer;

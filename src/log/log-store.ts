@@ -21,6 +21,7 @@ import type { Journal } from "./journal.js";
 import type { RecoveredLog } from "./journal-recovery.js";
 import { Log, type LogEnvironment, type LogOptions } from "./log.js";
 import { createSegments, type LogLocation, openSegments } from "./log-opening.js";
+import { readLostOffsets } from "./lost-offsets.js";
 import { recoverJournal } from "./open-journal.js";
 import { SegmentPool } from "./segment-pool.js";
 import { closed, diskFull, isMissing, isOutOfSpace, storageFailed, systemCode } from "./storage-errors.js";
@@ -128,6 +129,11 @@ export class LogStore {
 
   hasLog(name: string): boolean {
     return this.names.has(name);
+  }
+
+  /** Of a log that is open. */
+  optionsOf(name: string): LogOptions | undefined {
+    return this.logs.get(name)?.options;
   }
 
   /** Sorted. */
@@ -300,6 +306,7 @@ export class LogStore {
         segments,
         tail,
         committer,
+        await readLostOffsets(location.files, location.directory),
       );
       this.logs.set(name, log);
       this.names.add(name);

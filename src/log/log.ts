@@ -14,6 +14,7 @@ import {
 } from "./log-maintenance.js";
 import { offsetAtTime, type ReadableLog, readBatches } from "./log-reader.js";
 import { refreshSegments } from "./log-refresh.js";
+import type { LostOffsets } from "./lost-offsets.js";
 import type { PendingAppend } from "./pending-append.js";
 import type { EncodedHeaders } from "./record-headers.js";
 import type { Retention } from "./retention.js";
@@ -82,6 +83,8 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
   /** In the order of their offsets, the active one last. Never empty. */
   readonly segments: Segment[];
   readonly tail: LogTail;
+  /** What a repair gave up. */
+  readonly lost: LostOffsets;
   readonly appends: AppendQueue;
   /** Who commits what is appended; undefined when the store is read-only. Changes while no append is pending. */
   committer: LogCommitter | undefined;
@@ -110,6 +113,7 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     segments: Segment[],
     tail: LogTail,
     committer: LogCommitter | undefined,
+    lost: LostOffsets,
   ) {
     this.name = name;
     this.options = options;
@@ -119,6 +123,7 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     this.environment = environment;
     this.segments = segments;
     this.tail = tail;
+    this.lost = lost;
     const batchBytesMax = Math.min(BATCH_BYTES_MAX, this.segmentBytesMax);
     const pendingBytesMax = options.pendingBytesMax ?? PENDING_BYTES_MAX;
     this.appends = new AppendQueue(this, environment.builders, batchBytesMax, pendingBytesMax);

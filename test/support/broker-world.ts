@@ -54,7 +54,7 @@ export class BrokerWorld {
 
   async openStore(options: WorldOptions = {}): Promise<{ broker: Broker; store: LogStore }> {
     const { durability = "synced", readOnly = false, tailCacheBytes, retainedMax } = options;
-    const io = this.#newProcess();
+    const io = this.io();
     const store = await LogStore.open(io, DIRECTORY, {
       readOnly,
       journalBytes: JOURNAL_BYTES,
@@ -106,7 +106,8 @@ export class BrokerWorld {
     this.#jumpedMs += byMs;
   }
 
-  #newProcess(): Io {
+  /** The world of a process that begins now. */
+  io(): Io {
     this.#process += 1;
     this.#isAlive = true;
     const pid = this.#process;
