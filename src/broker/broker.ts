@@ -12,6 +12,7 @@ import type { Delivery } from "./delivery.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Exchange } from "./exchange.js";
 import type { Forward } from "./forwards.js";
+import { handOver } from "./hand-over.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
@@ -306,21 +307,7 @@ export class Broker {
    * INVALID_SUBJECT, and those of the destinations; then none has it.
    */
   publish(message: OutgoingMessage, exchange = BUS_EXCHANGE): Appended[] {
-    const route = this.#topology.routing.route(message, exchange);
-    const only = route.length === 1 ? route[0]! : undefined;
-    if (only?.kind === "topic") return [only.append(message)];
-    if (message.id !== undefined) {
-      // All of its route has a message that a topic of it has.
-      const firsts = route.flatMap((one) => (one.kind === "topic" ? (one.firstOf(message.id!) ?? []) : []));
-      if (firsts.length > 0) return firsts;
-    }
-    for (const destination of route) destination.assertAccepts(message);
-    if (only !== undefined) return [only.append(message)];
-    const appended: Appended[] = [];
-    this.#store.atomically(() => {
-      for (const destination of route) appended.push(destination.append(message));
-    });
-    return appended;
+    return handOver(this.#store, this.#topology.routing.route(message, exchange), message);
   }
 
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */

@@ -9,6 +9,7 @@ import { appendHeaders, type Header } from "../log/record-headers.js";
 import { type Appended, placeId } from "./appended.js";
 import type { Consumer } from "./consumer.js";
 import type { Delivery } from "./delivery.js";
+import { handOver } from "./hand-over.js";
 import {
   EXPIRES_AT_HEADER,
   FORWARDS_HEADER,
@@ -145,17 +146,16 @@ export class Forwarder {
   }
 
   /** Errors: those of routing and of the destinations; then nothing has it. */
-  #handOver({ record, state }: Delivery): Appended[] {
+  #handOver({ record, state }: Delivery): readonly Appended[] {
     const { routing, store, settlements } = this.#parts;
     const message = this.#message(record, state.partition);
     const route = routing
       .route(message, this.options.exchange)
       .filter((destination) => destination !== this.queue);
     if (route.length === 0) throw this.#unroutable(message.subject);
-    for (const destination of route) destination.assertAccepts(message);
-    const appended: Appended[] = [];
+    let appended: readonly Appended[] = [];
     store.atomically(() => {
-      for (const destination of route) appended.push(destination.append(message));
+      appended = handOver(store, route, message);
       settlements.appendSettled(state, record.offset);
     });
     return appended;
@@ -170,10 +170,11 @@ export class Forwarder {
     if (!(forwards <= FORWARDS_MAX)) throw this.#circle(subject);
     const more: Header[] = [[FORWARDS_HEADER, String(forwards)]];
     if (stored !== subject) more.push([SUBJECT_HEADER, subject]);
-    if (record.header(ID_HEADER) === undefined)
-      more.push([ID_HEADER, placeId(name, partition, record.offset)]);
+    const id = record.header(ID_HEADER)?.toString("utf8") ?? placeId(name, partition, record.offset);
+    if (record.header(ID_HEADER) === undefined) more.push([ID_HEADER, id]);
     return {
       subject,
+      id,
       key: record.key,
       value: record.value,
       headers: appendHeaders(record.headersEncoded(), more),

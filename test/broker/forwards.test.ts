@@ -309,3 +309,27 @@ test("a forward that waits is no consumer that leaves: its queue stays, whatever
   assert.deepEqual([await waiting(broker, "in"), await waiting(broker, "small")], [[], ["b"]]);
   await broker.close();
 });
+
+test("a forward to a topic that knows an id already settles the message and stores it nowhere", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("in");
+  await broker.declareTopic("events", { deduplicateMs: 60_000 });
+  await broker.bind({ to: { kind: "topic", name: "events" }, pattern: "moved" });
+  for (const [value, id] of [
+    ["a", "1"],
+    ["b", "2"],
+    ["a again", "1"],
+  ] as const)
+    queue.append(message(value, { id }));
+  await broker.declareForward({ queue: "in", subject: "moved" });
+  await world.quiet();
+  queue.append(message("b again", { id: "2" }));
+  await world.quiet();
+  assert.deepEqual(texts(await records(broker)), ["a", "b"]);
+  assert.deepEqual([await waiting(broker, "in"), queue.dispatcher.counters.deadLettered], [[], 0]);
+  await broker.close();
+  const again = await world.open();
+  assert.deepEqual(await waiting(again, "in"), []);
+  await again.close();
+});
