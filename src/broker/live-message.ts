@@ -2,7 +2,7 @@
 // stored nowhere.
 
 import type { StoredRecord } from "../log/record.js";
-import { decodeHeaders, findHeader, type Header } from "../log/record-headers.js";
+import { decodeHeaders, findHeader, type Header, headerEquals } from "../log/record-headers.js";
 import type { Followed } from "./live-catch-up.js";
 import { type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
 
@@ -19,6 +19,7 @@ export interface MessageView {
   valueText(): string;
   keyText(): string | null;
   header(name: string): Buffer | undefined;
+  headerEquals(name: string, text: string): boolean | undefined;
   headers(): readonly Header[];
 }
 
@@ -111,6 +112,11 @@ export class UnstoredMessage implements LiveMessage, MessageView {
   header(name: string): Buffer | undefined {
     const { headers } = this.message;
     return findHeader(viewOf(headers), 0, headers.length, name);
+  }
+
+  headerEquals(name: string, text: string): boolean | undefined {
+    const { headers } = this.message;
+    return headerEquals(viewOf(headers), 0, headers.length, name, text);
   }
 
   headers(): readonly Header[] {

@@ -81,17 +81,15 @@ export class Decoder {
 
   /** Hot. Errors: INVALID_PAYLOAD. */
   decode(record: EngineRecord): unknown {
-    const contentType = record.header(CONTENT_TYPE_HEADER)?.toString("latin1");
-    const codec =
-      contentType === undefined || contentType === this.#own.contentType
-        ? this.#own
-        : this.#codecFor(contentType);
+    const isOther = record.headerEquals(CONTENT_TYPE_HEADER, this.#own.contentType) === false;
+    const codec = isOther ? this.#codecFor(contentTypeOf(record)!) : this.#own;
     try {
       return codec.decode(record);
     } catch (error) {
+      const contentType = contentTypeOf(record) ?? codec.contentType;
       throw new BrokerError(
         "INVALID_PAYLOAD",
-        `The body of this ${this.#name} is not valid ${contentType ?? codec.contentType}: ${describeThrown(error)}.`,
+        `The body of this ${this.#name} is not valid ${contentType}: ${describeThrown(error)}.`,
         { type: this.#name },
         error,
       );
@@ -116,10 +114,14 @@ export class Decoder {
  * bytes as they are. Throws when the body cannot be read.
  */
 export function decodeStored(record: EngineRecord, codecs: BusCodecs): unknown {
-  const contentType = record.header(CONTENT_TYPE_HEADER)?.toString("latin1");
+  const contentType = contentTypeOf(record);
   const codec = contentType === undefined ? undefined : codecs.find(mediaTypeOf(contentType));
   const isReadable = codec !== undefined && takesCharset(codec, contentType ?? "");
   return (isReadable ? codec : bytes).decode(record);
+}
+
+function contentTypeOf(record: EngineRecord): string | undefined {
+  return record.header(CONTENT_TYPE_HEADER)?.toString("latin1");
 }
 
 function contentTypesOf(codec: AnyCodec): string[] {

@@ -92,6 +92,47 @@ export function findHeader(bytes: Buffer, start: number, end: number, name: stri
   return valueEnd < 0 ? undefined : bytes.subarray(valueStart, valueEnd);
 }
 
+/**
+ * Whether the value of the last header called `name` in `bytes[start, end)` is `text`; undefined when there is none.
+ *
+ * Hot: asked of every message that is handled. No view, string or cursor is made while every length takes one byte,
+ * as almost all do.
+ */
+export function headerEquals(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  name: string,
+  text: string,
+): boolean | undefined {
+  let isEqual: boolean | undefined;
+  let at = start + 1;
+  for (let left = bytes[start]!; left > 0; left -= 2) {
+    const nameSize = bytes[at]!;
+    const valueAt = at + 1 + (nameSize >> 1);
+    const valueSize = bytes[valueAt]!;
+    // A varint of one byte with an even value is a length below 64; at the end of the bytes there is none.
+    if (((left | nameSize | valueSize) & 0x81) !== 0 || valueAt >= end)
+      return headerEqualsAnyway(bytes, start, end, name, text);
+    const isNamed = isTextAt(bytes, at + 1, valueAt, name);
+    at = valueAt + 1 + (valueSize >> 1);
+    if (isNamed) isEqual = isTextAt(bytes, valueAt + 1, at, text);
+  }
+  return at === end ? isEqual : headerEqualsAnyway(bytes, start, end, name, text);
+}
+
+/** Errors: LOG_CORRUPT. */
+function headerEqualsAnyway(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  name: string,
+  text: string,
+): boolean | undefined {
+  const value = findHeader(bytes, start, end, name);
+  return value === undefined ? undefined : isTextAt(value, 0, value.length, text);
+}
+
 function isTextAt(bytes: Buffer, start: number, end: number, text: string): boolean {
   if (end - start < text.length) return false;
   for (let i = 0; i < text.length; i += 1) {

@@ -1,6 +1,12 @@
 // One message as it lies in a log.
 
-import { decodeHeaders, type EncodedHeaders, findHeader, type Header } from "./record-headers.js";
+import {
+  decodeHeaders,
+  type EncodedHeaders,
+  findHeader,
+  type Header,
+  headerEquals,
+} from "./record-headers.js";
 
 /** The bytes that records lie in, and what their offsets and timestamps count from. */
 export interface RecordSource {
@@ -101,6 +107,11 @@ export class StoredRecord {
   /** A view of the last header called `name`; undefined when there is none, or its value is null. */
   header(name: string): Buffer | undefined {
     return findHeader(this.source.bytes, this.headersStart, this.end, name);
+  }
+
+  /** Whether the last header called `name` has this text; undefined when there is none, or its value is null. */
+  headerEquals(name: string, text: string): boolean | undefined {
+    return headerEquals(this.source.bytes, this.headersStart, this.end, name, text);
   }
 
   /** All headers in their order; values are views. */

@@ -7,6 +7,7 @@ import {
   decodeHeaders,
   encodeHeaders,
   type Header,
+  headerEquals,
   NO_HEADERS,
 } from "../../src/log/record-headers.js";
 
@@ -64,3 +65,28 @@ function asBytes(headers: readonly Header[]): Header[] {
     typeof field === "string" ? Buffer.from(field) : field && Buffer.from(field),
   ]);
 }
+
+test("whether a header has some text is known without reading it", () => {
+  const values = fc.option(fc.oneof(text, fc.string({ minLength: 60, maxLength: 70 })));
+  const named = fc.array(fc.tuple(fc.constantFrom("a", "content-type", "n".repeat(70)), values), {
+    maxLength: 5,
+  });
+  fc.assert(
+    fc.property(fc.oneof(named, headersOf), text, (headers, other) => {
+      const bytes = Buffer.from(encodeHeaders(headers));
+      for (const [name, value] of [...headers, ["content-type", other] as const]) {
+        const last = headers.findLast(([own]) => own === name)?.[1];
+        const wanted = value ?? "";
+        const expected = typeof last === "string" ? last === wanted : undefined;
+        assert.equal(headerEquals(bytes, 0, bytes.length, name, wanted), expected);
+      }
+    }),
+  );
+});
+
+test("malformed headers are refused, whoever asks for one", () => {
+  for (const hex of ["02", "0202", "020261", "02026104", "0202610262ff", "04026100", "01"]) {
+    const bytes = Buffer.from(hex, "hex");
+    assert.throws(() => headerEquals(bytes, 0, bytes.length, "a", "b"), hex);
+  }
+});

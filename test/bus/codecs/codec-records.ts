@@ -14,6 +14,7 @@ export function storedBody(body: string | Uint8Array | null): EngineRecord {
     valueText: () => value?.toString("utf8") ?? "",
     keyText: () => null,
     header: () => undefined,
+    headerEquals: () => undefined,
     headers: () => [],
   };
 }
