@@ -179,6 +179,10 @@ export class RetainedMessage implements LiveMessage, MessageView {
     return this.#stored.header(name);
   }
 
+  headerEquals(name: string, text: string): boolean | undefined {
+    return this.#stored.headerEquals(name, text);
+  }
+
   headers(): readonly Header[] {
     return this.#stored.headers();
   }
