@@ -1,5 +1,6 @@
 // One message that was taken by a queue or a topic, on its way to its log's durability level.
 
+import type { Log } from "../log/log.js";
 import type { PendingAppend } from "../log/pending-append.js";
 
 /** Hot: one object a message; the commit it waits for is shared by all messages of the batch. */
@@ -30,6 +31,11 @@ export class Appended {
   /** Resolves when the message has reached its log's durability level. Errors: DISK_FULL, STORAGE_FAILED, CLOSED. */
   get committed(): Promise<void> {
     return this.#pending.committed;
+  }
+
+  /** What is appended in the atomic step that runs now must not be stored without it. `log` is the one that took it. */
+  requireIn(log: Log): void {
+    log.require(this.#pending);
   }
 
   /** The same, for a duplicate of this message, which was sent at `firstSentMs`. */

@@ -42,6 +42,7 @@ export class Deduplication {
     const first = this.firstOf(id);
     if (first !== undefined) {
       this.duplicates += 1;
+      first.requireIn(this.#logs[first.partition ?? 0]!);
       return first;
     }
     let appended: Appended | undefined;

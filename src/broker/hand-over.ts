@@ -17,9 +17,9 @@ export function handOver(
   const only = route.length === 1 ? route[0]! : undefined;
   if (only?.kind === "topic") return [only.append(message)];
   if (message.id !== undefined) {
-    // All of its route has a message that a topic of it has.
-    const firsts = route.flatMap((one) => (one.kind === "topic" ? (one.firstOf(message.id!) ?? []) : []));
-    if (firsts.length > 0) return firsts;
+    // All of its route has a message that a topic of it has: that topic says where the first one is.
+    const knowing = route.filter((one) => one.kind === "topic" && one.firstOf(message.id!) !== undefined);
+    if (knowing.length > 0) return knowing.map((topic) => topic.append(message));
   }
   for (const destination of route) destination.assertAccepts(message);
   if (only !== undefined) return [only.append(message)];

@@ -29,6 +29,8 @@ export interface QueueStatistics extends Readonly<DispatcherCounters> {
   readonly published: number;
   /** Like `published`, since the queue was made. */
   readonly publishedEver: number;
+  /** Messages that were not stored, because one with their id had been. */
+  readonly deduplicated: number;
   /** Unsettled messages at each priority, from 0 up: one number where the queue was declared without priorities. */
   readonly unsettledByPriority: readonly number[];
   /** The queue or `topic/group` whose dead letters this queue holds. */
@@ -86,6 +88,8 @@ export interface PartitionStatistics {
 
 export interface TopicStatistics {
   readonly name: string;
+  /** Messages that were not stored, because one with their id had been. */
+  readonly deduplicated: number;
   readonly bytes: number;
   readonly partitions: readonly PartitionStatistics[];
   readonly groups: readonly GroupStatistics[];
@@ -106,6 +110,7 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     consumers: dispatcher.consumers.length,
     members: consumerStatistics(dispatcher),
     published: queue.published,
+    deduplicated: queue.deduplication?.duplicates ?? 0,
     publishedEver: states.reduce((sum, { log }) => sum + log.highWatermark, 0),
     unsettledByPriority: states.map((state) => state.unsettledCount),
     deadLettersOf: queue.deadLettersOf,
@@ -134,6 +139,7 @@ export function topicStatistics(
   }));
   return {
     name: topic.name,
+    deduplicated: topic.deduplication?.duplicates ?? 0,
     bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
     partitions,
     groups: [...topic.subscriptions.values()].map((group) =>

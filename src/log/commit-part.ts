@@ -84,8 +84,8 @@ export class CommitPart implements JournalPart {
   /** Why it must not be committed: another log of one of its units has failed. */
   get brokenBy(): BrokerError | undefined {
     for (const append of this.appends) {
-      const broken = append.unit?.root.broken;
-      if (broken !== undefined) return broken;
+      const problem = append.unit?.root.problem;
+      if (problem !== undefined) return problem;
     }
     return undefined;
   }

@@ -199,6 +199,18 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     return pending;
   }
 
+  /** What the atomic action that runs now appends must not be committed without `pending`, which this log has taken. */
+  require(pending: PendingAppend): void {
+    const action = this.environment.scope.current;
+    if (action === undefined || pending.state !== "pending") return;
+    if (pending.builder === undefined) {
+      action.unit.need(pending);
+      return;
+    }
+    if (this.joinedAction !== action) this.#enter(action);
+    action.add(pending);
+  }
+
   /** Hot: the uncompressed batch that holds `offset` when it is still in memory. `raw` gives compressed ones too. */
   cachedBatch(offset: number, raw = false): StoredBatch | undefined {
     const batch = this.tail.find(offset);

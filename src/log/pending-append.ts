@@ -87,10 +87,22 @@ export class AtomicUnit {
   /** Set when a log of the unit failed: the rest must not be committed either. */
   broken: BrokerError | undefined;
   private parent: AtomicUnit | undefined;
+  /** What is being committed by an earlier commit, and without which the unit must not be. */
+  private needed: PendingAppend[] | undefined;
 
   constructor() {
     this.broken = undefined;
     this.parent = undefined;
+    this.needed = undefined;
+  }
+
+  /** Why it must not be committed. */
+  get problem(): BrokerError | undefined {
+    return this.broken ?? this.needed?.find(({ state }) => state === "failed")?.error;
+  }
+
+  need(pending: PendingAppend): void {
+    this.root.addNeeded([pending]);
   }
 
   get root(): AtomicUnit {
@@ -106,5 +118,10 @@ export class AtomicUnit {
     if (root === otherRoot) return;
     otherRoot.parent = root;
     root.broken ??= otherRoot.broken;
+    if (otherRoot.needed !== undefined) root.addNeeded(otherRoot.needed);
+  }
+  private addNeeded(pending: readonly PendingAppend[]): void {
+    this.needed ??= [];
+    for (const one of pending) this.needed.push(one);
   }
 }

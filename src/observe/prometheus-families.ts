@@ -26,7 +26,14 @@ export interface GroupOfTopic {
 /** What queues and groups both count. */
 type Counters = Pick<
   QueueStatistics,
-  "delivered" | "settled" | "redelivered" | "deadLettered" | "expired" | "dropped" | "leasesLost"
+  | "delivered"
+  | "settled"
+  | "duplicates"
+  | "redelivered"
+  | "deadLettered"
+  | "expired"
+  | "dropped"
+  | "leasesLost"
 >;
 
 const SECOND_MS = 1000;
@@ -46,6 +53,11 @@ export const QUEUE_FAMILIES: readonly Family<QueueStatistics>[] = [
   gauge("omnibus_queue_paused", "1 when nothing is handed out.", ({ isPaused }) => flag(isPaused)),
   gauge("omnibus_queue_failed", "1 when the queue cannot be read.", (of) => flag(of.failure !== undefined)),
   counter("omnibus_queue_published_total", "Messages that the queue took.", ({ published }) => published),
+  counter(
+    "omnibus_queue_deduplicated_total",
+    "Messages not stored, because one with their id had been.",
+    (of) => of.deduplicated,
+  ),
   ...counters<QueueStatistics>("omnibus_queue"),
 ];
 
@@ -56,6 +68,11 @@ export const TOPIC_FAMILIES: readonly Family<TopicStatistics>[] = [
   gauge("omnibus_topic_bytes", "Bytes on disk.", ({ bytes }) => bytes),
   counter("omnibus_topic_published_total", "Messages published since the topic was made.", ({ partitions }) =>
     partitions.reduce((sum, { highWatermark }) => sum + highWatermark, 0),
+  ),
+  counter(
+    "omnibus_topic_deduplicated_total",
+    "Messages not stored, because one with their id had been.",
+    (of) => of.deduplicated,
   ),
 ];
 
@@ -130,6 +147,11 @@ function counters<S extends Counters>(prefix: string): Family<S>[] {
   return [
     counter(`${prefix}_delivered_total`, "Messages handed to a consumer.", ({ delivered }) => delivered),
     counter(`${prefix}_settled_total`, "Messages that were done.", ({ settled }) => settled),
+    counter(
+      `${prefix}_duplicates_total`,
+      "Messages passed over, because one with their id had been handled.",
+      (of) => of.duplicates,
+    ),
     counter(`${prefix}_redelivered_total`, "Messages handed out again.", ({ redelivered }) => redelivered),
     counter(`${prefix}_dead_lettered_total`, "Messages that became dead letters.", (of) => of.deadLettered),
     counter(`${prefix}_expired_total`, "Messages that expired.", ({ expired }) => expired),

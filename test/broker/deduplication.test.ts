@@ -257,6 +257,40 @@ test("the place of a message is right, also after a restart, when something befo
   await again.close();
 });
 
+for (const isTaken of [false, true]) {
+  const when = isTaken ? "is being committed" : "waits for its commit";
+  test(`a step with a duplicate of a message that ${when} fails when that does`, async () => {
+    const world = new BrokerWorld();
+    const { broker, queue } = await declared(world);
+    const input = await broker.declareQueue("input");
+    input.append(message("in"));
+    await broker.flush();
+    const one = new TestConsumer(input.dispatcher);
+    await world.quiet();
+    const delivery = one.take("in");
+    let step: Promise<void> | undefined;
+    const settle = (): void => {
+      step ??= broker.commit([delivery], () => [queue.append(message("b", { id: "1" }))]);
+      step.catch(() => undefined);
+    };
+    world.disk.onOperation = ({ kind, path }) => {
+      settle();
+      if (kind === "write" && /work/.test(path)) throw Object.assign(new Error("full"), { code: "ENOSPC" });
+      return undefined;
+    };
+    const first = queue.append(message("a", { id: "1" }));
+    if (!isTaken) settle();
+    await assert.rejects(first.committed, (error) => isBrokerError(error, "DISK_FULL"));
+    await assert.rejects(step!, (error) => isBrokerError(error, "DISK_FULL"));
+    await world.quiet();
+    world.crash();
+    const again = await world.open();
+    assert.equal(again.queue("input")!.unsettledCount, 1);
+    assert.equal(again.queue("work")!.unsettledCount, 0);
+    await again.close();
+  });
+}
+
 test("after a crash at any moment each id has one message at most, and those that were promised have it", async () => {
   for (let seed = 1; seed <= SEEDS; seed += 1) {
     const world = new BrokerWorld(seed);

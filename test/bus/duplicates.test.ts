@@ -38,6 +38,7 @@ test("an event that is published twice with one id reaches every group, and ever
   assert.equal(isDuplicate, true);
   assert.deepEqual(seen.sort(), ["a 1", "a 3", "b 1", "b 3"]);
   assert.equal((await copies.statistics()).published, 2);
+  assert.equal((await bus.topic("order").statistics()).deduplicated, 1);
 });
 
 test("ids are remembered over restarts, on a real disk", async (t) => {
@@ -64,7 +65,8 @@ test("two senders at the same time get one receipt", async (t) => {
       [0, true],
     ],
   );
-  assert.equal((await work.statistics()).published, 1);
+  const { published, deduplicated } = await work.statistics();
+  assert.deepEqual([published, deduplicated], [1, 2]);
 });
 
 test("an inbox hands a message with an id that was handled to nobody, in groups and queues", async (t) => {
@@ -141,4 +143,18 @@ test("what is deleted takes its ids along", async (t) => {
   await work.send("a", { id: "1" });
   await work.delete();
   assert.equal((await work.send("b", { id: "1" })).isDuplicate, false);
+});
+
+test("a message that is forwarded twice into a queue that finds duplicates is there once", async (t) => {
+  const bus = await testBus(t);
+  const inbound = bus.queue("inbound");
+  await bus.queue("outbound", { deduplicate: HOUR, bind: ["moved"] }).declare();
+  for (const body of ["a", "b"]) await inbound.send(body, { id: "1" });
+  await inbound.forwardTo({ subject: "moved" });
+  await bus.settled();
+  assert.deepEqual(
+    (await collect(bus.queue("outbound").browse())).map((message) => message.text()),
+    ["a"],
+  );
+  assert.equal((await inbound.statistics()).settled, 2);
 });

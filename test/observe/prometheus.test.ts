@@ -36,6 +36,8 @@ function queueOf(name: string, published: number, oldestAgeMs: number | undefine
     failure: undefined,
     delivered: 0,
     settled: 0,
+    duplicates: 0,
+    deduplicated: 0,
     redelivered: 0,
     deadLettered: 0,
     expired: 0,
@@ -75,6 +77,8 @@ test("every queue, topic and group has its numbers, and so has storage", async (
     "omnibus_queue_published_total work": 5,
     "omnibus_queue_delivered_total work": 4,
     "omnibus_queue_settled_total work": 1,
+    "omnibus_queue_duplicates_total work": 0,
+    "omnibus_queue_deduplicated_total work": 0,
     "omnibus_queue_redelivered_total work": 0,
     "omnibus_queue_dead_lettered_total work": 1,
     "omnibus_queue_expired_total work": 0,
@@ -82,6 +86,7 @@ test("every queue, topic and group has its numbers, and so has storage", async (
     "omnibus_queue_leases_lost_total work": 0,
     "omnibus_topic_messages order": 2,
     "omnibus_topic_published_total order": 2,
+    "omnibus_topic_deduplicated_total order": 0,
     "omnibus_group_lag_messages order billing": 0,
     "omnibus_group_settled_total order billing": 2,
     "omnibus_group_lag_messages order audit": 2,
@@ -185,7 +190,7 @@ test("ten thousand queues and groups are some hundred series", async () => {
   const queues = Array.from({ length: 10_000 }, (_, index) => queueOf(`q${index}`, index, 1));
   const group = { ...queueOf("g", 1, 1), lag: 1, lostToRetention: 0 };
   const groups = Array.from({ length: 10_000 }, (_, index) => ({ ...group, name: `g${index}` }));
-  const topics = [{ name: "t", bytes: 0, partitions: [], groups }];
+  const topics = [{ name: "t", deduplicated: 0, bytes: 0, partitions: [], groups }];
   const lines = prometheus({ statistics: () => ({ ...NO_QUEUES, queues, topics }) })
     .text()
     .split("\n");

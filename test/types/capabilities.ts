@@ -1,6 +1,7 @@
 // What an engine cannot do does not compile. Compiled with everything else; never run.
 
 import {
+  ack,
   type Bus,
   type Capabilities,
   command,
@@ -40,6 +41,8 @@ interface Least extends Capabilities {
   readonly forwards: false;
   readonly temporaryQueues: false;
   readonly retained: false;
+  readonly deduplication: false;
+  readonly transactions: false;
 }
 
 const Work = command<number>("work");
@@ -175,4 +178,38 @@ export async function onAnyEngine(any: Bus, bus: Bus<EmbeddedCapabilities>, test
   await any.send(Work, 1, { delay: "10 weeks" });
   // @ts-expect-error: an order that does not exist.
   any.handle(Work, { orderBy: "subject" }, () => undefined);
+}
+
+export async function once(bus: Bus<EmbeddedCapabilities>, least: Bus<Least>): Promise<void> {
+  const window = "1h";
+  bus.queue("q", { deduplicate: { window, idsMax: 10 }, inbox: { window } });
+  // @ts-expect-error: the engine does not find duplicates.
+  least.queue("q", { deduplicate: { window } });
+  // @ts-expect-error: a window is needed.
+  bus.queue("q", { deduplicate: {} });
+  bus.on(Placed, { group: "g", inbox: { window } }, async (number, ctx) => {
+    isTrue<Equal<ReturnType<typeof ctx.send>, Promise<void>>>();
+    await ctx.send(Work, number, { delay: "1s" });
+    // @ts-expect-error: an event is published.
+    await ctx.send(Placed, number);
+    // @ts-expect-error: the payload is a number.
+    await ctx.publish(Placed, "1");
+    await ctx.queue("q").send("a");
+    await ctx.topic("t").publish("a", { subject: "t.a" });
+  });
+  bus.handle(Work, { batch: { max: 10 } }, (batch, ctx) =>
+    batch.map(async (item) => {
+      await ctx.for(item).publish(Placed, item.value);
+      return ack();
+    }),
+  );
+  const result = await bus.transaction(async (tx) => {
+    await tx.send(Work, 1);
+    return "done" as const;
+  });
+  isTrue<Equal<typeof result, "done">>();
+  least.handle(Work, async (number, ctx) => {
+    // @ts-expect-error: the engine does not store several things as one.
+    await ctx.send(Work, number);
+  });
 }
