@@ -7,8 +7,9 @@ import type { Broker } from "../../src/broker/broker.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import type { SeededRandom } from "../support/seeded-random.js";
+import { systemError } from "../support/simulated-disk.js";
 
-const SEEDS = 120;
+const SEEDS = 80;
 const LIVES = 4;
 const CHANGES = 8;
 
@@ -190,6 +191,11 @@ async function begin(thing: Thing, broker: Broker, random: SeededRandom, trace: 
     await change.run(broker);
     thing.possible = new Set([change.after]);
   } catch (error) {
+    // Nobody knows what reached the disk, and nothing more is taken.
+    if (isBrokerError(error, "STORAGE_FAILED")) {
+      trace.push(`${change.name} failed`);
+      return;
+    }
     if (!isBrokerError(error, "DISK_FULL")) throw error;
     thing.possible = new Set([now!]);
     trace.push(`${change.name} was refused`);
@@ -214,6 +220,13 @@ async function live(world: BrokerWorld, things: readonly Thing[], trace: string[
     thing.isChanging = false;
   }
   let isOver = false;
+  let isBroken = false;
+  let syncsLeft = random.chance(0.25) ? random.below(12) : -1;
+  world.disk.onOperation = ({ kind, path }) => {
+    if (kind !== "sync" || syncsLeft-- !== 0) return undefined;
+    isBroken = true;
+    throw systemError("EIO", path);
+  };
   const problems: unknown[] = [];
   for (let change = 0; change < CHANGES; change += 1) {
     const thing = random.pick(things);
@@ -226,7 +239,8 @@ async function live(world: BrokerWorld, things: readonly Thing[], trace: string[
     world.disk.capacityBytes = Number.POSITIVE_INFINITY;
   }
   assert.deepEqual(problems, []);
-  if (random.chance(0.3)) {
+  world.disk.onOperation = () => undefined;
+  if (!isBroken && random.chance(0.3)) {
     await world.quiet();
     assert.deepEqual(problems, []);
     for (const thing of things) assert.equal(thing.isChanging, false, `${thing.name} does not end`);
@@ -235,6 +249,10 @@ async function live(world: BrokerWorld, things: readonly Thing[], trace: string[
   isOver = true;
   trace.push("the end of a life");
   world.crash(random.chance(0.5));
+}
+
+function isOfTheDisk(error: unknown): boolean {
+  return (["DISK_FULL", "STORAGE_FAILED"] as const).some((code) => isBrokerError(error, code));
 }
 
 for (let part = 0; part < 4; part += 1) {
@@ -251,7 +269,7 @@ for (let part = 0; part < 4; part += 1) {
         const last = await world.open();
         await checkFiles(world, last);
         await last.close();
-        const reported = world.reported.filter(({ error }) => !isBrokerError(error, "DISK_FULL"));
+        const reported = world.reported.filter(({ error }) => !isOfTheDisk(error));
         assert.deepEqual(reported, []);
       } catch (error) {
         throw new Error(`seed ${seed}: ${trace.join(", ")}`, { cause: error });

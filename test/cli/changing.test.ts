@@ -73,8 +73,8 @@ test("replay moves a group to the beginning, the end, an offset and a time", asy
     assert.deepEqual(await json(data, "replay", "order/billing", "--to", place), [
       { group: "order/billing", lag },
     ]);
-    assert.equal((await json(data, "groups"))[0]!["lag"], lag, place);
   }
+  assert.equal((await json(data, "groups"))[0]!["lag"], 0);
 });
 
 test("a place or a name that is not there ends with the right exit code and a hint", async (t) => {
