@@ -311,6 +311,34 @@ test("a group or binding that is declared while its topic or queue is deleted go
   }
 });
 
+test("what a queue, topic and group remember of ids, and their returned messages, go with them", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const options = { inboxMs: 60_000 };
+  const queue = await broker.declareQueue("work", { ...options, deduplicateMs: 60_000, priorities: 3 });
+  const topic = await broker.declareTopic("orders", { deduplicateMs: 60_000 });
+  const group = await broker.declareSubscription("orders", "billing", options);
+  queue.append(message("a", { id: "1" }));
+  topic.append(message("b", { id: "2" }));
+  const consumers = [queue.dispatcher, group.dispatcher].map((one) => new TestConsumer(one));
+  await world.quiet();
+  for (const one of consumers) await one.takeAll()[0]!.deadLetter("rejected", "no");
+  const letters = [];
+  for await (const letter of broker.deadLetters.list()) letters.push(letter);
+  assert.equal(await broker.deadLetters.replay(letters), 2);
+  assert.ok((await world.disk.list("data/logs")).some((name) => name.startsWith("returns.")));
+  await broker.deleteQueue("work");
+  await broker.deleteTopic("orders");
+  assert.deepEqual((await world.disk.list("data/logs")).map((name) => name.replace(/\.\d+\./, ".")).sort(), [
+    "catalog",
+    "queue.dead_orders_billing",
+    "queue.dead_work",
+    "settlements",
+  ]);
+  assert.deepEqual(world.reported, []);
+  await broker.close();
+});
+
 test("a queue that cannot be deleted because the disk is full stays as it was", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await declared(world, ["a"]);
