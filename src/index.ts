@@ -43,7 +43,7 @@ export type {
 } from "./bus/middleware.js";
 export { openBus } from "./bus/open-bus.js";
 export { ack, deadLetter, drop, type Outcome, reply, retry } from "./bus/outcome.js";
-export type { Outputs, QueueOutputs, TopicOutputs } from "./bus/outputs.js";
+export type { ExchangeOutputs, Outputs, QueueOutputs, TopicOutputs } from "./bus/outputs.js";
 export type { Enqueued, ProducerCallback } from "./bus/pending-message.js";
 export type { GroupPlace, GroupStart } from "./bus/place.js";
 export type { Producer, ProducerStatistics } from "./bus/producer.js";

@@ -5,7 +5,7 @@ import type { BatchContext } from "./handler.js";
 import type { CommandType, EventType } from "./message-type.js";
 import { invalidOption } from "./option-checks.js";
 import type { Outbox } from "./outbox.js";
-import type { Outputs, QueueOutputs, TopicOutputs } from "./outputs.js";
+import type { ExchangeOutputs, Outputs, QueueOutputs, TopicOutputs } from "./outputs.js";
 
 export class BatchCallContext implements BatchContext {
   readonly signal: AbortSignal;
@@ -54,6 +54,10 @@ export class BatchCallContext implements BatchContext {
 
   topic(name: string): TopicOutputs {
     return this.#outputs.topic(name);
+  }
+
+  exchange(name: string): ExchangeOutputs {
+    return this.#outputs.exchange(name);
   }
 
   for(item: BatchItem<unknown>): Outputs {

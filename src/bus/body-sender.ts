@@ -18,13 +18,14 @@ export class BodySender {
   readonly #origin: PublishOrigin;
   readonly #maker: MessageMaker;
 
-  /** The subject is stored where it is not the name of the queue or topic. */
-  constructor(core: SenderHost, kind: "queue" | "topic", where: string, subject: string) {
+  /** The subject is stored where it is not the name of the queue or topic that has the message. */
+  constructor(core: SenderHost, kind: "queue" | "topic" | "exchange", where: string, subject: string) {
     this.#core = core;
     this.#where = where;
     const operation = kind === "queue" ? "send" : "publish";
     this.#origin = { operation, kind, destination: where, subject, type: undefined };
-    this.#maker = new MessageMaker(core.engine, subject, subject !== where, undefined);
+    const isStored = kind === "exchange" || subject !== where;
+    this.#maker = new MessageMaker(core.engine, subject, isStored, undefined);
   }
 
   /** For a producer. `open` makes or finds what the bodies go to. */

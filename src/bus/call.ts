@@ -7,7 +7,7 @@ import { type Duration, toMs } from "./duration.js";
 import type { HandlerContext } from "./handler.js";
 import type { CommandType, EventType } from "./message-type.js";
 import type { Outbox } from "./outbox.js";
-import type { QueueOutputs, TopicOutputs } from "./outputs.js";
+import type { ExchangeOutputs, QueueOutputs, TopicOutputs } from "./outputs.js";
 import { StoredMessage } from "./stored-message.js";
 
 /** One call that has not answered yet, with the messages that it was given. */
@@ -95,6 +95,10 @@ export class CallContext implements HandlerContext {
 
   topic(name: string): TopicOutputs {
     return this.#outputs.topic(name);
+  }
+
+  exchange(name: string): ExchangeOutputs {
+    return this.#outputs.exchange(name);
   }
 
   extend(duration: Duration): void {

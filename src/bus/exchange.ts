@@ -3,7 +3,6 @@
 import { BUS_EXCHANGE, type ExchangeKind } from "../broker/binding.js";
 import type { OutgoingMessage } from "../broker/message.js";
 import { assertPublishable } from "../broker/subject.js";
-import { BrokerError } from "../broker-error.js";
 import type { Capabilities, EngineExchange } from "../engines/engine.js";
 import { unlessAborted } from "./abortable.js";
 import {
@@ -16,6 +15,7 @@ import {
 } from "./binding.js";
 import { assertBody } from "./body-sender.js";
 import type { BusCore } from "./bus-core.js";
+import { ExchangeOutlet } from "./exchange-outlet.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { untilCommitted } from "./outlet.js";
 import { type AnyPublishOptions, type BodyOptions, MessageMaker, withHeaders } from "./publish-options.js";
@@ -156,8 +156,8 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
     await this.#core.handlers.starting;
     await unlessAborted(this.declare(), signal);
     this.#core.assertOpen();
-    const appended = this.#core.engine.broker.publish(message, this.name);
-    if (appended.length === 0 && options?.mustRoute === true) throw this.#unroutable(subject);
+    const outlet = new ExchangeOutlet(this.#core.engine.broker, this.name, options?.mustRoute === true);
+    const appended = outlet.appendToEach(message);
     await untilCommitted(appended, signal);
     return appended.map((one) => new Receipt(one, nowMs, options?.id));
   }
@@ -174,15 +174,6 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
       undefined,
       nowMs,
       options,
-    );
-  }
-
-  #unroutable(subject: string): BrokerError {
-    const isBus = this.name === BUS_EXCHANGE;
-    return new BrokerError(
-      "UNROUTABLE",
-      `${isBus ? "The bus" : `Exchange ${this.name}`} leads this message with the subject ${subject} to no queue and no topic. Bind one that takes it${isBus ? "" : ", or declare the exchange with an alternate"}.`,
-      { exchange: this.name, subject },
     );
   }
 

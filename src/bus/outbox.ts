@@ -5,7 +5,7 @@ import type { EngineAppended, EngineDelivery } from "../engines/engine.js";
 import type { CommandType, EventType } from "./message-type.js";
 import { notSupported } from "./option-checks.js";
 import type { Outlet, Prepared } from "./outlet.js";
-import type { Outputs, QueueOutputs, TopicOutputs } from "./outputs.js";
+import type { ExchangeOutputs, Outputs, QueueOutputs, TopicOutputs } from "./outputs.js";
 import type { AnyPublishOptions } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
 import type { SenderHost } from "./sender-host.js";
@@ -81,6 +81,17 @@ export class Outbox implements Outputs {
           () => senders.topicBody(name, options?.subject ?? name).prepare(open, body, options),
           undefined,
         ),
+    };
+  }
+
+  exchange(name: string): ExchangeOutputs {
+    const { senders } = this.#host;
+    return {
+      publish: (subject, body, options) => {
+        const open = () => senders.exchangeOutlet(name, options?.mustRoute === true);
+        const prepare = async () => await senders.exchangeBody(name, subject).prepare(open, body, options);
+        return this.#take(prepare, undefined);
+      },
     };
   }
 

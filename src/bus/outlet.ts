@@ -124,8 +124,8 @@ export class TopicOutlet implements Outlet {
   }
 }
 
-/** A message that went to several places: the receipt names the first, and waits for all. */
-class AppendedToAll implements EngineAppended {
+/** A message that went to several places, or to none: the receipt names the first, and waits for all. */
+export class AppendedToAll implements EngineAppended {
   readonly #all: readonly EngineAppended[];
 
   constructor(all: readonly EngineAppended[]) {
@@ -155,7 +155,11 @@ class AppendedToAll implements EngineAppended {
   }
 }
 
-function appendEach(outlet: Outlet, messages: readonly OutgoingMessage[], appended: EngineAppended[]): void {
+export function appendEach(
+  outlet: Outlet,
+  messages: readonly OutgoingMessage[],
+  appended: EngineAppended[],
+): void {
   for (const message of messages) appended.push(outlet.append(message));
 }
 

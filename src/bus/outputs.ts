@@ -31,6 +31,8 @@ export interface Outputs<C extends Capabilities = Capabilities> {
   queue(name: string): QueueOutputs<C>;
   /** A topic, for bodies without a message type. It is made with its defaults when it is not there. */
   topic(name: string): TopicOutputs<C>;
+  /** An exchange, for bodies without a message type; EXCHANGE_NOT_FOUND makes the whole fail when it is not there. The empty name is the bus itself. */
+  exchange(name: string): ExchangeOutputs<C>;
 }
 
 export interface QueueOutputs<C extends Capabilities = Capabilities> {
@@ -39,6 +41,15 @@ export interface QueueOutputs<C extends Capabilities = Capabilities> {
 
 export interface TopicOutputs<C extends Capabilities = Capabilities> {
   publish(body: string | Uint8Array, options?: TopicBodyOptions<C>): Promise<void>;
+}
+
+export interface ExchangeOutputs<C extends Capabilities = Capabilities> {
+  /** With `mustRoute`, a message that leads nowhere makes the whole fail with UNROUTABLE. */
+  publish(
+    subject: string,
+    body: string | Uint8Array,
+    options?: BodyOptions<C> & { readonly mustRoute?: boolean },
+  ): Promise<void>;
 }
 
 /** What sends as part of something larger, unless the engine is known not to store several things as one. */

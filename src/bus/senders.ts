@@ -1,9 +1,12 @@
 // What sends each type of message, made when the type is used for the first time, and each body to a queue or topic.
 
+import { BUS_EXCHANGE } from "../broker/binding.js";
 import { assertPublishable } from "../broker/subject.js";
 import type { EngineQueue, EngineTopic } from "../engines/engine.js";
 import { BodySender } from "./body-sender.js";
+import { ExchangeOutlet } from "./exchange-outlet.js";
 import { assertKind, type CommandType, type EventType } from "./message-type.js";
+import { notSupported } from "./option-checks.js";
 import { EventOutlet, type Outlet, QueueOutlet, TopicOutlet } from "./outlet.js";
 import { Sender } from "./sender.js";
 import type { SenderHost } from "./sender-host.js";
@@ -47,6 +50,20 @@ export class Senders {
   topicBody(name: string, subject: string): BodySender {
     assertPublishable(subject);
     return new BodySender(this.#core, "topic", name, subject);
+  }
+
+  /** Errors: INVALID_SUBJECT, NOT_SUPPORTED. */
+  exchangeBody(name: string, subject: string): BodySender {
+    assertPublishable(subject);
+    const { capabilities, name: engine } = this.#core.engine;
+    if (name !== BUS_EXCHANGE && !capabilities.exchanges) throw notSupported(engine, "exchanges");
+    return new BodySender(this.#core, "exchange", name, subject);
+  }
+
+  /** A group must not miss what is published after its handler was registered. */
+  async exchangeOutlet(name: string, mustRoute: boolean): Promise<Outlet> {
+    await this.#core.handlers.starting;
+    return new ExchangeOutlet(this.#core.engine.broker, name, mustRoute);
   }
 
   /** Makes the queue with its defaults, or finds it. Errors: INVALID_NAME, those of storage. */

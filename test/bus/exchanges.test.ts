@@ -255,3 +255,39 @@ test("an exchange waits for handlers that are being declared, so that their grou
   await bus.close();
   await failsWith("CLOSED", () => bus.exchange("x"));
 });
+
+test("a transaction, and what a handler sends, may go over exchanges, and all of it or nothing is stored", async (t) => {
+  const bus = await testBus(t);
+  const orders = bus.exchange("orders", { kind: "direct" });
+  await orders.bind(bus.queue("one"), { pattern: "a" });
+  await orders.bind(bus.queue("two"), { pattern: "a" });
+  await bus.transaction(async (tx) => {
+    await tx.exchange("orders").publish("a", "both", { headers: { colour: "red" } });
+    await tx.exchange("orders").publish("nowhere", "nobody");
+  });
+  for (const name of ["one", "two"]) {
+    const [message] = await collect(bus.queue(name).browse());
+    assert.deepEqual([message!.text(), message!.subject, message!.headers["colour"]], ["both", "a", "red"]);
+  }
+  const failing = (exchange: string, mustRoute: boolean) => () =>
+    bus.transaction(async (tx) => {
+      await tx.exchange("orders").publish("a", "never");
+      await tx.exchange(exchange).publish("nowhere", "nobody", { mustRoute });
+    });
+  await failsWith("UNROUTABLE", failing("orders", true));
+  await failsWith("EXCHANGE_NOT_FOUND", failing("nobody", false));
+  await failsWith("INVALID_SUBJECT", () =>
+    bus.transaction((tx) => tx.exchange("orders").publish("a.*", "b")),
+  );
+  assert.equal((await collect(bus.queue("one").browse())).length, 1);
+
+  await orders.bind(bus.queue("three"), { pattern: "b" });
+  bus.queue("two").consume(async (message, ctx) => {
+    await ctx.exchange("orders").publish("b", message.text());
+  });
+  await bus.settled();
+  assert.deepEqual(
+    (await collect(bus.queue("three").browse())).map((message) => message.text()),
+    ["both"],
+  );
+});
