@@ -373,6 +373,10 @@ test("durations are in seconds, and no longer than what they measure", async (t)
   assert.ok(metrics["messaging.client.operation.duration"]!.points[0]!.sum! * 1000 <= elapsedMs);
 });
 
+test("an option that does not exist is refused", async () => {
+  await failsWith("INVALID_OPTION", () => openTelemetry({ tracer: 1 } as object), /no option tracer/);
+});
+
 test("without an SDK, messages are as they would be without the middleware", async (t) => {
   const bus = await testBus(t);
   bus.use(openTelemetry({ propagator: { inject: () => {}, extract: (own) => own } }));

@@ -206,7 +206,7 @@ test("a name that needs escaping is read as it was", () => {
   assert.equal(samplesOf(text)[`omnibus_queue_published_total ${name}`], 1);
 });
 
-test("a bound that is none is refused", async (t) => {
+test("a bound that is none is refused, and so is an option that does not exist", async (t) => {
   const bus = await testBus(t);
   for (const sourcesMax of [-1, 1.5, Number.NaN, "5"])
     await failsWith(
@@ -214,4 +214,5 @@ test("a bound that is none is refused", async (t) => {
       () => prometheus(bus, { sourcesMax: sourcesMax as number }),
       /sourcesMax/,
     );
+  await failsWith("INVALID_OPTION", () => prometheus(bus, { max: 5 } as object), /no option max/);
 });
