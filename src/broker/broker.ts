@@ -7,6 +7,7 @@ import type { LogStore } from "../log/log-store.js";
 import type { Appended } from "./appended.js";
 import { type Binding, BUS_EXCHANGE, type ExchangeOptions } from "./binding.js";
 import { Catalog } from "./catalog.js";
+import { Census } from "./census.js";
 import type { DeadLetters } from "./dead-letters.js";
 import type { Delivery } from "./delivery.js";
 import type { Dispatcher } from "./dispatcher.js";
@@ -25,8 +26,7 @@ import type { ScheduleTarget } from "./schedule.js";
 import { Schedules } from "./schedules.js";
 import { Session } from "./session.js";
 import { SettlementLog } from "./settlement-log.js";
-import { type BrokerStatistics, queueStatistics, topicStatistics } from "./statistics.js";
-import { StorageWatch } from "./storage-watch.js";
+import type { BrokerStatistics } from "./statistics.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
@@ -57,7 +57,7 @@ export class Broker {
   /** The last messages of subjects. */
   readonly retained: RetainedMessages;
   readonly #store: LogStore;
-  readonly #storageWatch: StorageWatch;
+  readonly #census: Census;
   readonly #settlements: SettlementLog;
   readonly #topology: Topology;
   readonly #transactions: Transactions;
@@ -77,7 +77,7 @@ export class Broker {
   ) {
     this.clock = clock;
     this.#store = store;
-    this.#storageWatch = new StorageWatch(clock, store.syncStatistics, options.onError);
+    this.#census = new Census(clock, topology, store.syncStatistics, options.onError);
     this.#settlements = settlements;
     this.#topology = topology;
     this.live = live;
@@ -347,16 +347,7 @@ export class Broker {
   }
 
   statistics(): BrokerStatistics {
-    const nowMs = this.clock.nowMs();
-    const deadLettersOf = (source: string): number =>
-      this.#topology.deadLettersOf(source)?.unsettledCount ?? 0;
-    const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#store.syncStatistics;
-    const { stalledMs } = this.#storageWatch;
-    return {
-      queues: [...this.queues].map((queue) => queueStatistics(queue, deadLettersOf(queue.name), nowMs)),
-      topics: [...this.topics].map((topic) => topicStatistics(topic, deadLettersOf, nowMs)),
-      storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, stalledMs, bytes },
-    };
+    return this.#census.statistics();
   }
 
   /** Resolves when everything that was accepted or settled before is stored. */
@@ -390,7 +381,7 @@ export class Broker {
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
     await this.#maintaining;
     await this.#settlements.close();
-    await this.#store.close().finally(() => this.#storageWatch.close());
+    await this.#store.close().finally(() => this.#census.close());
   }
 
   /** Errors: QUEUE_NOT_FOUND, TOPIC_NOT_FOUND, EXCHANGE_NOT_FOUND, those of the target. */

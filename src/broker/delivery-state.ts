@@ -193,6 +193,15 @@ export class DeliveryState {
     }
   }
 
+  /** The offset of that message, or of a gap before it, without reading it. */
+  oldestOffset(): number | undefined {
+    this.skipRemoved();
+    this.#skipSettled();
+    const { held, cursor } = this.#progress;
+    const offset = Math.max(held.size > 0 ? held.first : cursor, this.log.logStartOffset);
+    return offset < this.log.highWatermark ? offset : undefined;
+  }
+
   /** Messages with bodies of so many bytes were committed to the log, which is this state's own. */
   addBodyBytes(bytes: number): void {
     if (this.bodyBytes.committed(bytes)) this.#progress.changed();

@@ -3,6 +3,7 @@
 import { type ConsumerStatistics, consumerStatistics } from "./consumer-statistics.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { DispatcherCounters } from "./dispatcher-counters.js";
+import type { OldestTimes } from "./oldest-times.js";
 import type { Queue } from "./queue.js";
 import type { Subscription } from "./subscription.js";
 import type { Topic } from "./topic.js";
@@ -95,7 +96,14 @@ export interface TopicStatistics {
   readonly groups: readonly GroupStatistics[];
 }
 
-export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number): QueueStatistics {
+/** What numbers are looked up in. */
+interface StatisticsView {
+  readonly nowMs: number;
+  readonly oldestTimes: OldestTimes;
+  deadLettersOf(source: string): number;
+}
+
+export function queueStatistics(queue: Queue, view: StatisticsView): QueueStatistics {
   const { dispatcher, states } = queue;
   const delayed = states.reduce((sum, { delayedCount }) => sum + delayedCount, 0);
   return {
@@ -104,9 +112,9 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
     inFlight: dispatcher.inFlight,
     delayed,
     isPaused: dispatcher.isPaused,
-    deadLetters,
+    deadLetters: view.deadLettersOf(queue.name),
     bytes: states.reduce((sum, { log }) => sum + log.sizeBytes, 0),
-    oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
+    oldestAgeMs: oldestAgeMs(dispatcher, view),
     consumers: dispatcher.consumers.length,
     members: consumerStatistics(dispatcher),
     published: queue.published,
@@ -119,18 +127,11 @@ export function queueStatistics(queue: Queue, deadLetters: number, nowMs: number
   };
 }
 
-function oldestAgeMs(dispatcher: Dispatcher, nowMs: number): number | undefined {
-  let oldestMs = Number.POSITIVE_INFINITY;
-  for (const state of dispatcher.states)
-    oldestMs = Math.min(oldestMs, dispatcher.oldestOf(state)?.timestampMs ?? oldestMs);
-  return oldestMs === Number.POSITIVE_INFINITY ? undefined : Math.max(0, nowMs - oldestMs);
+function oldestAgeMs({ failure, states }: Dispatcher, view: StatisticsView): number | undefined {
+  return failure === undefined ? view.oldestTimes.ageMs(states, view.nowMs) : undefined;
 }
 
-export function topicStatistics(
-  topic: Topic,
-  deadLettersOf: (source: string) => number,
-  nowMs: number,
-): TopicStatistics {
+export function topicStatistics(topic: Topic, view: StatisticsView): TopicStatistics {
   const partitions = topic.partitions.map((log, partition) => ({
     partition,
     logStartOffset: log.logStartOffset,
@@ -142,13 +143,11 @@ export function topicStatistics(
     deduplicated: topic.deduplication?.duplicates ?? 0,
     bytes: partitions.reduce((sum, { bytes }) => sum + bytes, 0),
     partitions,
-    groups: [...topic.subscriptions.values()].map((group) =>
-      groupStatistics(group, deadLettersOf(group.name), nowMs),
-    ),
+    groups: [...topic.subscriptions.values()].map((group) => groupStatistics(group, view)),
   };
 }
 
-function groupStatistics(subscription: Subscription, deadLetters: number, nowMs: number): GroupStatistics {
+function groupStatistics(subscription: Subscription, view: StatisticsView): GroupStatistics {
   const { dispatcher } = subscription;
   return {
     name: subscription.group,
@@ -156,8 +155,8 @@ function groupStatistics(subscription: Subscription, deadLetters: number, nowMs:
     isPaused: dispatcher.isPaused,
     inFlight: dispatcher.inFlight,
     delayed: dispatcher.states.reduce((sum, state) => sum + state.delayedCount, 0),
-    deadLetters,
-    oldestAgeMs: oldestAgeMs(dispatcher, nowMs),
+    deadLetters: view.deadLettersOf(subscription.name),
+    oldestAgeMs: oldestAgeMs(dispatcher, view),
     consumers: dispatcher.consumers.length,
     members: consumerStatistics(dispatcher),
     lostToRetention: dispatcher.states.reduce((sum, state) => sum + state.lostToRetention, 0),

@@ -112,3 +112,24 @@ test("statistics of queues that lie on disk bring no more than a little of each 
   assert.ok(bytes <= 3, `${bytes} reads`);
   await broker.close();
 });
+
+test("how old the oldest message of each group is, is known without keeping a message for it", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open({ tailCacheBytes: 1 });
+  const topic = await broker.declareTopic("order");
+  for (let index = 0; index < 20; index += 1)
+    await broker.declareSubscription("order", `group${index}`, { from: "beginning" });
+  for (let index = 0; index < 5; index += 1) {
+    topic.append(message("x".repeat(10_000)));
+    await broker.flush();
+  }
+  await world.pass(7_000);
+  const ages = () => new Set(broker.statistics().topics[0]!.groups.map(({ oldestAgeMs }) => oldestAgeMs));
+  assert.deepEqual(ages(), new Set([undefined]));
+  for (let turns = 0; turns < 20; turns += 1) await world.quiet();
+  assert.deepEqual(ages(), new Set([7_000]));
+  for (const { dispatcher } of topic.subscriptions.values())
+    for (const state of dispatcher.states) assert.equal(state.peekOldest(), undefined);
+  await world.quiet();
+  await broker.close();
+});
