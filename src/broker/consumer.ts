@@ -11,6 +11,8 @@ export interface ConsumerOptions {
   readonly name: string;
   /** How many unsettled messages it may have at most. May be changed later. */
   readonly prefetch: number;
+  /** How many bytes of bodies it may have before it gets no more; one message it gets in any case. May be changed later. @default no limit */
+  readonly prefetchBytes?: number;
   /** How long a delivery stays with it unless extended. */
   readonly leaseMs: number;
   /** A message handed out this often without being acknowledged goes to the dead letters instead of out again. */
@@ -69,6 +71,7 @@ export class Consumer implements DeliveryHolder {
   readonly #leases = new LeaseList();
   readonly #expiry: DueTimer;
   #prefetch: number;
+  #prefetchBytes: number;
   #lostUnanswered = 0;
   /** Deliveries whose settlement is on its way to disk. */
   #settling = 0;
@@ -88,13 +91,19 @@ export class Consumer implements DeliveryHolder {
     this.onDeliveries = options.onDeliveries;
     this.#onEnded = options.onEnded;
     this.#prefetch = options.prefetch;
+    this.#prefetchBytes = options.prefetchBytes ?? Number.POSITIVE_INFINITY;
     this.#clock = clock;
     this.#expiry = new DueTimer(clock, () => this.#loseExpired());
   }
 
   /** How many more messages it takes now. */
   get credit(): number {
-    return this.#isStopped ? 0 : this.#prefetch - this.inFlight - this.#lostUnanswered;
+    return this.#isStopped || this.isSated ? 0 : this.#prefetch - this.inFlight - this.#lostUnanswered;
+  }
+
+  /** Hot: whether it has as many bytes as it may have. */
+  get isSated(): boolean {
+    return this.#leases.bytes >= this.#prefetchBytes;
   }
 
   /** Whether it takes no more messages, and leaves when it has none. */
@@ -112,10 +121,12 @@ export class Consumer implements DeliveryHolder {
   }
 
   /** Errors: INVALID_OPTION. */
-  setPrefetch(prefetch: number): void {
+  setPrefetch(prefetch: number, prefetchBytes = Number.POSITIVE_INFINITY): void {
     assertAtLeastOne(this.name, "prefetch", prefetch);
+    assertAtLeastOne(this.name, "prefetchBytes", prefetchBytes);
     const hadCredit = this.credit > 0;
     this.#prefetch = prefetch;
+    this.#prefetchBytes = prefetchBytes;
     if (!hadCredit && this.credit > 0) this.dispatcher.wake();
   }
 
@@ -253,6 +264,7 @@ export class Consumer implements DeliveryHolder {
 export function assertConsumerOptions(options: ConsumerOptions): void {
   for (const [option, value] of [
     ["prefetch", options.prefetch],
+    ["prefetchBytes", options.prefetchBytes ?? Number.POSITIVE_INFINITY],
     ["leaseMs", options.leaseMs],
     ["attemptsMax", options.attemptsMax],
   ] as const) {

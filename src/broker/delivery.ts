@@ -226,6 +226,8 @@ export class LeaseList {
   first: Delivery | undefined = undefined;
   #last: Delivery | undefined = undefined;
   size = 0;
+  /** Of their bodies. */
+  bytes = 0;
 
   /** Hot: leases of one consumer have one length, so a new one belongs last, or near it after {@link Delivery.extend}. */
   insert(delivery: Delivery): void {
@@ -240,6 +242,7 @@ export class LeaseList {
     if (after === undefined) this.#last = delivery;
     else after.previous = delivery;
     this.size += 1;
+    this.bytes += delivery.record.valueSizeBytes;
   }
 
   remove(delivery: Delivery): void {
@@ -250,5 +253,6 @@ export class LeaseList {
     delivery.previous = undefined;
     delivery.following = undefined;
     this.size -= 1;
+    this.bytes -= delivery.record.valueSizeBytes;
   }
 }

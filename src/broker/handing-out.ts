@@ -83,7 +83,7 @@ export class HandingOut implements Dealer {
     const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
     for (let visited = 0; visited < states.length; visited += 1) {
       const state = states[(this.#nextState + visited) % states.length]!;
-      while (deliveries.length < count && this.turnLeft > 0 && !burials.isFull) {
+      while (deliveries.length < count && !consumer.isSated && this.turnLeft > 0 && !burials.isFull) {
         const record = this.next(state, nowMs);
         if (record === undefined) break;
         if (this.isDeliverable(record, state, consumer, nowMs))

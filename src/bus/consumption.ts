@@ -143,12 +143,14 @@ export class Consumption {
   #consume(source: EngineSource): void {
     if (this.#isEnded || this.isEmpty) return;
     let prefetch = 0;
+    let prefetchBytes = 0;
     let attemptsMax = 0;
     let priority = Number.NEGATIVE_INFINITY;
     let leaseMs = Number.POSITIVE_INFINITY;
     for (const { settings } of this.#registrations) {
       settings.retries.attemptsDefault = source.attemptsMax;
       prefetch += settings.prefetch;
+      prefetchBytes += settings.prefetchBytes;
       attemptsMax = Math.max(attemptsMax, settings.retries.attemptsMax);
       leaseMs = Math.min(leaseMs, settings.leaseMs);
       priority = Math.max(priority, settings.consumer.priority);
@@ -156,7 +158,7 @@ export class Consumption {
     }
     if (this.#consumer !== undefined) {
       this.#consumer.setAttemptsMax(attemptsMax);
-      this.#consumer.setPrefetch(prefetch);
+      this.#consumer.setPrefetch(prefetch, prefetchBytes);
       return;
     }
     const onDeliveries = (deliveries: EngineDelivery[]): void => this.#dispatch(deliveries);
@@ -166,6 +168,7 @@ export class Consumption {
       onAssigned: (partitions) => this.#tell("onAssigned", partitions),
       onRevoked: (partitions) => this.#tell("onRevoked", partitions),
       prefetch,
+      prefetchBytes,
       leaseMs,
       attemptsMax,
       startsExplicitly: true,

@@ -4,7 +4,7 @@ import type { Random } from "../io/io.js";
 import { CONSUMER_OPTIONS, ConsumerSettings } from "./consumer-options.js";
 import { toMs } from "./duration.js";
 import type { AnyHandlerOptions, BatchOptions } from "./handler.js";
-import { invalidOption, knownOptions, oneOf, wholeNumber } from "./option-checks.js";
+import { invalidOption, knownOptions, oneOf, optionalLimit, wholeNumber } from "./option-checks.js";
 import { RateLimit } from "./rate-limit.js";
 import type { Reporter } from "./reporter.js";
 import { Retries } from "./retry-policy.js";
@@ -12,6 +12,7 @@ import { Retries } from "./retry-policy.js";
 export const HANDLER_OPTIONS: readonly string[] = [
   "concurrency",
   "prefetch",
+  "prefetchBytes",
   "lease",
   "timeout",
   "retry",
@@ -25,6 +26,7 @@ export const HANDLER_OPTIONS: readonly string[] = [
 export class HandlerSettings {
   readonly concurrency: number;
   readonly prefetch: number;
+  readonly prefetchBytes: number;
   readonly leaseMs: number;
   readonly timeoutMs: number;
   readonly isOrderedByKey: boolean;
@@ -49,6 +51,7 @@ export class HandlerSettings {
     this.concurrency = wholeNumber("concurrency", options.concurrency ?? 1);
     const busy = this.concurrency * this.batchMax;
     this.prefetch = wholeNumber("prefetch", options.prefetch ?? Math.max(100, 2 * busy));
+    this.prefetchBytes = optionalLimit("prefetchBytes", options.prefetchBytes);
     this.leaseMs = toMs("lease", options.lease ?? "30s", 1);
     this.timeoutMs = toMs("timeout", options.timeout ?? "5m", 1);
     this.isOrderedByKey = oneOf("orderBy", options.orderBy ?? "none", ["none", "key"]) === "key";

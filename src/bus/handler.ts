@@ -22,6 +22,11 @@ interface BasicHandlerOptions {
    * a time
    */
   readonly prefetch?: number;
+  /**
+   * Bytes of bodies held for this handler before no more are fetched; one message is in any case. Handlers that share a
+   * consumer have together what each may have. @default no limit
+   */
+  readonly prefetchBytes?: number;
   /** How long a message stays with this process should it stop answering; renewed while the handler runs. @default "30s" */
   readonly lease?: Duration;
   /**

@@ -24,6 +24,11 @@ export function wholeNumber(option: string, value: unknown, min = 1): number {
   throw invalidOption(option, value, `a whole number of at least ${min}`);
 }
 
+/** A whole number of at least 1, or Infinity: no limit. Errors: INVALID_OPTION. */
+export function optionalLimit(option: string, value: unknown): number {
+  return value === undefined ? Number.POSITIVE_INFINITY : wholeNumber(option, value);
+}
+
 /** Errors: INVALID_OPTION. */
 export function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]): T {
   if (allowed.includes(value)) return value;

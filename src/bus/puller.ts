@@ -11,7 +11,7 @@ import {
 } from "./consumer-options.js";
 import { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
-import { knownOptions, wholeNumber } from "./option-checks.js";
+import { knownOptions, optionalLimit, wholeNumber } from "./option-checks.js";
 import { RateLimit, type RateLimitOptions } from "./rate-limit.js";
 import { Receiver } from "./receiver.js";
 
@@ -23,6 +23,8 @@ interface BasicReceiveOptions {
    * fetched: this many times what one message takes has to stay below `lease`. @default 100, or fewer with a rate limit
    */
   readonly prefetch?: number;
+  /** Bytes of unsettled bodies that this receiver may have before it fetches no more; one message it does in any case. @default no limit */
+  readonly prefetchBytes?: number;
   /**
    * How long a message stays with the receiver unless it is extended or settled; after that it goes to another, and
    * counts as failed if the application had it. @default "30s"
@@ -64,7 +66,7 @@ export class Puller {
     const options = knownOptions<BasicReceiveOptions & AnyConsumerOptions>(
       "receive",
       given as BasicReceiveOptions,
-      ["signal", "prefetch", "lease", "rateLimit", ...CONSUMER_OPTIONS],
+      ["signal", "prefetch", "prefetchBytes", "lease", "rateLimit", ...CONSUMER_OPTIONS],
     );
     const consumer = new ConsumerSettings(options);
     consumer.assertSupported(this.#core);
@@ -73,10 +75,11 @@ export class Puller {
     // Half of what fits into a lease: what is fetched ahead has to be handed on before its lease runs out.
     const inLease = rateLimit?.messagesWithin(leaseMs / 2) ?? PREFETCH;
     const prefetch = wholeNumber("prefetch", options.prefetch ?? Math.max(1, Math.min(PREFETCH, inLease)));
+    const prefetchBytes = optionalLimit("prefetchBytes", options.prefetchBytes);
     this.#core.assertReceiving();
     const { signal } = options;
     if (signal?.aborted) return;
-    const settings = { prefetch, leaseMs, rateLimit, consumer };
+    const settings = { prefetch, prefetchBytes, leaseMs, rateLimit, consumer };
     const receiver = new Receiver(this.#core, await this.#source(), settings);
     const forget = this.#core.onClose(() => receiver.stop());
     const forgetSignal = signal === undefined ? undefined : onAbort(signal, () => receiver.stop());
@@ -99,7 +102,8 @@ export class Puller {
     const leaseMs = toMs("lease", options.lease ?? LEASE, 1);
     this.#core.assertReceiving();
     options.signal?.throwIfAborted();
-    const settings = { prefetch: max, leaseMs, rateLimit: undefined, consumer: undefined };
+    const none = { prefetchBytes: Number.POSITIVE_INFINITY, rateLimit: undefined, consumer: undefined };
+    const settings = { prefetch: max, leaseMs, ...none };
     const receiver = new Receiver(this.#core, await this.#source(), settings);
     const forget = this.#core.onClose(() => receiver.stop());
     const taken = await receiver.take(max, waitMs, options.signal);

@@ -17,6 +17,7 @@ const LOOK_AGAIN_MS = 20;
 
 export interface ReceiverSettings {
   readonly prefetch: number;
+  readonly prefetchBytes: number;
   readonly leaseMs: number;
   readonly rateLimit: RateLimit | undefined;
   /** Undefined: it takes what is there and goes. */
@@ -35,7 +36,7 @@ export class Receiver {
   #endedFor: BrokerError | undefined = undefined;
 
   constructor(core: BusCore, source: EngineSource, settings: ReceiverSettings) {
-    const { prefetch, leaseMs, rateLimit, consumer } = settings;
+    const { prefetch, prefetchBytes, leaseMs, rateLimit, consumer } = settings;
     this.#core = core;
     this.#rateLimit = rateLimit;
     this.handedOut = new HandedOut(prefetch);
@@ -45,6 +46,7 @@ export class Receiver {
       onAssigned: consumer?.onAssigned,
       onRevoked: consumer?.onRevoked,
       prefetch,
+      prefetchBytes,
       leaseMs,
       attemptsMax: source.attemptsMax,
       startsExplicitly: true,

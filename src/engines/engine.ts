@@ -223,6 +223,8 @@ export interface EngineSource {
 export interface EngineConsumerOptions {
   readonly name: string;
   readonly prefetch: number;
+  /** Bytes of bodies before it gets no more; one message it gets in any case. @default no limit */
+  readonly prefetchBytes?: number;
   readonly leaseMs: number;
   readonly attemptsMax: number;
   /** Whether it says with {@link EngineDelivery.begin} when it starts on a message. Until then a crash is no try of it. @default false */
@@ -245,7 +247,7 @@ export interface EngineConsumer {
   readonly inFlight: number;
   /** Whether a message could be handed to it now. */
   readonly hasReady: boolean;
-  setPrefetch(prefetch: number): void;
+  setPrefetch(prefetch: number, prefetchBytes?: number): void;
   setAttemptsMax(attemptsMax: number): void;
   /** Renews the leases of everything it holds. */
   renewAll(): void;
