@@ -58,7 +58,8 @@ export type HandleResults = readonly PromiseSettledResult<Outcome>[];
 export interface Middleware {
   /**
    * Around a call that hands messages over. `next` resolves with the receipts (none for what is published live, or is
-   * stored later, with a transaction or the answer of a handler), and rejects with what the caller would get. Throwing before `next` refuses the messages: the caller gets what was thrown.
+   * stored later, with a transaction or the answer of a handler), and rejects with what the caller would get. Throwing
+   * before `next` refuses the messages: the caller gets what was thrown.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: most return nothing.
   publish?(context: PublishContext, next: () => Promise<readonly Receipt[]>): void | Promise<unknown>;
