@@ -1,14 +1,13 @@
-// Deleting queues, topics and groups: their definitions and what leads to them in one atomic step, then their files. What
-// a crash left of that is deleted when the broker is opened again.
+// Deleting queues, topics and groups: their definitions and what leads to them in one atomic step, then their files.
+// Queues that are to go by themselves are let go here.
 
 import { BrokerError } from "../broker-error.js";
-import type { Definition, QueueDefinition } from "./catalog.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Existing } from "./existing.js";
+import { Leftovers } from "./leftovers.js";
 import type { Queue } from "./queue.js";
 import { QueueLifetime } from "./queue-lifetime.js";
 import type { Owned, Session } from "./session.js";
-import { subscriptionStateName } from "./source-opening.js";
 import type { Topic } from "./topic.js";
 import { unopened } from "./unopened.js";
 
@@ -20,12 +19,8 @@ export interface DeleteConditions {
   readonly ifUnused?: boolean;
 }
 
-/** Logs that belong to what has the id in their names: `queue.7.orders` to the definition with the id 7. */
-const OWNED_LOG = /^(?:queue|topic|returns|ids|inbox)\.(\d+)(?:\.|$)/;
-/** Delivery states have the names of their logs, or that of their subscription. */
-const STATE = /^[a-z]+\.(\d+)(?:\.|$)/;
-
 export class Removal {
+  readonly leftovers: Leftovers;
   readonly #existing: Existing;
   /** Deletions that nobody waits for. */
   readonly #pending = new Set<Promise<void>>();
@@ -33,6 +28,7 @@ export class Removal {
 
   constructor(existing: Existing) {
     this.#existing = existing;
+    this.leftovers = new Leftovers(existing);
   }
 
   /** Returns whether it was there. Errors: QUEUE_NOT_EMPTY, QUEUE_IN_USE, QUEUE_EXCLUSIVE, those of storage; then it stays. */
@@ -109,37 +105,6 @@ export class Removal {
     await Promise.all(this.#pending);
   }
 
-  /** Before anything is opened: removes what ended with the process, and what a crash left of what was deleted. */
-  async sweep(): Promise<void> {
-    const { catalog, store } = this.#existing;
-    const known = this.#ids();
-    const over = [...catalog.definitions].filter((definition) => this.#isOver(definition, known));
-    const names = new Set(over.map((definition) => (definition.kind === "queue" ? definition.name : "")));
-    const edges = [...names].flatMap((name) => [...this.#leadingTo("queue", name), ...this.#forwardOf(name)]);
-    if (over.length > 0) await catalog.removeAll([...over, ...edges], store);
-    const ids = this.#ids();
-    const left = store.logNames().filter((log) => !Number.isNaN(ownerOf(log)) && !ids.has(ownerOf(log)));
-    for (const log of left) catalog.skipId(ownerOf(log));
-    await this.#deleteAll(left.filter((log) => catalog.isPast(ownerOf(log))));
-  }
-
-  /** When all is open: forgets the settlements of what is gone. */
-  forgetSettlements(): void {
-    const { catalog, settlements } = this.#existing;
-    const ids = this.#ids();
-    const current = new Set<string>();
-    for (const definition of catalog.definitions) {
-      if (definition.kind !== "subscription") continue;
-      for (const partition of definition.startOffsets.keys())
-        current.add(subscriptionStateName(definition, partition));
-    }
-    settlements.forgetUnless((name) => {
-      if (name.startsWith("subscription.")) return current.has(name);
-      const id = STATE.exec(name)?.[1];
-      return id === undefined || ids.has(Number(id));
-    });
-  }
-
   async #removeQueue(queue: Queue): Promise<void> {
     const { queues, catalog, store, routing, forwards } = this.#existing;
     const bindings = this.#leadingTo("queue", queue.name);
@@ -202,8 +167,8 @@ export class Removal {
     closed.delete(`${kind}/${name}`);
     for (const { group } of groups) closed.delete(`subscription/${name}/${group}`);
     const ids = new Set([definition.id, ...groups.map(({ id }) => id)]);
-    await this.#deleteAll(this.#existing.store.logNames().filter((log) => ids.has(ownerOf(log))));
-    this.forgetSettlements();
+    await this.leftovers.removeLogsOf(ids);
+    this.leftovers.forgetSettlements();
     return true;
   }
 
@@ -213,17 +178,13 @@ export class Removal {
       for (const state of states) this.#existing.settlements.remove(state);
     await Promise.all(dispatchers.map((dispatcher) => dispatcher.end(reason)));
     await Promise.all(ids.map((id) => this.#existing.expiries.end(id)));
-    await this.#deleteLogs(ids);
-  }
-
-  async #deleteLogs(ids: readonly number[]): Promise<void> {
-    for (const id of ids) await this.#deleteAll(this.#existing.opener.takeLogNames(id));
+    for (const id of ids) await this.#deleteLogs(id);
   }
 
   /** What cannot be deleted now is when the broker is opened again. */
-  async #deleteAll(names: Iterable<string>): Promise<void> {
-    const { store, onError } = this.#existing;
-    for (const name of names)
+  async #deleteLogs(id: number): Promise<void> {
+    const { opener, store, onError } = this.#existing;
+    for (const name of opener.takeLogNames(id))
       await store.deleteLog(name).catch((error: unknown) => onError(error, `deleting the log ${name}`));
   }
 
@@ -241,13 +202,6 @@ export class Removal {
     this.#pending.add(removal);
   }
 
-  /** Exclusive queues end with their session, subscriptions with their topic, and what is known of either with it. */
-  #isOver(definition: Definition, known: ReadonlySet<number>): boolean {
-    if (definition.kind === "queue") return isExclusive(definition);
-    if (definition.kind === "expiry") return !known.has(definition.of);
-    return definition.kind === "subscription" && this.#existing.catalog.topic(definition.topic) === undefined;
-  }
-
   #leadingTo(kind: "queue" | "topic", name: string) {
     return this.#existing.routing.bindingsOf(kind, name);
   }
@@ -263,21 +217,6 @@ export class Removal {
     );
     return subscriptions.filter((definition) => definition.topic === topic);
   }
-
-  #ids(): Set<number> {
-    const definitions = [...this.#existing.catalog.definitions];
-    return new Set(definitions.flatMap((definition) => ("id" in definition ? [definition.id] : [])));
-  }
-}
-
-/** The id of what the log belongs to; NaN for a log of the broker itself. */
-function ownerOf(log: string): number {
-  return Number(OWNED_LOG.exec(log)?.[1]);
-}
-
-/** Older definitions do not know the option. */
-function isExclusive({ options }: QueueDefinition): boolean {
-  return options.exclusive === true;
 }
 
 function assertUnused({ name, dispatcher }: Queue): void {

@@ -131,7 +131,7 @@ export class Topology {
 
   /** Opens what the catalog names. What cannot be read is reported and left out; the rest opens. */
   async openAll(): Promise<void> {
-    if (!this.#parts.readOnly) await this.removal.sweep();
+    if (!this.#parts.readOnly) await this.removal.leftovers.remove();
     const definitions = [...this.#parts.catalog.definitions];
     for (const kind of ["queue", "topic", "subscription", "exchange", "binding", "forward"] as const) {
       for (const definition of definitions) {
@@ -139,7 +139,7 @@ export class Topology {
         await this.#open(definition).catch((error: unknown) => this.#leaveOut(definition, error));
       }
     }
-    this.removal.forgetSettlements();
+    this.removal.leftovers.forgetSettlements();
     if (!this.#parts.readOnly) this.expiries.start();
   }
 
@@ -230,14 +230,14 @@ export class Topology {
 
   #queue(name: string): Queue {
     const queue = this.queues.get(name);
-    if (queue !== undefined) return queue;
+    if (queue !== undefined && !queue.isDeleted) return queue;
     this.#assertOpened(`queue/${name}`, `The queue ${name}`);
     throw new BrokerError("QUEUE_NOT_FOUND", `There is no queue ${name}. Declare it first.`, { queue: name });
   }
 
   #topic(name: string): Topic {
     const topic = this.topics.get(name);
-    if (topic !== undefined) return topic;
+    if (topic !== undefined && !topic.isDeleted) return topic;
     this.#assertOpened(`topic/${name}`, `The topic ${name}`);
     throw new BrokerError("TOPIC_NOT_FOUND", `There is no topic ${name}. Declare it first.`, { topic: name });
   }
