@@ -2,7 +2,7 @@
 
 import { PatternTrie } from "../collections/pattern-trie.js";
 import { decodeHeaders } from "../log/record-headers.js";
-import { type BindingDefinition, type ExchangeKind, type HeaderCondition, headersText } from "./binding.js";
+import { type BindingDefinition, type ExchangeKind, headersText } from "./binding.js";
 import { ConsistentHash } from "./consistent-hash.js";
 import type { OutgoingMessage } from "./message.js";
 import { parsePattern, parseSubject } from "./subject.js";
@@ -85,15 +85,26 @@ class TopicTable<T extends object> implements BindingTable<T> {
   }
 }
 
+/** One condition, and what is bound with it. */
+interface Condition<T> {
+  readonly needsAll: boolean;
+  readonly values: readonly (readonly [name: string, value: string])[];
+  readonly targets: Set<T>;
+}
+
 /** Looks at every binding: conditions on headers have nothing in common that could be looked up. */
 class HeadersTable<T> implements BindingTable<T> {
   readonly isBySubject = false;
-  readonly #conditions = new Map<string, { readonly condition: HeaderCondition; readonly targets: Set<T> }>();
+  readonly #conditions = new Map<string, Condition<T>>();
 
   bind({ headers }: BindingDefinition, target: T): void {
-    const condition = headers!;
-    const text = headersText(condition);
-    const known = this.#conditions.get(text) ?? { condition, targets: new Set<T>() };
+    const { match, values } = headers!;
+    const text = headersText(headers!);
+    const known = this.#conditions.get(text) ?? {
+      needsAll: match === "all",
+      values: Object.entries(values),
+      targets: new Set<T>(),
+    };
     known.targets.add(target);
     this.#conditions.set(text, known);
   }
@@ -107,8 +118,8 @@ class HeadersTable<T> implements BindingTable<T> {
   match(message: OutgoingMessage): Iterable<T> {
     const found = new Set<T>();
     const headers = headerTexts(message);
-    for (const { condition, targets } of this.#conditions.values())
-      if (isMet(condition, headers)) for (const target of targets) found.add(target);
+    for (const condition of this.#conditions.values())
+      if (isMet(condition, headers)) for (const target of condition.targets) found.add(target);
     return found;
   }
 }
@@ -143,8 +154,7 @@ function headerTexts({ headers }: OutgoingMessage): ReadonlyMap<string, string> 
   return texts;
 }
 
-function isMet({ match, values }: HeaderCondition, headers: ReadonlyMap<string, string>): boolean {
-  const wanted = Object.entries(values);
-  const isThere = ([name, value]: [string, string]): boolean => headers.get(name) === value;
-  return match === "all" ? wanted.every(isThere) : wanted.some(isThere);
+function isMet<T>({ needsAll, values }: Condition<T>, headers: ReadonlyMap<string, string>): boolean {
+  for (const [name, value] of values) if ((headers.get(name) === value) !== needsAll) return !needsAll;
+  return needsAll;
 }

@@ -24,7 +24,7 @@ import type { Routing } from "./routing.js";
 import type { SettlementLog } from "./settlement-log.js";
 
 /** Messages in flight between one queue and its exchange, at most. */
-const IN_FLIGHT_MAX = 256;
+const IN_FLIGHT_MAX = 1024;
 /** Bytes handed over before their commit is waited for, unless a single message has more. */
 const STEP_BYTES = 8 * 1024 * 1024;
 /** How often a message is forwarded at most: more can only be a circle. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { event } from "../../src/index.js";
+import { embedded, event, openBus } from "../../src/index.js";
 import { openTestBus } from "../../src/testing/index.js";
 import { collect, deadLettersOf, diskBus, failsWith, testBus, withBus } from "../support/buses.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
@@ -290,4 +290,23 @@ test("a transaction, and what a handler sends, may go over exchanges, and all of
     (await collect(bus.queue("three").browse())).map((message) => message.text()),
     ["both"],
   );
+});
+
+test("a bus that only looks finds exchanges, and declares, binds, publishes and forwards nothing", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withBus(directory, async (bus) => {
+    await bus.exchange("all", { kind: "fanout" }).bind(bus.queue("work"));
+  });
+  const looking = await openBus(embedded({ directory, readOnly: true }));
+  t.after(() => looking.close());
+  await looking.exchange("all", { kind: "fanout" }).declare();
+  const all = looking.exchange("all");
+  await failsWith("READ_ONLY", () => all.publish("s", "a"));
+  await failsWith("READ_ONLY", () => all.unbind(looking.queue("work")));
+  await failsWith("READ_ONLY", () => all.delete());
+  await failsWith("READ_ONLY", () => looking.exchange("new").declare());
+  await failsWith("READ_ONLY", () => all.bind(looking.topic("new")));
+  await failsWith("READ_ONLY", () => looking.queue("work").forwardTo({ exchange: "all" }));
+  await failsWith("READ_ONLY", () => looking.queue("work").stopForwarding());
+  assert.equal(looking.routing().bindings.length, 1);
 });
