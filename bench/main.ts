@@ -7,6 +7,7 @@ import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
+import { benchSubjects } from "./subjects.js";
 
 /** Below the project, because a system's folder for temporary files is often not on a disk. */
 function dataDirectory(): Option {
@@ -51,6 +52,13 @@ program
   .option("--seconds <n>", "over how long their times are spread", parseSeconds, 5)
   .addOption(dataDirectory())
   .action(benchDelays);
+
+program
+  .command("subjects")
+  .description("memory and rate of live publishing with a thousand to a million live subscriptions")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--seconds <n>", "how long each rate is measured", parseSeconds, 1)
+  .action(benchSubjects);
 
 function parseMessages(text: string): number {
   const messages = Number(text);

@@ -85,7 +85,7 @@ export class LiveFeed {
 
   /** Sees what is committed and what is published live from now on. Errors: INVALID_SUBJECT, INVALID_OPTION, CLOSED. */
   subscribe(options: LiveSubscriptionOptions): LiveSubscription {
-    const subscription = new LiveSubscription(options, this.#parts, (closed) => this.#forget(closed));
+    const subscription = new LiveSubscription(options, this.#parts, this.#forget);
     this.add(options.pattern, subscription);
     this.#open.add(subscription);
     if (options.whenFull === "wait") this.#holding.add(subscription);
@@ -114,11 +114,11 @@ export class LiveFeed {
       throw new BrokerError("CLOSED", "The broker is closed; there is nothing to look on at.");
   }
 
-  #forget(subscription: LiveSubscription): void {
+  readonly #forget = (subscription: LiveSubscription): void => {
     this.#open.delete(subscription);
     this.#holding.delete(subscription);
     this.remove(subscription.options.pattern, subscription);
-  }
+  };
 
   /** One that makes publishers of this subject wait, other than the one that keeps a place for who asks. */
   #full(subject: string, admittedTo: LiveSubscription | undefined): LiveSubscription | undefined {

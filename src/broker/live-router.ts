@@ -1,10 +1,11 @@
 // Who is offered which live message: receivers by pattern, some of them in groups, and inboxes by their own subject.
 
 import { isBrokerError } from "../broker-error.js";
-import { PatternTrie } from "../collections/pattern-trie.js";
+import { type PatternNode, PatternTrie } from "../collections/pattern-trie.js";
 import type { Random } from "../io/io.js";
 import type { LiveMessage, LiveReceiver } from "./live-message.js";
-import { parsePattern, parseSubject } from "./subject.js";
+import { LiveRoute } from "./live-route.js";
+import { formatSubject, parsePattern, parseSubject } from "./subject.js";
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
 const ROUTES_MAX = 10_000;
@@ -14,41 +15,8 @@ const INBOX_PREFIX = "_inbox.";
 const INBOX_WORDS = 4;
 const INBOX_LENGTH = INBOX_PREFIX.length + 8 * INBOX_WORDS;
 
-/** Where the messages of one subject go. */
-class LiveRoute {
-  /** Each of these. */
-  readonly all: readonly LiveReceiver[];
-  /** One of each of these. */
-  readonly groups: readonly LiveGroup[];
-
-  constructor(all: readonly LiveReceiver[], groups: readonly LiveGroup[]) {
-    this.all = all;
-    this.groups = groups;
-  }
-}
-
-/** Takes turns: the next one that takes the message has it. */
-class LiveGroup {
-  readonly members: readonly LiveReceiver[];
-  #next: number;
-
-  constructor(members: readonly LiveReceiver[], first: number) {
-    this.members = members;
-    this.#next = first % members.length;
-  }
-
-  offer(message: LiveMessage): boolean {
-    const { members } = this;
-    for (let tried = 0; tried < members.length; tried += 1) {
-      const member = members[this.#next]!;
-      this.#next = (this.#next + 1) % members.length;
-      if (member.offer(message)) return true;
-    }
-    return false;
-  }
-}
-
-const NO_ROUTE = new LiveRoute([], []);
+/** A subject with one of these may not be in its canonical text. */
+const MAY_BE_SPELT_OTHERWISE = /[\\*#>]/;
 
 /** A private subject and all below it: no pattern matches them, and nobody who was not told can guess them. */
 export interface Inbox {
@@ -56,10 +24,22 @@ export interface Inbox {
   close(): void;
 }
 
+/** Who gets the messages of a subject: the only one there is, or a route. */
+type Target = LiveReceiver | LiveRoute;
+
+const NOBODY = new LiveRoute([], 0);
+
+/**
+ * Subscriptions to one subject, of which there may be millions, are in a map: the only one of its subject costs an entry
+ * and nothing else. Those with wildcards are in a trie, and what that finds is remembered for recent subjects.
+ */
 export class LiveRouter {
-  readonly #receivers = new PatternTrie<LiveReceiver>();
-  readonly #inboxes = new Map<string, LiveRoute>();
-  readonly #routes = new Map<string, LiveRoute>();
+  /** By the canonical text of their pattern, which has no wildcard. */
+  readonly #ofOneSubject = new Map<string, LiveReceiver | Set<LiveReceiver>>();
+  readonly #ofMany = new PatternTrie<LiveReceiver>();
+  readonly #inboxes = new Map<string, LiveReceiver>();
+  /** By the canonical text of the subject. */
+  readonly #recent = new Map<string, Target>();
   readonly #random: Random;
 
   constructor(random: Random) {
@@ -68,41 +48,54 @@ export class LiveRouter {
 
   /** Whether anybody at all could get a live message. */
   get hasReceivers(): boolean {
-    return this.#receivers.size > 0 || this.#inboxes.size > 0;
+    return this.hasPatterns || this.#inboxes.size > 0;
   }
 
   /** Whether a pattern could match what is committed to topics. */
   get hasPatterns(): boolean {
-    return this.#receivers.size > 0;
+    return this.#ofOneSubject.size > 0 || this.#ofMany.size > 0;
   }
 
-  /** Returns false when that receiver had that pattern. Errors: INVALID_SUBJECT. */
-  add(pattern: string, receiver: LiveReceiver): boolean {
+  /** Does nothing when that receiver has that pattern. Errors: INVALID_SUBJECT. */
+  add(pattern: string, receiver: LiveReceiver): void {
     const nodes = parsePattern(pattern);
-    const isNew = this.#receivers.add(nodes, receiver);
-    if (isNew) this.#forgetRoutes(pattern, nodes);
-    return isNew;
+    const subject = subjectOf(pattern, nodes);
+    if (subject === undefined) {
+      if (this.#ofMany.add(nodes, receiver)) this.#recent.clear();
+      return;
+    }
+    const others = this.#ofOneSubject.get(subject);
+    if (others === undefined) this.#ofOneSubject.set(subject, receiver);
+    else if (others instanceof Set) others.add(receiver);
+    else if (others !== receiver) this.#ofOneSubject.set(subject, new Set([others, receiver]));
+    this.#recent.delete(subject);
   }
 
-  /** Returns false when it was not there. Errors: INVALID_SUBJECT. */
-  remove(pattern: string, receiver: LiveReceiver): boolean {
+  /** Does nothing when it is not there. Errors: INVALID_SUBJECT. */
+  remove(pattern: string, receiver: LiveReceiver): void {
     const nodes = parsePattern(pattern);
-    const wasThere = this.#receivers.remove(nodes, receiver);
-    if (wasThere) this.#forgetRoutes(pattern, nodes);
-    return wasThere;
+    const subject = subjectOf(pattern, nodes);
+    if (subject === undefined) {
+      if (this.#ofMany.remove(nodes, receiver)) this.#recent.clear();
+      return;
+    }
+    const there = this.#ofOneSubject.get(subject);
+    if (there instanceof Set) there.delete(receiver);
+    if (there === receiver || (there instanceof Set && there.size === 0)) this.#ofOneSubject.delete(subject);
+    this.#recent.delete(subject);
   }
 
   /** What is published live to its subject, or below that, goes to `receiver`, and to nobody else. */
   openInbox(receiver: LiveReceiver): Inbox {
     const subject = INBOX_PREFIX + hex(this.#random, INBOX_WORDS);
-    this.#inboxes.set(subject, new LiveRoute([receiver], []));
+    this.#inboxes.set(subject, receiver);
     return { subject, close: () => this.#inboxes.delete(subject) };
   }
 
   /** Hot: whether anybody is there for this subject; false for what is none. */
   hasRoute(subject: string): boolean {
     try {
-      return this.#route(subject) !== NO_ROUTE;
+      return this.#target(subject) !== NOBODY;
     } catch (error) {
       if (isBrokerError(error, "INVALID_SUBJECT")) return false;
       throw error;
@@ -111,75 +104,57 @@ export class LiveRouter {
 
   /** Everybody who may be offered a message of this subject. Errors: INVALID_SUBJECT. */
   receiversOf(subject: string): readonly LiveReceiver[] {
-    const { all, groups } = this.#route(subject);
-    return groups.length === 0 ? all : [...all, ...groups.flatMap(({ members }) => members)];
+    const target = this.#target(subject);
+    return target instanceof LiveRoute ? target.receivers : [target];
   }
 
   /** Hot: returns how many receivers took the message. Errors: INVALID_SUBJECT. */
   offer(message: LiveMessage): number {
-    const { all, groups } = this.#route(message.subject);
-    let taken = 0;
-    for (let i = 0; i < all.length; i += 1) if (all[i]!.offer(message)) taken += 1;
-    for (let i = 0; i < groups.length; i += 1) if (groups[i]!.offer(message)) taken += 1;
-    return taken;
+    const target = this.#target(message.subject);
+    if (target instanceof LiveRoute) return target.offer(message);
+    return target.offer(message) ? 1 : 0;
   }
 
   /** Hot. A route does not change: a receiver that comes or goes while it is offered makes another one. */
-  #route(subject: string): LiveRoute {
-    const known = this.#routes.get(subject);
-    if (known !== undefined) return known;
-    if (subject.startsWith(INBOX_PREFIX)) return this.#inboxRoute(subject);
-    const route = this.#find(subject);
-    // A subject with an escape may be another's spelling, which #forgetRoutes would pass over.
-    if (subject.includes("\\")) return route;
-    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
-    this.#routes.set(subject, route);
-    return route;
-  }
-
-  #inboxRoute(subject: string): LiveRoute {
-    const inbox = subject.length > INBOX_LENGTH ? subject.slice(0, INBOX_LENGTH) : subject;
-    return this.#inboxes.get(inbox) ?? NO_ROUTE;
-  }
-
-  #find(subject: string): LiveRoute {
-    const found: LiveReceiver[] = [];
-    this.#receivers.collect(parseSubject(subject), found);
-    if (found.length === 0) return NO_ROUTE;
-    if (found.every(({ group }) => group === undefined)) return new LiveRoute(distinct(found), []);
-    const all: LiveReceiver[] = [];
-    const groups = new Map<string, LiveReceiver[]>();
-    for (const receiver of distinct(found)) {
-      if (receiver.group === undefined) all.push(receiver);
-      else membersOf(groups, receiver.group).push(receiver);
+  #target(subject: string): Target {
+    if (this.#ofMany.size === 0) {
+      const only = this.#ofOneSubject.get(subject);
+      if (only !== undefined && !(only instanceof Set)) return only;
     }
-    const first = this.#random.uint32();
-    return new LiveRoute(
-      all,
-      [...groups.values()].map((members) => new LiveGroup(members, first)),
-    );
+    const known = this.#recent.get(subject);
+    if (known !== undefined) return known;
+    if (subject.startsWith(INBOX_PREFIX)) return this.#inbox(subject);
+    const levels = parseSubject(subject);
+    const canonical = MAY_BE_SPELT_OTHERWISE.test(subject) ? formatSubject(levels) : subject;
+    const target = this.#find(levels, canonical);
+    // Another spelling would not be forgotten with the subject.
+    if (canonical !== subject) return target;
+    if (this.#recent.size >= ROUTES_MAX) this.#recent.clear();
+    this.#recent.set(subject, target);
+    return target;
   }
 
-  /** A pattern without wildcards concerns one subject only: others keep their routes while inboxes of many come and go. */
-  #forgetRoutes(pattern: string, nodes: readonly unknown[]): void {
-    if (this.#routes.size === 0) return;
-    const isLiteral = !pattern.includes("\\") && nodes.every((node) => typeof node === "string");
-    if (isLiteral) this.#routes.delete(pattern);
-    else this.#routes.clear();
+  #inbox(subject: string): Target {
+    const inbox = subject.length > INBOX_LENGTH ? subject.slice(0, INBOX_LENGTH) : subject;
+    return this.#inboxes.get(inbox) ?? NOBODY;
+  }
+
+  #find(levels: readonly string[], canonical: string): Target {
+    const found: LiveReceiver[] = [];
+    this.#ofMany.collect(levels, found);
+    const ofSubject = this.#ofOneSubject.get(canonical);
+    if (ofSubject instanceof Set) for (const receiver of ofSubject) found.push(receiver);
+    else if (ofSubject !== undefined) found.push(ofSubject);
+    if (found.length === 0) return NOBODY;
+    if (found.length === 1) return found[0]!;
+    return new LiveRoute([...new Set(found)], this.#random.uint32());
   }
 }
 
-function distinct(receivers: LiveReceiver[]): LiveReceiver[] {
-  return receivers.length === 1 ? receivers : [...new Set(receivers)];
-}
-
-function membersOf(groups: Map<string, LiveReceiver[]>, group: string): LiveReceiver[] {
-  let members = groups.get(group);
-  if (members === undefined) {
-    members = [];
-    groups.set(group, members);
-  }
-  return members;
+/** The one subject that a pattern without wildcards matches. */
+function subjectOf(pattern: string, nodes: readonly PatternNode[]): string | undefined {
+  for (const node of nodes) if (typeof node !== "string") return undefined;
+  return MAY_BE_SPELT_OTHERWISE.test(pattern) ? formatSubject(nodes as readonly string[]) : pattern;
 }
 
 function hex(random: Random, words: number): string {

@@ -11,7 +11,8 @@ const NOT_A_LEVEL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
 /** Levels of a canonical subject. Errors: INVALID_SUBJECT. */
 export function parseSubject(subject: string): string[] {
-  return splitLevels(subject, "subject").map(unescapeLevel);
+  const levels = splitLevels(subject, "subject");
+  return subject.includes("\\") ? levels.map(unescapeLevel) : levels;
 }
 
 /** The canonical text of `levels`; {@link parseSubject} gives them back. */

@@ -1,0 +1,61 @@
+// Where live messages of one subject go: each of some receivers, and one of each group.
+
+import type { LiveMessage, LiveReceiver } from "./live-message.js";
+
+export class LiveRoute {
+  readonly #all: readonly LiveReceiver[];
+  readonly #groups: readonly LiveGroup[];
+
+  /** `turn` is any whole number: it says whose turn it is first. */
+  constructor(receivers: readonly LiveReceiver[], turn: number) {
+    this.#all = receivers.filter(({ group }) => group === undefined);
+    this.#groups = this.#all.length === receivers.length ? NO_GROUPS : groupsOf(receivers, turn);
+  }
+
+  /** Everybody who may be offered a message. */
+  get receivers(): readonly LiveReceiver[] {
+    return [...this.#all, ...this.#groups.flatMap(({ members }) => members)];
+  }
+
+  /** Hot: returns how many took the message. */
+  offer(message: LiveMessage): number {
+    let taken = 0;
+    for (const receiver of this.#all) if (receiver.offer(message)) taken += 1;
+    for (const group of this.#groups) if (group.offer(message)) taken += 1;
+    return taken;
+  }
+}
+
+/** Its members take turns: the next one that takes the message has it. */
+class LiveGroup {
+  readonly members: readonly LiveReceiver[];
+  #next: number;
+
+  constructor(members: readonly LiveReceiver[], turn: number) {
+    this.members = members;
+    this.#next = turn % members.length;
+  }
+
+  offer(message: LiveMessage): boolean {
+    const { members } = this;
+    for (let tried = 0; tried < members.length; tried += 1) {
+      const member = members[this.#next]!;
+      this.#next = (this.#next + 1) % members.length;
+      if (member.offer(message)) return true;
+    }
+    return false;
+  }
+}
+
+const NO_GROUPS: readonly LiveGroup[] = [];
+
+function groupsOf(receivers: readonly LiveReceiver[], turn: number): LiveGroup[] {
+  const groups = new Map<string, LiveReceiver[]>();
+  for (const receiver of receivers) {
+    if (receiver.group === undefined) continue;
+    const members = groups.get(receiver.group);
+    if (members === undefined) groups.set(receiver.group, [receiver]);
+    else members.push(receiver);
+  }
+  return [...groups.values()].map((members) => new LiveGroup(members, turn));
+}
