@@ -44,13 +44,13 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
     this.#options = options;
     this.#clock = options.clock;
     this.#due = new DueTimer(options.clock, () => this.wake());
-    this.#handing = new HandingOut(options, this, this.#due);
-    if (options.balance === "key") this.orderByKey();
     this.burials = new Burials({
       ...options,
       counters: this.counters,
       onEnded: (isSettled) => this.#ended(isSettled),
     });
+    this.#handing = new HandingOut(options, this, this.#due);
+    if (options.balance === "key") this.orderByKey();
   }
 
   get states(): readonly DeliveryState[] {

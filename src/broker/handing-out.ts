@@ -16,7 +16,7 @@ import { Delivery } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { DispatcherCounters } from "./dispatcher-counters.js";
 import type { DispatcherOptions } from "./dispatcher-options.js";
-import type { InboxOwner } from "./inbox.js";
+import type { Inbox, InboxOwner } from "./inbox.js";
 
 /** How many messages one turn looks at at most, before input and output get their turn. */
 const TURN_MAX = 1024;
@@ -43,10 +43,13 @@ export class HandingOut implements Dealer {
   turnLeft = 0;
   readonly #options: DispatcherOptions;
   readonly #owner: HandingOutOwner;
+  readonly #burials: Burials;
+  readonly #counters: DispatcherCounters;
+  readonly #inbox: Inbox | undefined;
   readonly #due: DueTimer;
   #nextState = 0;
 
-  /** `due` makes a turn when it is due. */
+  /** `due` makes a turn when it is due. The owner has its burials by now. */
   constructor(options: DispatcherOptions, owner: HandingOutOwner, due: DueTimer) {
     this.clock = options.clock;
     this.choice = new ConsumerChoice(options);
@@ -54,11 +57,14 @@ export class HandingOut implements Dealer {
     this.dealing = dealingOf(options, this);
     this.#options = options;
     this.#owner = owner;
+    this.#burials = owner.burials;
+    this.#counters = owner.counters;
+    this.#inbox = options.inbox;
     this.#due = due;
   }
 
   get room(): number {
-    return this.#owner.burials.isFull ? 0 : this.#options.inFlightMax - this.inFlight;
+    return this.#burials.isFull ? 0 : this.#options.inFlightMax - this.inFlight;
   }
 
   get waitingCount(): number {
@@ -77,13 +83,12 @@ export class HandingOut implements Dealer {
   /** Hot: beginning where the last turn stopped, or always with the first log where the order of logs is strict. */
   collect(consumer: Consumer, states: readonly DeliveryState[], count: number): Delivery[] {
     const { clock, isStrict } = this;
-    const { burials } = this.#owner;
     const deliveries: Delivery[] = [];
     const nowMs = clock.nowMs();
     const expiresAtMs = clock.monotonicMs() + consumer.leaseMs;
     for (let visited = 0; visited < states.length; visited += 1) {
       const state = states[(this.#nextState + visited) % states.length]!;
-      while (deliveries.length < count && !consumer.isSated && this.turnLeft > 0 && !burials.isFull) {
+      while (deliveries.length < count && !consumer.isSated && this.turnLeft > 0 && !this.#burials.isFull) {
         const record = this.next(state, nowMs);
         if (record === undefined) break;
         if (this.isDeliverable(record, state, consumer, nowMs))
@@ -111,16 +116,16 @@ export class HandingOut implements Dealer {
   lease(record: StoredRecord, state: DeliveryState, consumer: Consumer, leaseExpiresAtMs: number): Delivery {
     const attempts = state.attemptsOf(record.offset);
     this.inFlight += 1;
-    if (attempts > 0) this.#owner.counters.redelivered += 1;
+    if (attempts > 0) this.#counters.redelivered += 1;
     const delivery = new Delivery(record, attempts + 1, state, consumer, leaseExpiresAtMs);
     consumer.add(delivery);
-    this.#options.inbox?.handedOut(delivery);
+    this.#inbox?.handedOut(delivery);
     return delivery;
   }
 
   give(consumer: Consumer, deliveries: Delivery[]): void {
     if (deliveries.length === 0) return;
-    this.#owner.counters.delivered += deliveries.length;
+    this.#counters.delivered += deliveries.length;
     consumer.onDeliveries(deliveries);
     if (consumer.startsExplicitly) keepUnbegun(deliveries);
   }
@@ -131,12 +136,12 @@ export class HandingOut implements Dealer {
       state.settle(record);
       return false;
     }
-    if (this.#options.inbox?.admits(record, state, nowMs, this.#owner) === false) return false;
+    if (this.#inbox?.admits(record, state, nowMs, this.#owner) === false) return false;
     const isExpired = state.verdict === "expired" || this.#isTooOld(record, nowMs);
     if (!isExpired && state.attemptsOf(record.offset) < consumer.attemptsMax) return true;
     this.inFlight += 1;
     const error = isExpired ? EXPIRED : (state.failureOf(record.offset)?.error ?? "");
-    void this.#owner.burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
+    void this.#burials.buryWaiting(record, state, isExpired ? "expired" : "attempts-exhausted", error);
     return false;
   }
 

@@ -75,8 +75,9 @@ export class Queue {
 
   /** Messages that are not settled, those on their way to disk included. */
   get count(): number {
-    let count = 0;
-    for (const level of this.#levels) count += level.count;
+    const levels = this.#levels;
+    let count = levels[0]!.count;
+    for (let priority = 1; priority < levels.length; priority += 1) count += levels[priority]!.count;
     return count;
   }
 
@@ -89,8 +90,9 @@ export class Queue {
 
   /** Body bytes of the messages that are not settled, those on their way to disk included. */
   get bodyBytes(): number {
-    let bytes = 0;
-    for (const level of this.#levels) bytes += level.bodyBytes;
+    const levels = this.#levels;
+    let bytes = levels[0]!.bodyBytes;
+    for (let priority = 1; priority < levels.length; priority += 1) bytes += levels[priority]!.bodyBytes;
     return bytes;
   }
 
