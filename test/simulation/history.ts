@@ -26,6 +26,9 @@ const DRAIN_MS = 120_000;
 /** How far the wall clock is set back at most. */
 const CLOCK_JUMP_MS = 2 * 60 * 60_000;
 
+/** For how long ids are remembered: longer than any history. */
+const ONCE_MS = 30 * 24 * 60 * 60_000;
+
 /** What consumers do with a message, as often as it stands here. */
 const ANSWERS = ["ack", "ack", "ack", "ack", "ack", "ack", "nack", "nack", "release", "dead letter"] as const;
 
@@ -53,6 +56,18 @@ export function emptyTally(): Tally {
   };
 }
 
+/** A message as its publisher knows it. */
+interface Sent {
+  readonly id: string;
+  readonly sources: readonly SourceModel[];
+  readonly subject: string;
+  readonly key: string;
+  readonly priority: number;
+  readonly readyAtMs: number | undefined;
+  readonly expiresAtMs: number | undefined;
+  readonly filler: string;
+}
+
 interface Published {
   readonly id: string;
   /** Where it goes. */
@@ -71,8 +86,12 @@ export class History {
   #store: LogStore | undefined = undefined;
   #consumers: TestConsumer[] = [];
   #published = 0;
+  readonly #sent: Sent[] = [];
+  readonly #inTransactions = new Set<string>();
   readonly #transactions = new TransactionModel();
   #isDraining = false;
+  /** Whether the disk was full, or failed, in this life. */
+  #wasFull = false;
   /** Whether a storage failure was answered in this life: then others may follow. */
   #isBroken = false;
   /** What a delivery did against the model, found in a turn of the broker. */
@@ -125,6 +144,7 @@ export class History {
 
   readonly #operations: Record<Operation["kind"], () => Promise<void> | void> = {
     publish: () => this.#publish(),
+    repeat: () => this.#repeat(),
     answer: () => this.#answer(),
     transact: () => this.#transact(),
     steps: () => this.#world.step(this.#random.below(60)),
@@ -136,6 +156,7 @@ export class History {
     checkpoint: () => this.#world.run(this.#store!.checkpoint()),
     maintain: () => this.#world.run(this.#broker!.maintain()),
     "disk-full": () => {
+      this.#doubt();
       this.tally.faults["disk full"]! += 1;
       this.#world.disk.capacityBytes = this.#world.disk.usedBytes + this.#random.below(4_000);
     },
@@ -177,13 +198,18 @@ export class History {
 
   async #open(life: Pick<Life, "isUncached">): Promise<void> {
     this.#isBroken = false;
+    this.#wasFull = false;
     const open = async (): Promise<void> => {
       const { store, broker } = await this.#openStore(life);
       this.#store = store;
       this.#broker = broker;
-      await broker.declareQueue("work", { priorities: this.#plan.priorities });
-      await broker.declareTopic("order", { partitions: 2 });
-      await broker.declareSubscription("order", "mail");
+      const once = this.#plan.isOnce ? { deduplicateMs: ONCE_MS, inboxMs: ONCE_MS } : {};
+      await broker.declareQueue("work", { priorities: this.#plan.priorities, ...once });
+      await broker.declareTopic("order", {
+        partitions: 2,
+        ...(this.#plan.isOnce ? { deduplicateMs: ONCE_MS } : {}),
+      });
+      await broker.declareSubscription("order", "mail", this.#plan.isOnce ? { inboxMs: ONCE_MS } : {});
       for (const subject of ["all", "work"])
         await broker.bind({ pattern: subject, to: { kind: "queue", name: "work" } });
       for (const subject of ["all", "order/mail"])
@@ -210,7 +236,14 @@ export class History {
     };
   }
 
+  /** What was acknowledged a moment ago, with an inbox, may find no room. */
+  #doubt(): void {
+    this.#wasFull = true;
+    if (this.#plan.isOnce) for (const source of this.#sources) source.diskFull();
+  }
+
   #fault(kind: string, path: string): Error {
+    this.#doubt();
     this.tally.faults[kind]! += 1;
     this.#trace(`    ${kind}: ${path}`);
     return systemError("EIO", path);
@@ -261,12 +294,26 @@ export class History {
 
   #delivered(source: SourceModel, delivery: Delivery): void {
     this.#trace(`    ${source.name} gives ${delivery.record.valueText()}, attempt ${delivery.attempt}`);
+    this.#checkTimes(source, delivery);
     const held = source.delivered(delivery);
     this.#transactions.delivered(`${source.name} ${held.message.id}`);
     delivery.onLeaseLost = () => source.lost(held);
     if (!this.#isDraining) return;
     delivery.ack();
     source.settled(held);
+  }
+
+  #checkTimes(source: SourceModel, { record }: Delivery): void {
+    const id = record.valueText();
+    const { readyAtMs = 0, expiresAtMs = Number.POSITIVE_INFINITY } = this.#sent[Number(id)]!;
+    const { nowMs } = this.#world;
+    // What was due before the clock was set back stays due.
+    assert.ok(
+      nowMs >= readyAtMs || this.tally.faults["clock jump"]! > 0,
+      `${id} came ${readyAtMs - nowMs} ms before its time`,
+    );
+    const isLate = nowMs > expiresAtMs && !source.wasReplayed(id);
+    assert.ok(!isLate, `${id} came ${nowMs - expiresAtMs} ms after its end`);
   }
 
   async #publish(): Promise<void> {
@@ -295,17 +342,44 @@ export class History {
     this.#published += 1;
     for (const source of sources)
       source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
-    const { nowMs } = this.#world;
-    const properties = {
+    const sent: Sent = {
+      id,
+      sources,
       subject: only?.name ?? "all",
       key,
-      readyAtMs: isDelayed ? nowMs + this.#random.below(3_000) : undefined,
-      timestampMs: nowMs,
-      headers: { filler: "x".repeat(this.#random.below(300)) },
+      priority,
+      readyAtMs: isDelayed ? this.#world.nowMs + this.#random.below(3_000) : undefined,
+      expiresAtMs: this.#random.chance(0.1) ? this.#world.nowMs + this.#random.below(8_000) : undefined,
+      filler: "x".repeat(this.#random.below(300)),
     };
-    const appended = this.#broker!.publish({ ...message(id, { ...properties, priority }), priority });
-    assert.equal(appended.length, sources.length);
+    if (sent.expiresAtMs !== undefined) for (const source of sources) source.mayExpire(id);
+    this.#sent.push(sent);
+    return this.#handOver(sent);
+  }
+
+  #handOver(sent: Sent): Published {
+    const { id, sources, subject, key, priority, readyAtMs, expiresAtMs, filler } = sent;
+    const timestampMs = this.#world.nowMs;
+    const named = this.#plan.isOnce ? { id: `id-${id}` } : {};
+    const properties = { ...named, subject, key, priority, readyAtMs, expiresAtMs, timestampMs };
+    const appended = this.#broker!.publish(message(id, { ...properties, headers: { filler } }));
+    const isKnown = appended.some(({ firstSentMs }) => firstSentMs !== undefined);
+    if (!isKnown) assert.equal(appended.length, sources.length);
     return { id, sources, appended };
+  }
+
+  /** A publisher that had no answer, or does not trust it, publishes once more. */
+  async #repeat(): Promise<void> {
+    if (!this.#plan.isOnce || this.#sent.length === 0) return;
+    const sent = this.#random.pick(this.#sent.slice(-10));
+    // The outputs of a transaction belong to it.
+    if (this.#inTransactions.has(sent.id)) return;
+    for (const source of sent.sources) source.repeating(sent.id);
+    const published = this.#handOver(sent);
+    this.#trace(`    ${sent.id}`);
+    const { appended } = published;
+    const committed = this.#followed([published], Promise.all(appended.map((one) => one.committed)));
+    if (this.#random.chance(0.5)) await this.#world.run(committed);
   }
 
   /** Tells the model what the publisher of the messages was told. */
@@ -338,6 +412,7 @@ export class History {
       for (let count = this.#random.below(3); count >= 0; count -= 1) {
         const published = this.#append();
         outputs.push(published);
+        this.#inTransactions.add(published.id);
         all.push(...published.appended);
       }
       return all;
@@ -378,7 +453,9 @@ export class History {
     try {
       if (what === "ack") {
         delivery.ack();
-        source.settled(held);
+        // An inbox stores it with the id, and a disk that is full refuses both.
+        if (this.#plan.isOnce && this.#wasFull) source.settledInDoubt(held);
+        else source.settled(held);
       } else if (what === "nack") {
         delivery.nack({ delayMs, error: "it failed", keepsTurn });
         source.failed(held, delayMs > 0 && !keepsTurn);

@@ -4,6 +4,7 @@ import { SeededRandom } from "../support/seeded-random.js";
 
 export const OPERATIONS = [
   "publish",
+  "repeat",
   "answer",
   "transact",
   "steps",
@@ -53,6 +54,8 @@ export interface Plan {
   readonly isByKey: boolean;
   /** Of the queue. */
   readonly priorities: number;
+  /** Whether messages with an id that was seen are not stored again, nor handled again. */
+  readonly isOnce: boolean;
   /** Whether a receipt means that it is on disk; else that the system has it. */
   readonly isSynced: boolean;
   readonly lives: readonly Life[];
@@ -62,7 +65,8 @@ const LIVES_MAX = 5;
 const OPERATIONS_MAX = 24;
 /** How often each kind is drawn, of the sum of all. */
 const WEIGHTS: Readonly<Record<OperationKind, number>> = {
-  publish: 30,
+  publish: 27,
+  repeat: 5,
   answer: 24,
   transact: 10,
   steps: 15,
@@ -84,8 +88,9 @@ export function planOf(seed: number): Plan {
   const isByKey = random.chance(0.5);
   const priorities = random.pick([1, 1, 3]);
   const isSynced = random.chance(0.8);
+  const isOnce = random.chance(0.4);
   const lives = Array.from({ length: 2 + random.below(LIVES_MAX - 1) }, () => lifeOf(random));
-  return { seed, isByKey, priorities, isSynced, lives };
+  return { seed, isByKey, priorities, isSynced, isOnce, lives };
 }
 
 function lifeOf(random: SeededRandom): Life {

@@ -138,6 +138,24 @@ export class SourceModel {
     held.message.storage = "process";
   }
 
+  /** The disk is full, and what was acknowledged a moment ago may not find room. */
+  diskFull(): void {
+    for (const message of this.#messages.values()) {
+      if (!message.isSettled || message.isSettling || message.storage !== "process") continue;
+      message.isSettled = false;
+      message.isInDoubt = true;
+      message.isParked = true;
+    }
+  }
+
+  /** It was acknowledged, which may turn out not to have been stored: then it comes again. */
+  settledInDoubt(held: HeldDelivery): void {
+    this.held.delete(held);
+    held.message.isInDoubt = true;
+    held.message.isParked = true;
+    held.message.storage = "process";
+  }
+
   /**
    * It is being settled with something else: a dead letter, after which {@link dead} or {@link burialFailed} follows, or
    * a transaction, after which {@link settledForGood} or {@link leasedAnew} does; unless a crash comes, or the storage
@@ -191,6 +209,24 @@ export class SourceModel {
     message.isSettling = false;
     message.triesMin += 1;
     message.triesMax += 1;
+    message.isParked = true;
+  }
+
+  /** Its publisher, who does not know whether it is stored, publishes it again with the same id. */
+  repeating(id: string): void {
+    const message = this.#messages.get(id)!;
+    message.isRefused = false;
+    message.isOutOfOrder = true;
+    message.isReplayed = true;
+  }
+
+  wasReplayed(id: string): boolean {
+    return this.#messages.get(id)!.isReplayed;
+  }
+
+  /** It may end as a dead letter without a try. */
+  mayExpire(id: string): void {
+    const message = this.#messages.get(id)!;
     message.isParked = true;
   }
 
