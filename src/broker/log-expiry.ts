@@ -15,8 +15,10 @@ import { EXPIRES_AT_HEADER, timeHeader } from "./message.js";
 import { readKept } from "./read-records.js";
 import { RecordCursor } from "./record-cursor.js";
 
-/** How many messages expire at once. */
-const STEP_MAX = 256;
+/** How many that are due one step takes: in the order of their offsets, so that each batch is gone through once. */
+const STEP_MAX = 4096;
+/** How many are on their way to the dead letters at once. */
+const UNDER_WAY_MAX = 256;
 /** When a message in flight whose time is over is looked at again: it may have come back. */
 const RECHECK_MS = 1_000;
 /** How long a message waits when its dead letter could not be stored: a full disk stays full for a while. */
@@ -138,8 +140,13 @@ export class LogExpiry {
   }
 
   async #expireAll(offsets: readonly number[], nowMs: number): Promise<void> {
-    const ended: Promise<void>[] = [];
+    let ended: Promise<void>[] = [];
     for (const offset of offsets) {
+      if (this.#isEnded) return;
+      if (ended.length >= UNDER_WAY_MAX) {
+        await Promise.all(ended);
+        ended = [];
+      }
       if (this.#waiting.some(({ state }) => state.isWaiting(offset))) {
         const record = await this.#recordAt(offset);
         if (record !== undefined) this.#expire(record, nowMs, ended);

@@ -1,22 +1,25 @@
-// A set of whole numbers kept as ranges: what is settled, what is ready. Cheap where numbers come almost in order.
+// A set of whole numbers kept as ranges: what is settled, what is ready. Cheap where numbers come almost in order, and
+// still where millions come in none.
 
-const EMPTY = new Float64Array(0);
-const CAPACITY_MIN = 8;
+import { RangeRun } from "./range-run.js";
+
+/** A run with more ranges than this is split: shifting within it costs no more than a microsecond. */
+const RUN_RANGES_MAX = 2048;
+/** A run with fewer is joined with its neighbour, when both fit into half a run. */
+const RUN_RANGES_MIN = 256;
 
 /**
- * Sorted, disjoint, non-adjacent half-open ranges `[start, end)`, in two flat arrays with room at both ends.
+ * One run of ranges; from some size on several, each with the numbers from its bound up to the next one's. A range that
+ * crosses a bound is cut there.
  *
- *   starts: |   |   | 0 | 7 | 20 |    |    |    |     head = 2, count = 3
- *   ends:   |   |   | 5 | 9 | 21 |    |    |    |
- *
- * Adding at the end of the last range is O(1). Elsewhere it is O(log n) to find and O(n) to shift the shorter side, n
- * being the number of ranges: numbers that come and go at either end, as those of a queue do, shift next to nothing.
+ *   bounds: |    0    |   5000   |    9000    |
+ *   runs:   | RangeRun | RangeRun | RangeRun ...
  */
 export class RangeSet {
-  #starts = EMPTY;
-  #ends = EMPTY;
-  #head = 0;
-  #count = 0;
+  /** Never empty; the first bound is below every number. */
+  #runs: RangeRun[] = [new RangeRun()];
+  #bounds: number[] = [Number.NEGATIVE_INFINITY];
+  #last = this.#runs[0]!;
   #size = 0;
 
   /** How many numbers are in the set. */
@@ -24,85 +27,59 @@ export class RangeSet {
     return this.#size;
   }
 
+  /** Ranges, those counted twice that are cut. */
   get rangeCount(): number {
-    return this.#count;
+    return this.#runs.reduce((sum, run) => sum + run.rangeCount, 0);
   }
 
   /** For how many ranges there is memory. */
   get capacity(): number {
-    return this.#starts.length;
+    return this.#runs.reduce((sum, run) => sum + run.capacity, 0);
   }
 
   /** The lowest number, or -1 when the set is empty. */
   get first(): number {
-    return this.#count === 0 ? -1 : this.#starts[this.#head]!;
+    for (const run of this.#runs) if (run.size > 0) return run.first;
+    return -1;
   }
 
   /** Hot: one call per settled message. Returns false when `value` was there already. */
   add(value: number): boolean {
-    const last = this.#head + this.#count - 1;
-    if (this.#count > 0 && this.#ends[last] === value) {
-      this.#ends[last] = value + 1;
+    if (this.#last.extend(value)) {
       this.#size += 1;
       return true;
     }
-    return this.addRange(value, value + 1) === 1;
+    const index = this.#indexAt(value);
+    const run = this.#runs[index]!;
+    if (!run.add(value)) return false;
+    this.#size += 1;
+    this.#balance(index);
+    return true;
   }
 
   /** Adds `[start, end)` and returns how many numbers were not there before. */
   addRange(start: number, end: number): number {
-    if (end <= start) return 0;
-    const from = this.#firstEndingAtOrAfter(start);
-    const stop = this.#head + this.#count;
-    let to = from;
-    let mergedStart = start;
-    let mergedEnd = end;
-    let covered = 0;
-    while (to < stop && this.#starts[to]! <= end) {
-      mergedStart = Math.min(mergedStart, this.#starts[to]!);
-      mergedEnd = Math.max(mergedEnd, this.#ends[to]!);
-      covered += this.#ends[to]! - this.#starts[to]!;
-      to += 1;
+    let added = 0;
+    for (let index = this.#indexAt(start), from = start; from < end; index += 1) {
+      const to = Math.min(end, this.#boundAfter(index));
+      added += this.#runs[index]!.addRange(from, to);
+      from = to;
     }
-    if (to === from) {
-      this.#insert(from, start, end);
-    } else {
-      this.#starts[from] = mergedStart;
-      this.#ends[from] = mergedEnd;
-      this.#remove(from + 1, to - from - 1);
-    }
-    const added = mergedEnd - mergedStart - covered;
     this.#size += added;
+    this.#balanceFrom(start, end);
     return added;
   }
 
   /** Removes `[start, end)` and returns how many numbers left. */
   removeRange(start: number, end: number): number {
-    if (end <= start) return 0;
-    const stop = this.#head + this.#count;
-    const from = this.#firstEndingAtOrAfter(start + 1);
-    if (from === stop || this.#starts[from]! >= end) return 0;
-    // All of these have a part in what is removed; of the first and the last something may be left.
-    let to = from;
     let removed = 0;
-    while (to < stop && this.#starts[to]! < end) {
-      removed += Math.min(this.#ends[to]!, end) - Math.max(this.#starts[to]!, start);
-      to += 1;
-    }
-    const leftStart = this.#starts[from]!;
-    const rightEnd = this.#ends[to - 1]!;
-    const hasLeft = leftStart < start;
-    const hasRight = rightEnd > end;
-    if (hasLeft && hasRight && to === from + 1) {
-      this.#ends[from] = start;
-      this.#insert(to, end, rightEnd);
-    } else {
-      if (hasLeft) this.#ends[from] = start;
-      if (hasRight) this.#starts[to - 1] = end;
-      const firstGone = hasLeft ? from + 1 : from;
-      this.#remove(firstGone, (hasRight ? to - 1 : to) - firstGone);
+    for (let index = this.#indexAt(start), from = start; from < end; index += 1) {
+      const to = Math.min(end, this.#boundAfter(index));
+      removed += this.#runs[index]!.removeRange(from, to);
+      from = to;
     }
     this.#size -= removed;
+    this.#balanceFrom(start, end);
     return removed;
   }
 
@@ -114,13 +91,21 @@ export class RangeSet {
   }
 
   has(value: number): boolean {
-    return this.endOfRangeAt(value) !== value;
+    return this.#runs[this.#indexAt(value)]!.has(value);
   }
 
   /** Hot: the end of the range that holds `value`; `value` itself when none does. */
   endOfRangeAt(value: number): number {
-    const index = this.#firstEndingAtOrAfter(value + 1);
-    return index < this.#head + this.#count && this.#starts[index]! <= value ? this.#ends[index]! : value;
+    if (this.#runs.length === 1) return this.#last.endOfRangeAt(value);
+    let index = this.#indexAt(value);
+    let end = this.#runs[index]!.endOfRangeAt(value);
+    while (end > value && end === this.#boundAfter(index)) {
+      index += 1;
+      const further = this.#runs[index]!.endOfRangeAt(end);
+      if (further === end) return end;
+      end = further;
+    }
+    return end;
   }
 
   /** The ranges from 0 up to `end` that are not in the set. */
@@ -139,85 +124,86 @@ export class RangeSet {
   /** What lies between `start` and `end`, in ranges. */
   pairsWithin(start: number, end: number): [start: number, end: number][] {
     const pairs: [number, number][] = [];
-    const stop = this.#head + this.#count;
-    for (let at = this.#firstEndingAtOrAfter(start + 1); at < stop && this.#starts[at]! < end; at += 1)
-      pairs.push([Math.max(this.#starts[at]!, start), Math.min(this.#ends[at]!, end)]);
+    for (let index = this.#indexAt(start), from = start; from < end; index += 1) {
+      const to = Math.min(end, this.#boundAfter(index));
+      for (const pair of this.#runs[index]!.pairsWithin(from, to)) append(pairs, pair);
+      from = to;
+    }
     return pairs;
   }
 
   /** The ranges as pairs, for storing. */
   toPairs(): [start: number, end: number][] {
+    if (this.#runs.length === 1) return this.#last.toPairs();
     const pairs: [number, number][] = [];
-    for (let index = this.#head; index < this.#head + this.#count; index += 1)
-      pairs.push([this.#starts[index]!, this.#ends[index]!]);
+    for (const run of this.#runs) for (const pair of run.toPairs()) append(pairs, pair);
     return pairs;
   }
 
   clear(): void {
-    this.#starts = EMPTY;
-    this.#ends = EMPTY;
-    this.#head = 0;
-    this.#count = 0;
+    this.#last.clear();
+    this.#runs = [this.#last];
+    this.#bounds = [Number.NEGATIVE_INFINITY];
     this.#size = 0;
   }
 
-  #insert(index: number, start: number, end: number): void {
-    const before = index - this.#head;
-    if (this.#head > 0 && before * 2 < this.#count) {
-      this.#shift(this.#head - 1, this.#head, index);
-      this.#head -= 1;
-    } else {
-      if (this.#head + this.#count === this.#starts.length)
-        this.#move(Math.max(2 * this.#count, CAPACITY_MIN));
-      const at = this.#head + before;
-      this.#shift(at + 1, at, this.#head + this.#count);
-    }
-    this.#count += 1;
-    this.#starts[this.#head + before] = start;
-    this.#ends[this.#head + before] = end;
-  }
-
-  #remove(index: number, count: number): void {
-    if (count === 0) return;
-    const before = index - this.#head;
-    if (before * 2 < this.#count) {
-      this.#shift(this.#head + count, this.#head, index);
-      this.#head += count;
-    } else {
-      this.#shift(index, index + count, this.#head + this.#count);
-    }
-    this.#count -= count;
-    if (this.#count * 4 < this.#starts.length && this.#starts.length > CAPACITY_MIN) {
-      this.#move(Math.max(2 * this.#count, CAPACITY_MIN));
-    }
-  }
-
-  #shift(to: number, from: number, end: number): void {
-    if (from === end) return;
-    this.#starts.copyWithin(to, from, end);
-    this.#ends.copyWithin(to, from, end);
-  }
-
-  /** To the front of arrays of that size. */
-  #move(capacity: number): void {
-    const end = this.#head + this.#count;
-    const starts = new Float64Array(capacity);
-    const ends = new Float64Array(capacity);
-    starts.set(this.#starts.subarray(this.#head, end));
-    ends.set(this.#ends.subarray(this.#head, end));
-    this.#starts = starts;
-    this.#ends = ends;
-    this.#head = 0;
-  }
-
-  #firstEndingAtOrAfter(value: number): number {
-    let low = this.#head;
-    let high = this.#head + this.#count;
-    while (low < high) {
+  /** Hot: mostly there is one run, or the last one is meant. */
+  #indexAt(value: number): number {
+    const bounds = this.#bounds;
+    let high = bounds.length - 1;
+    if (value >= bounds[high]!) return high;
+    let low = 0;
+    while (high - low > 1) {
       const middle = (low + high) >>> 1;
-      if (this.#ends[middle]! < value) low = middle + 1;
+      if (bounds[middle]! <= value) low = middle;
       else high = middle;
     }
     return low;
   }
+
+  #boundAfter(index: number): number {
+    return index + 1 < this.#bounds.length ? this.#bounds[index + 1]! : Number.POSITIVE_INFINITY;
+  }
+
+  #balanceFrom(start: number, end: number): void {
+    if (this.#runs.length === 1) {
+      this.#balance(0);
+      return;
+    }
+    for (let index = this.#indexAt(end); index >= this.#indexAt(start); index -= 1) this.#balance(index);
+  }
+
+  /** Hot: splits a run that has become large, joins one that has become small. */
+  #balance(index: number): void {
+    const { rangeCount } = this.#runs[index]!;
+    if (rangeCount > RUN_RANGES_MAX) this.#split(index);
+    else if (rangeCount < RUN_RANGES_MIN && this.#runs.length > 1) this.#join(index);
+  }
+
+  #split(index: number): void {
+    const run = this.#runs[index]!;
+    const [bound, upper] = run.splitOff();
+    this.#runs.splice(index + 1, 0, upper);
+    this.#bounds.splice(index + 1, 0, bound);
+    this.#last = this.#runs.at(-1)!;
+  }
+
+  /** With the one before, or the first one with the one after. */
+  #join(index: number): void {
+    const lowerIndex = Math.max(0, index - 1);
+    const lower = this.#runs[lowerIndex]!;
+    const upper = this.#runs[lowerIndex + 1]!;
+    if (lower.rangeCount + upper.rangeCount > RUN_RANGES_MAX / 2) return;
+    for (const [start, end] of upper.toPairs()) lower.addRange(start, end);
+    this.#runs.splice(lowerIndex + 1, 1);
+    this.#bounds.splice(lowerIndex + 1, 1);
+    this.#last = this.#runs.at(-1)!;
+  }
+}
+
+/** Behind the others; a range that goes on where the last one ends is a part of it. */
+function append(pairs: [number, number][], pair: [start: number, end: number]): void {
+  const last = pairs.at(-1);
+  if (last !== undefined && last[1] === pair[0]) last[1] = pair[1];
+  else pairs.push(pair);
 }

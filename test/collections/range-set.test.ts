@@ -96,3 +96,76 @@ test("a set whose numbers come at one end and leave at the other keeps no memory
   assert.equal(ranges.rangeCount, 50);
   assert.ok(ranges.capacity <= 512, String(ranges.capacity));
 });
+
+test("a large set of gaps answers like a set of numbers, after any steps across all of it", () => {
+  const wide = fc.integer({ min: 0, max: 20_000 });
+  const wideStep = fc.record({ isAdding: fc.boolean(), start: wide, length: fc.nat(6_000) });
+  fc.assert(
+    fc.property(fc.array(wideStep, { maxLength: 12 }), (steps) => {
+      const ranges = new RangeSet();
+      const numbers = new Uint8Array(30_000);
+      for (let number = 0; number < 20_000; number += 2) {
+        ranges.add(number);
+        numbers[number] = 1;
+      }
+      for (const { isAdding, start, length } of steps) {
+        const before = numbers.slice(start, start + length).reduce((sum, bit) => sum + bit, 0);
+        const changed = isAdding ? length - before : before;
+        numbers.fill(isAdding ? 1 : 0, start, start + length);
+        const end = start + length;
+        assert.equal(isAdding ? ranges.addRange(start, end) : ranges.removeRange(start, end), changed);
+        checkLarge(ranges, numbers, start, end);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test("half a million numbers that come in no order are settled in seconds, in memory for their gaps only", () => {
+  const ranges = new RangeSet();
+  const count = 1 << 19;
+  let capacity = 0;
+  for (let step = 0; step < count; step += 1) {
+    // An odd factor: every number once.
+    assert.ok(ranges.add((step * 362_437) % count));
+    if (step % 4096 === 0) capacity = Math.max(capacity, ranges.capacity);
+  }
+  assert.deepEqual(ranges.toPairs(), [[0, count]]);
+  assert.ok(capacity < count, `${capacity} ranges`);
+  assert.ok(ranges.capacity < 10_000, `${ranges.capacity} in the end`);
+  for (let step = 0; step < count; step += 1)
+    assert.equal(ranges.removeRange((step * 362_437) % count, ((step * 362_437) % count) + 1), 1);
+  assert.deepEqual([ranges.size, ranges.first, ranges.toPairs()], [0, -1, []]);
+  assert.ok(ranges.capacity < 10_000, `${ranges.capacity} when it is empty`);
+});
+
+/** Holds what a large set says against a bit for each number; of places, those around `start` and `end`. */
+function checkLarge(ranges: RangeSet, numbers: Uint8Array, start: number, end: number): void {
+  const pairs: [number, number][] = [];
+  for (let number = 0; number < numbers.length; number += 1) {
+    if (numbers[number] === 0) continue;
+    const last = pairs.at(-1);
+    if (last !== undefined && last[1] === number) last[1] = number + 1;
+    else pairs.push([number, number + 1]);
+  }
+  assert.deepEqual(ranges.toPairs(), pairs);
+  assert.equal(
+    ranges.size,
+    numbers.reduce((sum, bit) => sum + bit, 0),
+  );
+  assert.equal(ranges.first, pairs[0]?.[0] ?? -1);
+  for (const place of [0, start - 1, start, start + 1, end - 1, end, end + 1]) {
+    if (place < 0) continue;
+    const within = pairs.find(([from, to]) => from <= place && place < to);
+    assert.equal(ranges.has(place), within !== undefined, String(place));
+    assert.equal(ranges.endOfRangeAt(place), within?.[1] ?? place, String(place));
+  }
+  const cut = pairs.flatMap(([from, to]): [number, number][] => {
+    const [a, b] = [Math.max(from, start), Math.min(to, end)];
+    return a < b ? [[a, b]] : [];
+  });
+  assert.deepEqual(ranges.pairsWithin(start, end), cut);
+  const gaps = ranges.gapsBelow(numbers.length);
+  const missing = gaps.reduce((sum, [from, to]) => sum + to - from, 0);
+  assert.equal(missing, numbers.length - ranges.size);
+}
