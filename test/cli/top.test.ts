@@ -88,6 +88,9 @@ test("top shows what goes on beside the process that works, and what it cannot s
   bus.on(Placed, { group: "billing" }, () => {});
   await bus.publishMany(Placed, [{ id: "o-1" }, { id: "o-2" }]);
   await bus.sendMany(Work, [1, 2, 3]);
+  while (bus.statistics().topics[0]!.groups[0]!.settled < 2)
+    await new Promise((resolve) => setImmediate(resolve));
+  await bus.engine.broker.flush();
   const isDone = cli(["top", "--once", "--json", "--interval", "1s", "--data", data]);
   const publishing = new AbortController();
   const loop = (async () => {
