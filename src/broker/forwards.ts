@@ -4,7 +4,7 @@ import { BUS_EXCHANGE } from "./binding.js";
 import type { Catalog, ForwardDefinition } from "./catalog.js";
 import { assertSame, given } from "./declared-options.js";
 import { Forwarder, type ForwarderParts, type ForwardOptions } from "./forwarder.js";
-import { NamedTurns } from "./named-turns.js";
+import type { NamedTurns } from "./named-turns.js";
 import { assertName } from "./names.js";
 import type { Queue } from "./queue.js";
 import { assertPublishable } from "./subject.js";
@@ -18,6 +18,8 @@ export interface Forward extends Partial<ForwardOptions> {
 export interface ForwardsParts extends ForwarderParts {
   readonly catalog: Catalog;
   readonly readOnly: boolean;
+  /** One change at a time of what has such a key; a queue's is `queue/name`. */
+  readonly turns: NamedTurns;
   /** Errors: QUEUE_NOT_FOUND, those of a queue that could not be opened. */
   readonly queue: (name: string) => Queue;
 }
@@ -25,7 +27,6 @@ export interface ForwardsParts extends ForwarderParts {
 export class Forwards {
   readonly #parts: ForwardsParts;
   readonly #forwarders = new Map<string, Forwarder>();
-  readonly #turns = new NamedTurns();
   #isStarted = false;
 
   constructor(parts: ForwardsParts) {
@@ -44,7 +45,7 @@ export class Forwards {
     assertName("queue", queueName);
     const asked = given(options);
     if (asked.subject !== undefined) assertPublishable(asked.subject);
-    await this.#turns.run(queueName, async () => {
+    await this.#parts.turns.run(`queue/${queueName}`, async () => {
       this.#parts.queue(queueName);
       const existing = this.#forwarders.get(queueName);
       if (existing !== undefined) {
@@ -66,7 +67,7 @@ export class Forwards {
 
   /** Ends it, durably: messages stay in the queue. Nothing happens when there is none. */
   async remove(queueName: string): Promise<void> {
-    await this.#turns.run(queueName, async () => {
+    await this.#parts.turns.run(`queue/${queueName}`, async () => {
       const definition = this.#parts.catalog.forward(queueName);
       if (definition !== undefined) await this.#parts.catalog.remove(definition);
       await this.end(queueName);

@@ -95,6 +95,7 @@ export class Topology {
     });
     this.forwards = new Forwards({
       ...parts,
+      turns: this.#declaring,
       routing: this.routing,
       queue: (name) => this.#queue(name),
     });

@@ -346,3 +346,20 @@ test("a queue that is paused is not forwarded, and goes on when it is resumed", 
   assert.deepEqual(texts(await records(broker)), numbers(3));
   await broker.close();
 });
+
+test("a forward that is declared while its queue is deleted is refused, or goes with it", async () => {
+  for (const order of [0, 1]) {
+    const world = new BrokerWorld();
+    const broker = await forwarding(world, 1);
+    const declare = (): Promise<unknown> => broker.declareForward({ queue: "in", subject: "moved.on" });
+    const remove = (): Promise<unknown> => broker.deleteQueue("in");
+    const both = order === 0 ? [declare(), remove()] : [remove(), declare()];
+    const [, last] = await Promise.allSettled(both);
+    if (order === 1) assert.ok(last!.status === "rejected" && isBrokerError(last!.reason, "QUEUE_NOT_FOUND"));
+    assert.deepEqual(broker.forwards, []);
+    await broker.close();
+    const again = await world.open();
+    assert.deepEqual(again.forwards, []);
+    await again.close();
+  }
+});
