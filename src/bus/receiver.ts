@@ -80,7 +80,7 @@ export class Receiver {
   /** Up to `max` messages: waits `waitMs` for the first when none is there. What comes later goes back. Errors: the signal's reason. */
   async take(max: number, waitMs: number, signal: AbortSignal | undefined): Promise<EngineDelivery[]> {
     const forget = signal === undefined ? undefined : onAbort(signal, () => this.stop());
-    await this.#firstWithin(waitMs);
+    await this.#fill(max, waitMs);
     forget?.();
     const taken: EngineDelivery[] = [];
     while (taken.length < max && signal?.aborted !== true) {
@@ -109,15 +109,23 @@ export class Receiver {
     this.#consumer.close();
   }
 
-  async #firstWithin(waitMs: number): Promise<void> {
+  /** Waits for the first one, and for those that are there as well: on disk, at another priority or partition. */
+  async #fill(max: number, waitMs: number): Promise<void> {
     const { clock } = this.#core.engine;
     const untilMs = clock.monotonicMs() + waitMs;
-    for (let turns = 0; this.#buffer.size === 0 && !this.#isStopped; turns += 1) {
+    for (let turns = 0; this.#buffer.size < max && !this.#isStopped; turns += 1) {
+      const { size } = this.#buffer;
       const leftMs = untilMs - clock.monotonicMs();
-      if (leftMs > 0) await this.#arrival(leftMs);
-      else if (!this.#consumer.hasReady) return;
-      else if (turns < TURNS_MAX) await new Promise<void>((resolve) => clock.defer(resolve));
-      else await this.#arrival(LOOK_AGAIN_MS);
+      if (size === 0 && leftMs > 0) {
+        await this.#arrival(leftMs);
+      } else if (!this.#consumer.hasReady) {
+        return;
+      } else if (turns < TURNS_MAX) {
+        await new Promise<void>((resolve) => clock.defer(resolve));
+      } else {
+        await this.#arrival(LOOK_AGAIN_MS);
+        if (size > 0 && this.#buffer.size === size) return;
+      }
     }
   }
 

@@ -34,6 +34,22 @@ test("a command that is sent with a higher priority is handled first, on disk an
   });
 });
 
+test("a batch has what is there at every level, though each has to be read from disk", async (t) => {
+  const directory = await temporaryDirectory(t);
+  await withBus(directory, async (bus) => {
+    const queue = await bus.queue("work", { priorities: 4 }).declare();
+    for (const priority of [0, 1, 2, 3, 0]) await queue.send(`p${priority}`, { priority });
+  });
+  await withBus(directory, async (bus) => {
+    const batch = await bus.queue("work").receiveBatch({ max: 4 });
+    assert.deepEqual(
+      batch.map(({ message }) => message.text()),
+      ["p3", "p2", "p1", "p0"],
+    );
+    assert.equal((await bus.queue("work").receiveBatch({ max: 10 })).length, 1);
+  });
+});
+
 test("an event keeps its priority through its topic, and a queue that is bound to it uses it", async (t) => {
   const bus = await testBus(t);
   const Placed = event<string>("order.placed");
