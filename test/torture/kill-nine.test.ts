@@ -9,7 +9,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { type Bus, openBus } from "../../src/index.js";
 import { Account } from "./account.js";
-import { BURYING, type Item } from "./workload.js";
+import { BURYING, type Item, SUMS } from "./workload.js";
 
 const VICTIM = fileURLToPath(new URL("./victim.js", import.meta.url));
 const LIVES = Number(process.env["OMNIBUS_TORTURE_LIVES"] ?? 55);
@@ -106,6 +106,16 @@ async function assertReceiptsMatchTheTopic(
   }
 }
 
+/** What a handler sends is there once for each message that it has settled, however often it ran. */
+async function assertOutputsMatchTheInputs(bus: Bus): Promise<void> {
+  const inputs: string[] = [];
+  for await (const message of bus.topic("metrics").read()) inputs.push(message.json<Item>().id);
+  const outputs: string[] = [];
+  for await (const message of bus.queue(SUMS).browse()) outputs.push(message.text());
+  assert.equal(outputs.length, inputs.length);
+  assert.deepEqual(outputs.sort(), inputs.sort());
+}
+
 test(`a process killed ${LIVES} times loses no acknowledged message`, async (t) => {
   const directory = await mkdtemp(join(tmpdir(), "omnibus-torture-"));
   const random = randomFrom(seed);
@@ -138,6 +148,7 @@ test(`a process killed ${LIVES} times loses no acknowledged message`, async (t) 
       await assertDeadLettersAddUp(bus, account);
       await assertReceiptsMatchTheTopic(bus, account, "orders");
       await assertReceiptsMatchTheTopic(bus, account, "metrics");
+      await assertOutputsMatchTheInputs(bus);
     } finally {
       await bus.close();
     }

@@ -25,6 +25,7 @@ import {
   Measured,
   Ordered,
   type Route,
+  SUMS,
   Work,
   workMsOf,
 } from "./workload.js";
@@ -96,7 +97,10 @@ async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
     bus.on(
       Measured,
       { ...beginning, group: "sums", concurrency: 4, retry: QUICK_RETRY },
-      handler("metrics/sums", false),
+      async (item, ctx) => {
+        await ctx.queue(SUMS).send(item.id);
+        await handler("metrics/sums", false)(item, ctx);
+      },
     ),
     bus.handle(Work, { concurrency: 8, retry: QUICK_RETRY }, (item, ctx) => {
       if (isPoison(item.id)) return deadLetter(`poison ${item.id}`);

@@ -27,6 +27,9 @@ export const Ordered = event<Item>("orders.created", { key: (item) => item.key }
 export const Measured = event<Item>("metrics.measured", { key: (item) => item.key });
 export const Work = command<Item>("work", { key: (item) => item.key });
 
+/** The queue in which the handler of metrics writes, with each acknowledgement, what it handled. */
+export const SUMS = "sums";
+
 export const KEYS = 12;
 const POISON_EVERY = 13;
 
