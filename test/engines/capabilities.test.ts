@@ -61,7 +61,7 @@ test("what an engine cannot do is refused to callers whose types did not say so,
     [() => bus.publish(Placed, 1, any({ retain: true })), /retained/],
     [() => bus.retained("#").next(), /retained/],
     [() => bus.clearRetained("#"), /retained/],
-    [() => collect(bus.queue("q").browse()), /browsing/],
+    [() => collect(bus.queue("q").browse()), /looking at messages/],
   ];
   for (const [verb, message] of verbs) await failsWith("NOT_SUPPORTED", verb, message);
   assert.deepEqual(bus.statistics().queues, []);
