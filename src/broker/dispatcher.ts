@@ -253,8 +253,8 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   }
 
   /**
-   * Drops the oldest message that is not in flight, of the lowest priority that has one. False when there is none, it is not in memory yet (then
-   * {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
+   * Drops the oldest message that is not in flight, of the lowest priority that has one. False when there is none, it is
+   * not in memory yet (then {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
    */
   dropOldest(toDeadLetters: boolean): boolean {
     if (toDeadLetters && this.burials.isFull) return false;
