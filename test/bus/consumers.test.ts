@@ -198,3 +198,20 @@ test("how consumers share is stored, and what does not go together is refused wi
     );
   });
 });
+
+test("a batch of a group with partitions comes from all that are free, and takes none from a member that stays", async (t) => {
+  const bus = await testBus(t);
+  const topic = await bus.topic("order", { partitions: 4 }).declare();
+  const group = topic.group("mail", { assignment: "partitions", from: "beginning" });
+  await Promise.all(numbers(40).map((number) => topic.publish(String(number), { key: `k${number}` })));
+  const batch = await group.receiveBatch({ max: 100 });
+  assert.equal(batch.length, 40);
+  const stream = group.receive({ consumer: "stays" });
+  const next = stream.next();
+  for (const delivery of batch) await delivery.ack();
+  await Promise.all(numbers(40).map((number) => topic.publish(String(number), { key: `k${number}` })));
+  assert.equal((await next).done, false);
+  assert.deepEqual(await group.receiveBatch({ max: 100 }), [], "all are with the one that stays, and in use");
+  await stream.return();
+  assert.equal((await group.receiveBatch({ max: 100 })).length, 40);
+});
