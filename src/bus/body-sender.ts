@@ -33,7 +33,7 @@ export class BodySender {
     return {
       origin: this.#origin,
       message: (body, options) => this.#message(body, this.#core.engine.clock.nowMs(), options),
-      open,
+      open: (options) => this.#outlet(open, options),
     };
   }
 

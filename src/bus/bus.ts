@@ -229,7 +229,11 @@ export class Bus<C extends Capabilities = Capabilities> extends Conversation<C> 
    * for (const reading of readings) producer.enqueue(reading, (error) => error && console.error(error));
    */
   producer<In, Out>(
-    type: EventType<In, Out> | CommandType<In, Out>,
+    event: EventType<In, Out>,
+    options?: ProducerOptions,
+  ): Producer<In, EventPublishOptions<C>>;
+  producer<In, Out>(
+    command: CommandType<In, Out>,
     options?: ProducerOptions,
   ): Producer<In, PublishOptions<C>>;
   producer(queue: string, options?: ProducerOptions): Producer<string | Uint8Array, BodyOptions<C>>;

@@ -8,6 +8,8 @@ import type { BusCore } from "./bus-core.js";
 import type { Outlet } from "./outlet.js";
 import type { PendingMessage } from "./pending-message.js";
 import type { ProducerSettings } from "./producer-settings.js";
+import type { ProducerTarget } from "./producer-target.js";
+import type { AnyPublishOptions } from "./publish-options.js";
 
 /** Messages that reach their durability level in one commit. */
 interface Commit {
@@ -23,7 +25,7 @@ export interface AnswerListener {
 
 export class HandOver {
   readonly #core: BusCore;
-  readonly #open: () => Promise<Outlet>;
+  readonly #open: ProducerTarget<unknown>["open"];
   readonly #settings: ProducerSettings;
   readonly #listener: AnswerListener;
   /** Ready to be handed over. */
@@ -36,7 +38,7 @@ export class HandOver {
   /** `open` makes or finds what the messages go to. */
   constructor(
     core: BusCore,
-    open: () => Promise<Outlet>,
+    open: ProducerTarget<unknown>["open"],
     settings: ProducerSettings,
     listener: AnswerListener,
   ) {
@@ -78,27 +80,39 @@ export class HandOver {
   /** Never rejects. */
   async #run(): Promise<void> {
     try {
-      await this.#handOver(await this.#open());
+      await this.#handOver();
     } catch (error) {
-      this.#failGathered(error);
+      this.#failGathered(() => true, error);
     } finally {
       this.#isRunning = false;
     }
   }
 
   /** Ends when nothing is left, or the rate limit says so. Errors: CLOSED. */
-  async #handOver(outlet: Outlet): Promise<void> {
+  async #handOver(): Promise<void> {
     const { clock } = this.#core.engine;
-    while (this.#nextGathered() !== undefined) {
+    for (let next = this.#nextGathered(); next !== undefined; next = this.#nextGathered()) {
       const readyMs = this.#settings.rateLimit?.nextMs ?? 0;
       if (readyMs > clock.monotonicMs()) {
         this.#due.armAt(readyMs);
         return;
       }
-      if (outlet.mustWait && !(await this.#hasRoom(outlet))) continue;
+      const { routing } = next;
+      const outlet = await this.#outlet(routing);
+      if (outlet === undefined || (outlet.mustWait && !(await this.#hasRoom(outlet)))) continue;
       this.#core.assertOpen();
-      this.#handOverBatch(outlet);
+      this.#handOverBatch(outlet, routing);
       if (this.#gathered.size > 0) await new Promise<void>((resolve) => clock.defer(resolve));
+    }
+  }
+
+  /** Undefined when there is none: those that were to go there next hear why. */
+  async #outlet(routing: AnyPublishOptions | undefined): Promise<Outlet | undefined> {
+    try {
+      return await this.#open(routing);
+    } catch (error) {
+      this.#failGathered((pending) => pending.routing === routing, error);
+      return undefined;
     }
   }
 
@@ -117,14 +131,15 @@ export class HandOver {
     }
   }
 
-  /** Hot: one promise is followed for all messages of a commit. */
-  #handOverBatch(outlet: Outlet): void {
+  /** Hot: one promise is followed for all messages of a commit. Those that go elsewhere wait. */
+  #handOverBatch(outlet: Outlet, routing: AnyPublishOptions | undefined): void {
     const { batchMax, rateLimit } = this.#settings;
     const nowMs = this.#core.engine.clock.monotonicMs();
     let commit: Commit | undefined;
     for (let left = batchMax; left > 0; left -= 1) {
       const pending = this.#nextGathered();
-      if (pending === undefined || (rateLimit !== undefined && rateLimit.nextMs > nowMs)) return;
+      if (pending === undefined || pending.routing !== routing) return;
+      if (rateLimit !== undefined && rateLimit.nextMs > nowMs) return;
       this.#gathered.shift();
       const message = pending.message!;
       rateLimit?.take(nowMs, bodyBytes(message));
@@ -164,9 +179,12 @@ export class HandOver {
     return first;
   }
 
-  #failGathered(error: unknown): void {
-    for (let pending = this.#gathered.shift(); pending !== undefined; pending = this.#gathered.shift())
-      this.#listener.fail(pending, error);
+  /** As many from the first on as fit. */
+  #failGathered(isMeant: (pending: PendingMessage) => boolean, error: unknown): void {
+    for (let next = this.#nextGathered(); next !== undefined && isMeant(next); next = this.#nextGathered()) {
+      this.#gathered.shift();
+      this.#listener.fail(next, error);
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { OutgoingMessage } from "../broker/message.js";
 import type { EngineAppended } from "../engines/engine.js";
+import type { AnyPublishOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 
 /** Gets the receipt, or why there is none. */
@@ -18,6 +19,8 @@ export class PendingMessage implements Enqueued {
   /** Messages of one producer are numbered as it takes them. */
   readonly number: number;
   readonly givenId: string | undefined;
+  /** Those that say where it goes, besides to what its producer sends to; undefined when none do. */
+  readonly routing: AnyPublishOptions | undefined;
   /** Of the monotonic clock. */
   readonly deadlineMs: number;
   readonly callback: ProducerCallback | undefined;
@@ -36,12 +39,13 @@ export class PendingMessage implements Enqueued {
 
   constructor(
     number: number,
-    givenId: string | undefined,
+    options: AnyPublishOptions | undefined,
     deadlineMs: number,
     callback: ProducerCallback | undefined,
   ) {
     this.number = number;
-    this.givenId = givenId;
+    this.givenId = options?.id;
+    this.routing = options?.retain === undefined ? undefined : options;
     this.deadlineMs = deadlineMs;
     this.callback = callback;
   }

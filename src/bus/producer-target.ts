@@ -9,6 +9,6 @@ export interface ProducerTarget<T> {
   readonly origin: PublishOrigin;
   /** The message for a payload: at once where that is possible. Errors, thrown or rejected with: INVALID_PAYLOAD, INVALID_SCHEMA, INVALID_OPTION. */
   message(value: T, options: AnyPublishOptions | undefined): OutgoingMessage | Promise<OutgoingMessage>;
-  /** Makes or finds what messages go to. */
-  open(): Promise<Outlet>;
+  /** Makes or finds what messages with such options go to. */
+  open(options: AnyPublishOptions | undefined): Promise<Outlet>;
 }

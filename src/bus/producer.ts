@@ -60,7 +60,7 @@ export class Producer<T, Options = PublishOptions> {
     this.#settings = settings;
     this.#slots = new Slots(`producer ${settings.name}`, settings.pendingMax);
     this.#deadlines = new DueTimer(clock, () => this.#failLate());
-    const handOver = new HandOver(core, () => target.open(), settings, {
+    const handOver = new HandOver(core, (options) => target.open(options), settings, {
       succeed: (pending) => this.#succeed(pending),
       fail: (pending, error) => this.#fail(pending, error),
     });
@@ -112,7 +112,7 @@ export class Producer<T, Options = PublishOptions> {
     this.#assertOpen();
     if (!this.#slots.tryTake())
       throw this.#slots.tooMany(`${this.#slots.taken} messages have no receipt yet. Use send, which waits`);
-    const pending = this.#accept(options?.id, callback);
+    const pending = this.#accept(options, callback);
     if (this.#core.middleware.publishing === undefined) this.#prepare(pending, value, options);
     else this.#pass(pending, value, options);
     return pending;
@@ -145,7 +145,7 @@ export class Producer<T, Options = PublishOptions> {
     const signal = options?.signal;
     signal?.throwIfAborted();
     if (!this.#slots.tryTake()) await this.#slots.take(signal);
-    const pending = this.#accept(options?.id, undefined);
+    const pending = this.#accept(options, undefined);
     this.#prepare(pending, value, options);
     if (signal === undefined) return await pending.receipt;
     const forget = onAbort(signal, () => this.#fail(pending, signal.reason));
@@ -153,9 +153,9 @@ export class Producer<T, Options = PublishOptions> {
   }
 
   /** A message that has its place. */
-  #accept(givenId: string | undefined, callback: ProducerCallback | undefined): PendingMessage {
+  #accept(options: AnyPublishOptions | undefined, callback: ProducerCallback | undefined): PendingMessage {
     const deadlineMs = this.#core.engine.clock.monotonicMs() + this.#settings.ackTimeoutMs;
-    const pending = new PendingMessage(this.#nextNumber, givenId, deadlineMs, callback);
+    const pending = new PendingMessage(this.#nextNumber, options, deadlineMs, callback);
     this.#nextNumber += 1;
     this.#unanswered.push(pending);
     this.#deadlines.armAt(deadlineMs);

@@ -107,7 +107,7 @@ export class Sender<In> {
         if (!(checked instanceof Promise)) return this.#message(value, options, clock.nowMs());
         return checked.then(() => this.#message(value, options, clock.nowMs()));
       },
-      open: async () => this.#readyOutlet(undefined) ?? (await this.#open()),
+      open: async (options) => this.#readyOutlet(options) ?? (await this.#outletFor(options)),
     };
   }
 

@@ -20,7 +20,7 @@ import { type Outlet, TopicOutlet } from "./outlet.js";
 import { type GroupStart, startPosition } from "./place.js";
 import { Producer } from "./producer.js";
 import { type ProducerOptions, ProducerSettings } from "./producer-settings.js";
-import type { AnyPublishOptions, BodyOptions, TopicBodyOptions } from "./publish-options.js";
+import type { AnyPublishOptions, TopicBodyOptions } from "./publish-options.js";
 import type { Receipt } from "./receipt.js";
 import {
   type DeduplicationOptions,
@@ -143,7 +143,7 @@ export class Topic<C extends Capabilities = Capabilities> {
   /** Publishes many bodies with one subject, more than one at a time: see {@link Bus.producer}. Errors: INVALID_OPTION, INVALID_SUBJECT. */
   producer(
     options: ProducerOptions & { readonly subject?: string } = {},
-  ): Producer<string | Uint8Array, BodyOptions<C>> {
+  ): Producer<string | Uint8Array, Omit<TopicBodyOptions<C>, "subject">> {
     const { subject, ...rest } = options;
     const settings = new ProducerSettings(this.name, rest);
     return new Producer(this.#core, this.#sender(subject).target(this.#open), settings);

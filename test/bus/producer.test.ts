@@ -270,6 +270,37 @@ test("one message that is refused harms no other", async (t) => {
   );
 });
 
+test("what is to be retained is, in its turn, and only where that is possible", async (t) => {
+  const bus = await testBus(t);
+  const producer = bus.producer(Reading);
+  producer.enqueue(1);
+  producer.enqueue(2, { retain: true });
+  producer.enqueue(3);
+  await producer.send(4, { retain: true });
+  const wrong = producer.send(5, { retain: "yes" } as object);
+  const after = producer.send(6);
+  await failsWith("INVALID_OPTION", () => wrong, /retain/);
+  assert.equal((await after).offset, 4);
+  assert.deepEqual(await storedIn(bus, "reading"), [1, 2, 3, 4, 6]);
+  assert.deepEqual(
+    (await collect(bus.retained("reading.#"))).map(({ value }) => value),
+    [4],
+  );
+  await failsWith("INVALID_OPTION", () => bus.producer(Job).send(1, { retain: true } as object), /queue/);
+});
+
+test("a queue that was deleted is made again by what is sent to it", async (t) => {
+  const bus = await testBus(t);
+  const producer = bus.producer(Job);
+  await producer.send(1);
+  await bus.queue("job.run").delete();
+  await producer.send(2);
+  assert.deepEqual(
+    (await collect(bus.queue("job.run").browse())).map(({ value }) => value),
+    [2],
+  );
+});
+
 test("a queue that cannot be made is told to each message", async (t) => {
   const bus = await testBus(t);
   await bus.queue("jobs", { countMax: 5 }).declare();

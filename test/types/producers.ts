@@ -9,6 +9,7 @@ import {
   command,
   type EmbeddedCapabilities,
   type Enqueued,
+  type EventPublishOptions,
   event,
   type Producer,
   type PublishOptions,
@@ -27,7 +28,7 @@ const Count = command<number>("count");
 export async function producers(bus: Bus<C>): Promise<void> {
   // What is sent is the input of the schema.
   const placed = bus.producer(Placed, { pendingMax: 10, linger: "5ms", ackTimeout: "1m" });
-  isTrue<Equal<typeof placed, Producer<{ id: string; total: string }, PublishOptions<C>>>>();
+  isTrue<Equal<typeof placed, Producer<{ id: string; total: string }, EventPublishOptions<C>>>>();
   const bodies = bus.producer("bodies", { rateLimit: { bitsPerSecond: 8_000, messagesPerSecond: 5 } });
   isTrue<Equal<typeof bodies, Producer<string | Uint8Array, BodyOptions<C>>>>();
   isTrue<Equal<ReturnType<typeof placed.send>, Promise<Receipt>>>();
@@ -39,7 +40,12 @@ export async function producers(bus: Bus<C>): Promise<void> {
   });
   isTrue<Equal<typeof enqueued, Enqueued>>();
   placed.enqueue({ id: "o-1", total: "42" }, () => undefined);
-  bus.producer(Count).enqueue(5);
+  const counts = bus.producer(Count);
+  isTrue<Equal<typeof counts, Producer<number, PublishOptions<C>>>>();
+  counts.enqueue(5);
+  placed.enqueue({ id: "o-1", total: "42" }, { retain: true });
+  // @ts-expect-error: a queue has no last message.
+  counts.enqueue(5, { retain: true });
   await bodies.send("text", { contentType: "text/csv" });
   await using scoped = bus.queue("q").producer();
   await scoped.send(new Uint8Array());
