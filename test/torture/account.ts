@@ -1,6 +1,6 @@
 // What the parent heard over all lives, and the rules that it must keep.
 
-import { BURYING, CONSUMERS_OF, isPoison, KEYS, numberOf, type Route } from "./workload.js";
+import { BURYING, CONSUMERS_OF, isPoison, KEYS, MOVING, numberOf, type Route } from "./workload.js";
 
 interface Acknowledged {
   readonly route: Route;
@@ -8,11 +8,14 @@ interface Acknowledged {
   readonly offset: number;
 }
 
+const PROBLEMS_KEPT = 20;
+
 export class Account {
   readonly acknowledged = new Map<string, Acknowledged>();
   /** How often each consumer handled each message. */
   readonly handled = new Map<string, Map<string, number>>();
   readonly problems: string[] = [];
+  problemCount = 0;
   /** Deliveries of what had been handled before. */
   repeated = 0;
   readonly #sent = new Map<string, Route>();
@@ -25,8 +28,8 @@ export class Account {
     if (kind === "T") this.#heardSending(life, words);
     else if (kind === "A") this.#heardReceipt(life, words);
     else if (kind === "H") this.#heardHandled(words);
-    else if (kind === "E") this.#problem(`life ${life}: ${words.join(" ")}`);
-    else if (kind !== "R" && kind !== "D") this.#problem(`life ${life} said: ${line}`);
+    else if (kind === "E") this.problem(`life ${life}: ${words.join(" ")}`);
+    else if (kind !== "R" && kind !== "D") this.problem(`life ${life} said: ${line}`);
   }
 
   /** Ids that `consumer` should have and has not handled. */
@@ -55,6 +58,22 @@ export class Account {
     return route !== undefined && CONSUMERS_OF[route].includes(consumer);
   }
 
+  wasSentOn(id: string, routes: ReadonlySet<Route>): boolean {
+    const route = this.#sent.get(id);
+    return route !== undefined && routes.has(route);
+  }
+
+  /** Whether `id` may, or when it was acknowledged must, be in the ledgers. */
+  isMovable(id: string): boolean {
+    return this.wasSentOn(id, MOVING) && !(this.#sent.get(id) === "transfers" && isPoison(id));
+  }
+
+  /** Keeps the first few, so that a broken run can be read. */
+  problem(text: string): void {
+    this.problemCount += 1;
+    if (this.problems.length < PROBLEMS_KEPT) this.problems.push(text);
+  }
+
   #heardSending(life: number, [route, first, last]: string[]): void {
     for (let number = Number(first); number <= Number(last); number += 1)
       this.#sent.set(`${life}.${number}`, route as Route);
@@ -70,13 +89,13 @@ export class Account {
   }
 
   #heardHandled([consumer = "", id = "", partition, offset]: string[]): void {
-    if (!this.wasSent(id, consumer)) this.#problem(`${consumer} handled ${id}, which was never sent to it`);
+    if (!this.wasSent(id, consumer)) this.problem(`${consumer} handled ${id}, which was never sent to it`);
     const receipt = this.acknowledged.get(id);
     if (
       receipt !== undefined &&
       (receipt.partition !== Number(partition) || receipt.offset !== Number(offset))
     ) {
-      this.#problem(
+      this.problem(
         `${consumer} got ${id} from ${partition}@${offset}, its receipt says ${receipt.partition}@${receipt.offset}`,
       );
     }
@@ -93,12 +112,8 @@ export class Account {
     const key = String(at.number % KEYS);
     const last = this.#lanes.get(key);
     if (last !== undefined && (at.life < last.life || (at.life === last.life && at.number < last.number))) {
-      this.#problem(`the lane of key ${key} handled ${id} after ${last.life}.${last.number}`);
+      this.problem(`the lane of key ${key} handled ${id} after ${last.life}.${last.number}`);
     }
     this.#lanes.set(key, at);
-  }
-
-  #problem(text: string): void {
-    if (this.problems.length < 20) this.problems.push(text);
   }
 }

@@ -15,17 +15,22 @@ import {
   type HandlerContext,
   openBus,
   type Receipt,
+  type Transaction,
 } from "../../src/index.js";
 import {
+  Credit,
+  Debit,
   failsFirst,
   type Item,
   isIntact,
   isPoison,
   itemOf,
   Measured,
+  Moved,
   Ordered,
   type Route,
   SUMS,
+  Transfer,
   Work,
   workMsOf,
 } from "./workload.js";
@@ -80,6 +85,7 @@ async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   const beginning = { from: "beginning" } as const;
   await bus.topic("orders", { partitions: 3 }).declare();
   await bus.queue("raw", { attemptsMax: ATTEMPTS_MAX }).declare();
+  await bus.queue("pairs", { attemptsMax: ATTEMPTS_MAX }).declare();
   const handlings = [
     bus.on(Ordered, { ...beginning, group: "fast", concurrency: 16, retry: QUICK_RETRY }, (item, ctx) => {
       handled("orders/fast", item, ctx.message);
@@ -106,9 +112,25 @@ async function register(bus: Bus<EmbeddedCapabilities>): Promise<void> {
       if (isPoison(item.id)) return deadLetter(`poison ${item.id}`);
       return handler("work", false)(item, ctx);
     }),
+    bus.handle(Transfer, { concurrency: 4, retry: QUICK_RETRY }, async (item, ctx) => {
+      await move(ctx, item);
+      // What a failed attempt has sent must never be seen.
+      await handler("transfers", true)(item, ctx);
+    }),
   ];
   await Promise.all(handlings.map((handling) => handling.ready));
   void pull(bus);
+  void pullPairs(bus);
+}
+
+/** One of each ledger, as one. */
+async function move(
+  outputs: Pick<Transaction<EmbeddedCapabilities>, "send" | "publish">,
+  item: Item,
+): Promise<void> {
+  await outputs.send(Debit, item);
+  await outputs.publish(Moved, item);
+  await outputs.send(Credit, item);
 }
 
 /** Settles in another order than it received. */
@@ -118,6 +140,19 @@ async function pull(bus: Bus): Promise<void> {
     void work(item).then(() => {
       handled("raw", item, delivery.message);
       return delivery.ack();
+    });
+  }
+}
+
+/** Acknowledges what it received in one step with what it sends. */
+async function pullPairs(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  for await (const delivery of bus.queue("pairs").receive({ prefetch: 20 })) {
+    const item = delivery.message.json<Item>();
+    handled("pairs", item, delivery.message);
+    void bus.transaction(async (tx) => {
+      tx.ack(delivery);
+      await work(item);
+      await move(tx, item);
     });
   }
 }
@@ -139,9 +174,19 @@ async function send(
   tell(lines.join("\n"));
 }
 
+/** Transactions give no receipt: that it is stored is all that is known. */
+async function sendDirect(bus: Bus<EmbeddedCapabilities>): Promise<void> {
+  lastNumber += 1;
+  const number = lastNumber;
+  tell(`T direct ${number} ${number}`);
+  await bus.transaction((tx) => move(tx, itemOf(life, number)));
+  tell(`A direct ${number} 0 0`);
+}
+
 /** Several of each kind are under way at any time. */
 async function produce(bus: Bus<EmbeddedCapabilities>): Promise<void> {
   const raw = bus.queue("raw");
+  const pairs = bus.queue("pairs");
   const forever = async (step: (round: number) => Promise<void>): Promise<void> => {
     for (let round = 0; ; round += 1) await step(round);
   };
@@ -154,15 +199,20 @@ async function produce(bus: Bus<EmbeddedCapabilities>): Promise<void> {
         bus.sendMany(Work, items, round % 4 === 0 ? { delay: "15ms" } : {}),
       ),
     ),
+    forever((round) => send("transfers", 1 + (round % 4), (items) => bus.sendMany(Transfer, items))),
+    forever(() => send("pairs", 1, async ([item]) => [await pairs.send(JSON.stringify(item))])),
+    forever(() => sendDirect(bus)),
     forever((round) =>
       send("raw", 1 + (round % 3), (items) => raw.sendMany(items.map((item) => JSON.stringify(item)))),
     ),
   ]);
 }
 
+const CONSUMED_QUEUES = new Set(["work", "raw", "transfers", "pairs"]);
+
 async function unsettled(bus: Bus): Promise<number> {
   const { queues, topics } = await bus.statistics();
-  const own = queues.filter(({ name }) => name === "work" || name === "raw");
+  const own = queues.filter(({ name }) => CONSUMED_QUEUES.has(name));
   const inQueues = own.reduce((sum, { waiting, inFlight, delayed }) => sum + waiting + inFlight + delayed, 0);
   const groups = topics.flatMap((topic) => topic.groups);
   return groups.reduce((sum, { lag, inFlight, delayed }) => sum + lag + inFlight + delayed, inQueues);

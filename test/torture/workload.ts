@@ -12,8 +12,16 @@ export interface Item {
 }
 
 /** The ways a message takes. */
-export const ROUTES = ["orders", "metrics", "work", "raw"] as const;
+export const ROUTES = ["orders", "metrics", "work", "raw", "transfers", "pairs", "direct"] as const;
 export type Route = (typeof ROUTES)[number];
+
+/**
+ * What is moved as one: each message of these ends exactly once in every place of {@link LEDGERS}, or in none of them.
+ * A handler acknowledges `transfers` together with its outputs, a transaction does so with what it received from `pairs`,
+ * and one without an input makes `direct`.
+ */
+export const MOVING: ReadonlySet<Route> = new Set(["transfers", "pairs", "direct"]);
+export const LEDGERS = { debits: "debits", credits: "credits", moved: "moved" } as const;
 
 /** Every consumer of a route gets every message of it. */
 export const CONSUMERS_OF: Readonly<Record<Route, readonly string[]>> = {
@@ -21,11 +29,18 @@ export const CONSUMERS_OF: Readonly<Record<Route, readonly string[]>> = {
   metrics: ["metrics/sums"],
   work: ["work"],
   raw: ["raw"],
+  transfers: ["transfers"],
+  pairs: ["pairs"],
+  direct: [],
 };
 
 export const Ordered = event<Item>("orders.created", { key: (item) => item.key });
 export const Measured = event<Item>("metrics.measured", { key: (item) => item.key });
 export const Work = command<Item>("work", { key: (item) => item.key });
+export const Transfer = command<Item>("transfers", { key: (item) => item.key });
+export const Debit = command<Item>(LEDGERS.debits);
+export const Credit = command<Item>(LEDGERS.credits);
+export const Moved = event<Item>("moved.done", { key: (item) => item.key });
 
 /** The queue in which the handler of metrics writes, with each acknowledgement, what it handled. */
 export const SUMS = "sums";
@@ -55,14 +70,14 @@ export function isIntact(item: Item): boolean {
   return item.key === expected.key && item.filler === expected.filler;
 }
 
-/** Poison kills every attempt of `orders/flaky`, and `work` refuses it at once. */
+/** Poison kills every attempt of `orders/flaky` and of `transfers`, and `work` refuses it at once. */
 export function isPoison(id: string): boolean {
   const { life, number } = numberOf(id);
   return (life + number) % POISON_EVERY === 0;
 }
 
 /** Consumers whose poison becomes dead letters. */
-export const BURYING: ReadonlySet<string> = new Set(["orders/flaky", "work"]);
+export const BURYING: ReadonlySet<string> = new Set(["orders/flaky", "work", "transfers"]);
 
 /** The first attempt of some messages fails. */
 export function failsFirst(id: string): boolean {
