@@ -59,6 +59,7 @@ export type { ReceiveBatchOptions, ReceiveOptions } from "./bus/puller.js";
 export type { DeleteOptions, Queue, QueueOptions } from "./bus/queue.js";
 export type { RateLimitOptions } from "./bus/rate-limit.js";
 export type { Receipt } from "./bus/receipt.js";
+export type { RememberOptions } from "./bus/remembering.js";
 export type { GatherOptions, RequestOptions } from "./bus/requests.js";
 export type { RetryOptions, RetryPolicy, RetryRule } from "./bus/retry-policy.js";
 export type { BindingView, ExchangeView, ForwardView, RoutingView } from "./bus/routing-view.js";

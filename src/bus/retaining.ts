@@ -63,8 +63,10 @@ class RetainingOutlet implements Outlet {
     const appended: EngineAppended[] = [];
     this.#broker.atomically(() => {
       for (const message of messages) {
-        appended.push(this.#outlet.append(message));
-        this.#broker.retained.append(message);
+        const one = this.#outlet.append(message);
+        appended.push(one);
+        // A duplicate may be older than what is kept.
+        if (one.firstSentMs === undefined) this.#broker.retained.append(message);
       }
     });
     return appended;

@@ -158,3 +158,18 @@ test("a message that is forwarded twice into a queue that finds duplicates is th
   );
   assert.equal((await inbound.statistics()).settled, 2);
 });
+
+test("a duplicate does not take the place of a retained message that came after the first one", async (t) => {
+  const bus = await testBus(t);
+  await bus.topic("order", { deduplicate: HOUR }).declare();
+  for (const [number, id] of [
+    [1, "a"],
+    [2, "b"],
+    [1, "a"],
+  ] as const)
+    await bus.publish(Placed, number, { id, retain: true });
+  assert.deepEqual(
+    (await collect(bus.retained("order.placed"))).map((message) => message.json()),
+    [2],
+  );
+});
