@@ -102,11 +102,11 @@ export class Topic {
     if (start !== undefined) yield* readRecords(log, start, log.highWatermark);
   }
 
-  /** The groups that are for this subject and have a consumer. */
+  /** The groups that are for this subject, have a consumer and are not paused. */
   groupsConsuming(subject: string): string[] {
     const consuming: string[] = [];
     for (const { group, filter, dispatcher } of this.subscriptions.values())
-      if (dispatcher.hasConsumers && filter.matches(subject)) consuming.push(group);
+      if (dispatcher.hasConsumers && !dispatcher.isPaused && filter.matches(subject)) consuming.push(group);
     return consuming;
   }
 

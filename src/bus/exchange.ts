@@ -3,7 +3,7 @@
 import { BUS_EXCHANGE, type ExchangeKind } from "../broker/binding.js";
 import type { OutgoingMessage } from "../broker/message.js";
 import { assertPublishable } from "../broker/subject.js";
-import type { Capabilities, EngineExchange } from "../engines/engine.js";
+import type { Capabilities, EngineAppended, EngineExchange } from "../engines/engine.js";
 import { unlessAborted } from "./abortable.js";
 import {
   type Bindable,
@@ -18,8 +18,14 @@ import type { BusCore } from "./bus-core.js";
 import { ExchangeOutlet } from "./exchange-outlet.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 import { untilCommitted } from "./outlet.js";
-import { type AnyPublishOptions, type BodyOptions, MessageMaker, withHeaders } from "./publish-options.js";
+import {
+  type AnyPublishOptions,
+  MessageMaker,
+  type TopicBodyOptions,
+  withHeaders,
+} from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import { openRetained } from "./retaining.js";
 
 /** What an exchange is declared with. What is left out is what it was declared with before. Only `bind` can be added to. */
 export interface ExchangeOptions<K extends ExchangeKind = ExchangeKind> {
@@ -40,7 +46,11 @@ interface RouteOption {
   readonly mustRoute?: boolean;
 }
 
-export type ExchangePublishOptions<C extends Capabilities = Capabilities> = BodyOptions<C> & RouteOption;
+export type ExchangePublishOptions<C extends Capabilities = Capabilities> = Omit<
+  TopicBodyOptions<C>,
+  "subject"
+> &
+  RouteOption;
 
 /**
  * An exchange, which leads messages to the queues, topics and exchanges that are bound to it. Each verb makes the
@@ -155,11 +165,32 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
     // A group must not miss what is published after its handler was registered.
     await this.#core.handlers.starting;
     await unlessAborted(this.declare(), signal);
+    const isRetained = await openRetained(this.#core.engine, "exchange", options);
     this.#core.assertOpen();
-    const outlet = new ExchangeOutlet(this.#core.engine.broker, this.name, options?.mustRoute === true);
-    const appended = outlet.appendToEach(message);
-    await untilCommitted(appended, signal);
-    return appended.map((one) => new Receipt(one, nowMs, options?.id));
+    const appended = this.#append(message, options?.mustRoute === true, isRetained);
+    await untilCommitted(appended.all, signal);
+    return appended.routed.map((one) => new Receipt(one, nowMs, options?.id));
+  }
+
+  /** What was taken by those that it was led to, and with what was retained. */
+  #append(
+    message: OutgoingMessage,
+    mustRoute: boolean,
+    isRetained: boolean,
+  ): { readonly routed: readonly EngineAppended[]; readonly all: readonly EngineAppended[] } {
+    const { broker } = this.#core.engine;
+    const outlet = new ExchangeOutlet(broker, this.name, mustRoute);
+    let routed: readonly EngineAppended[] = [];
+    if (!isRetained) {
+      routed = outlet.appendToEach(message);
+      return { routed, all: routed };
+    }
+    let retained: EngineAppended | undefined;
+    broker.atomically(() => {
+      routed = outlet.appendToEach(message);
+      retained = broker.retained.append(message);
+    });
+    return { routed, all: retained === undefined ? routed : [...routed, retained] };
   }
 
   #message(

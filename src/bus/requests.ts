@@ -73,7 +73,9 @@ export class Requests {
     const { signal } = options;
     await this.#prepare(sender, signal);
     const { name, queue } = command;
-    if (this.#core.engine.broker.queue(queue)?.source.hasConsumers !== true) throw nobodyHandles(name, queue);
+    const source = this.#core.engine.broker.queue(queue)?.source;
+    if (source?.hasConsumers !== true) throw nobodyHandles(name, queue);
+    if (source.isPaused) throw paused(name, queue);
     const expiry = this.#core.engine.capabilities.expiry ? { expiresIn: timeoutMs } : {};
     return await this.#converse<Answer>({
       timeoutMs,
@@ -203,6 +205,14 @@ function nobodyHandles(name: string, queue: string): BrokerError {
   return new BrokerError(
     "NO_HANDLER",
     `Nobody is there to answer ${name}: its queue ${queue} has no consumer, so the request was not sent. Register a handler with bus.handle before requesting it, or use send to leave it for one that comes later.`,
+    { type: name, queue },
+  );
+}
+
+function paused(name: string, queue: string): BrokerError {
+  return new BrokerError(
+    "NO_HANDLER",
+    `Nobody can answer ${name}: its queue ${queue} is paused, so the request was not sent. Resume it, or use send to leave it for later.`,
     { type: name, queue },
   );
 }

@@ -15,28 +15,31 @@ export async function retaining(
   kind: PublishOrigin["kind"],
   options: AnyPublishOptions | undefined,
 ): Promise<Outlet> {
-  if (!isRetained(engine, kind, options)) return await opening();
-  await engine.broker.retained.open();
-  return new RetainingOutlet(engine.broker, await opening());
+  const isRetained = await openRetained(engine, kind, options);
+  const outlet = await opening();
+  return isRetained ? new RetainingOutlet(engine.broker, outlet) : outlet;
 }
 
-function isRetained(
+/** Whether the options ask for it; then messages can be retained from here on. Errors: INVALID_OPTION, NOT_SUPPORTED. */
+export async function openRetained(
   engine: Engine,
   kind: PublishOrigin["kind"],
   options: AnyPublishOptions | undefined,
-): boolean {
+): Promise<boolean> {
   const { retain, delay, deliverAt } = options ?? {};
   if (retain === undefined || retain === false) return false;
   if (retain !== true) throw invalidOption("retain", retain, "true or false");
   if (!engine.capabilities.retained) throw notSupported(engine.name, "retained messages");
   if (kind === "queue")
     throw invalidOption("retain", retain, "it to events and topics; a queue has no last message");
-  if (delay === undefined && deliverAt === undefined) return true;
-  throw new BrokerError(
-    "INVALID_OPTION",
-    "A message cannot be both retained and delayed: it is the last one of its subject when it is published.",
-    { option: "retain" },
-  );
+  if (delay !== undefined || deliverAt !== undefined)
+    throw new BrokerError(
+      "INVALID_OPTION",
+      "A message cannot be both retained and delayed: it is the last one of its subject when it is published.",
+      { option: "retain" },
+    );
+  await engine.broker.retained.open();
+  return true;
 }
 
 /** All that is handed over is stored and kept, or neither. */

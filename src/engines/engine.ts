@@ -190,7 +190,7 @@ export interface EngineTopic {
   /** It takes nothing any more: it has to be declared again. */
   readonly isDeleted: boolean;
   readonly partitionCount: number;
-  /** The groups that are for this subject and have a consumer. Errors: INVALID_SUBJECT. */
+  /** The groups that are for this subject, have a consumer and are not paused. Errors: INVALID_SUBJECT. */
   groupsConsuming(subject: string): string[];
   append(message: OutgoingMessage): EngineAppended;
   /** From an offset, a time, or the first message kept, up to what is readable now. */
@@ -216,6 +216,8 @@ export interface EngineSource {
   readonly name: string;
   readonly attemptsMax: number;
   readonly hasConsumers: boolean;
+  /** Whether nothing is handed out for now. */
+  readonly isPaused: boolean;
   orderByKey(): void;
   addConsumer(options: EngineConsumerOptions): EngineConsumer;
 }

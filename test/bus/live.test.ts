@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { event, type LiveOptions, type LiveSubscription } from "../../src/index.js";
+import { z } from "zod";
+import { bytes, event, type LiveOptions, type LiveSubscription } from "../../src/index.js";
 import { collect, diskBus, failsWith, testBus } from "../support/buses.js";
 
 const Placed = event<number>("order.placed");
@@ -71,6 +72,57 @@ test("a full buffer with disconnect ends the stream with an error, after what it
   assert.deepEqual(seen, [1, 2]);
   assert.equal(live.dropped, 1);
   assert.equal((await drained(other)).length, 4);
+});
+
+test("a full buffer with wait misses nothing of topics, and holds up whoever publishes live", async (t) => {
+  const bus = await diskBus(t);
+  const live = bus.subscribe("order.*", { buffer: 2, whenFull: "wait" });
+  await bus.publishMany(Placed, [1, 2, 3, 4, 5]);
+  let isTaken = false;
+  const published = bus.publishLive(Paid, 6).then((takenBy) => {
+    isTaken = true;
+    return takenBy;
+  });
+  const abort = new AbortController();
+  const given = bus.publishLive(Paid, 7, { signal: abort.signal });
+  abort.abort(new Error("enough"));
+  await assert.rejects(given, /enough/);
+  assert.equal(isTaken, false);
+  const seen: string[] = [];
+  for await (const message of live)
+    if (seen.push(`${message.subject} ${message.text()} ${message.isStored}`) === 6) break;
+  assert.equal(await published, 1);
+  assert.deepEqual(
+    seen.filter((text) => text.startsWith("order.placed")),
+    [1, 2, 3, 4, 5].map((n) => `order.placed ${n} true`),
+  );
+  assert.ok(seen.includes("order.paid 6 false"));
+  assert.equal(live.dropped, 0);
+});
+
+test("what is published live is seen at once, checked, and nowhere else", async (t) => {
+  const bus = await testBus(t);
+  const Checked = event("cursor.moved", { schema: z.object({ x: z.number() }), key: ({ x }) => `k${x}` });
+  assert.equal(await bus.publishLive(Checked, { x: 1 }), 0);
+  const all = bus.subscribe("cursor.#");
+  const shared = [1, 2].map(() => bus.subscribe("#", { group: "g" }));
+  const Raw = event("cursor.raw", { codec: bytes });
+  const body = Buffer.from("abc");
+  assert.equal(await bus.publishLive(Checked, { x: 2 }, { id: "i", headers: { a: "b" } }), 2);
+  assert.equal(await bus.publishLive(Raw, body), 2);
+  body.fill("0");
+  await failsWith("INVALID_PAYLOAD", () => bus.publishLive(Checked, { x: "no" as never }));
+  await failsWith("INVALID_OPTION", () => bus.publishLive(Checked, { x: 1 }, { delay: "1s" } as object));
+  await failsWith("INVALID_OPTION", () => bus.subscribe("#", { group: "g", whenFull: "wait" }), /group/);
+  all.close();
+  const [moved, raw] = await collect(all);
+  assert.deepEqual(
+    [moved!.id, moved!.subject, moved!.key, moved!.headers, moved!.value, moved!.contentType, moved!.source],
+    ["i", "cursor.moved", "k2", { a: "b" }, { x: 2 }, "application/json", ""],
+  );
+  assert.deepEqual([raw!.text(), raw!.id, raw!.isStored, raw!.isRetained], ["abc", "", false, false]);
+  assert.equal((await Promise.all(shared.map(drained))).flat().length, 2);
+  assert.deepEqual(bus.statistics().topics, []);
 });
 
 test("close, the signal, and the bus end the stream quietly, while it waits and before", async (t) => {

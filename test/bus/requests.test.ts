@@ -82,6 +82,19 @@ test("when nobody handles a command, its request is refused at once, stored nowh
   await failsWith("NO_HANDLER", () => bus.request(Quote, TEA));
 });
 
+test("while its queue is paused, a request is refused at once, and a paused group is missing", async (t) => {
+  const bus = await testBus(t);
+  bus.handle(Work, (n) => reply(n));
+  bus.on(Offers, { group: "a" }, () => reply(1));
+  bus.on(Offers, { group: "b" }, () => reply(2));
+  await bus.queue("work").pause();
+  await bus.topic("offers").group("b").pause();
+  await failsWith("NO_HANDLER", () => bus.request(Work, 1), /queue work is paused.*Resume it/);
+  assert.deepEqual((await bus.gather(Offers, "tea", { from: ["a", "b"] })).missing, ["b"]);
+  await bus.queue("work").resume();
+  assert.equal(await bus.request(Work, 1), 1);
+});
+
 test("a queue with handlers of other commands only answers at once that it has none", async (t) => {
   const bus = await testBus(t);
   const One = command<number>("one", { queue: "shared" });

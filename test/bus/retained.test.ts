@@ -65,6 +65,17 @@ test("bodies of topics are retained by their subject, an empty one ends it, and 
   assert.deepEqual(await retainedOf(bus), []);
 });
 
+test("what is published to an exchange is retained wherever it is led, also nowhere", async (t) => {
+  const bus = await testBus(t);
+  const exchange = bus.exchange("x", { kind: "topic" });
+  assert.deepEqual(await exchange.publish("lamp.hall", "on", { retain: true }), []);
+  await exchange.bind(bus.queue("q"), { pattern: "lamp.#" });
+  assert.equal((await exchange.publish("lamp.attic", "off", { retain: true })).length, 1);
+  assert.deepEqual(await retainedOf(bus), ["hall on retained", "attic off retained"]);
+  await failsWith("UNROUTABLE", () => exchange.publish("x", "on", { retain: true, mustRoute: true }));
+  assert.equal((await retainedOf(bus)).length, 2);
+});
+
 test("what a handler or a transaction publishes is retained with the rest, or not at all", async (t) => {
   const bus = await testBus(t);
   const Read = command<number>("read");
