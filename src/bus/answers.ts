@@ -28,7 +28,7 @@ export class Answers {
     return this.#engine.broker.live.hasReceivers;
   }
 
-  /** Whether the message asks for an answer that somebody may wait for. */
+  /** Hot while somebody looks on: whether the message asks for an answer that somebody may wait for. */
   isAsked(record: EngineRecord): boolean {
     return this.areWanted && record.header(REPLY_TO_HEADER) !== undefined;
   }
@@ -42,11 +42,13 @@ export class Answers {
 
   /** It was handled, and that is all. */
   nothing(record: EngineRecord, by: string): void {
+    if (!this.isAsked(record)) return;
     this.#publish(record, { kind: "nothing", by, error: undefined }, NO_BODY);
   }
 
   /** It was given up. */
   failed(record: EngineRecord, by: string, error: string): void {
+    if (!this.isAsked(record)) return;
     this.#publish(record, { kind: "failed", by, error }, NO_BODY);
   }
 
@@ -62,7 +64,6 @@ export class Answers {
     answer: Answer,
     content: { readonly body: string | Uint8Array | null; readonly contentType: string | undefined },
   ): void {
-    if (!this.areWanted) return;
     const { broker, clock } = this.#engine;
     try {
       const message = answerTo(record, answer, { ...content, timestampMs: clock.nowMs() });
