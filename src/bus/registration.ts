@@ -289,8 +289,7 @@ export abstract class Registration {
   /** Hot. */
   #settle(delivery: EngineDelivery): void {
     const { answers } = this.parts;
-    if (this.#ack(delivery) && answers.isAsked(delivery.record))
-      answers.nothing(delivery.record, this.#name);
+    if (this.#ack(delivery) && answers.isAsked(delivery.record)) answers.nothing(delivery.record, this.#name);
   }
 
   #drop(delivery: EngineDelivery, error: string): void {
