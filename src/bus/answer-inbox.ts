@@ -27,6 +27,7 @@ export class AnswerInbox implements EngineLiveReceiver {
   readonly #questioners = new Map<string, Questioner>();
   #inbox: { readonly subject: string; close(): void } | undefined = undefined;
   #asked = 0;
+  #isClosed = false;
 
   constructor(broker: EngineBroker) {
     this.#broker = broker;
@@ -34,6 +35,7 @@ export class AnswerInbox implements EngineLiveReceiver {
 
   /** Errors: TOO_MANY_PENDING, CLOSED. */
   ask(questioner: Questioner): Question {
+    if (this.#isClosed) throw closed();
     if (this.#questioners.size >= QUESTIONS_MAX) {
       throw new BrokerError(
         "TOO_MANY_PENDING",
@@ -62,13 +64,14 @@ export class AnswerInbox implements EngineLiveReceiver {
 
   /** Tells everybody who waits. */
   close(): void {
+    this.#isClosed = true;
     this.#inbox?.close();
-    this.#inbox = undefined;
     const waiting = [...this.#questioners.values()];
     this.#questioners.clear();
-    for (const questioner of waiting)
-      questioner.ended(
-        new BrokerError("CLOSED", "The bus was closed while a request waited for its answer."),
-      );
+    for (const questioner of waiting) questioner.ended(closed());
   }
+}
+
+function closed(): BrokerError {
+  return new BrokerError("CLOSED", "The bus was closed while a request waited for its answer.");
 }
