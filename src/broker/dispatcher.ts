@@ -288,6 +288,10 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
       state.settle(record);
       return undefined;
     }
+    if (this.#options.inbox?.hasHandled(record) === true) {
+      this.passOver(record, state);
+      return undefined;
+    }
     this.#handing.inFlight += 1;
     return this.burials.buryWaiting(record, state, "expired", EXPIRED);
   }

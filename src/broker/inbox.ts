@@ -57,6 +57,12 @@ export class Inbox {
     return false;
   }
 
+  /** Whether a message with the same id was handled. */
+  hasHandled(record: StoredRecord): boolean {
+    const id = idOf(record);
+    return id !== undefined && this.ids.find(id) !== undefined;
+  }
+
   handedOut(delivery: Delivery): void {
     const id = idOf(delivery.record);
     if (id === undefined) return;

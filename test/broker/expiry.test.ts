@@ -279,3 +279,25 @@ test("a queue that is deleted expires nothing, and one of the same name begins a
   assert.deepEqual(world.reported, []);
   await again.close();
 });
+
+test("a message that expires is no dead letter when one with its id was handled", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("work", { inboxMs: 3_600_000 });
+  const expiresAtMs = world.clock.nowMs() + 10_000;
+  queue.append(message("first", { id: "a", expiresAtMs }));
+  await broker.flush();
+  const one = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  one.take("first").ack();
+  await world.quiet();
+  one.consumer.close();
+  queue.append(message("again", { id: "a", expiresAtMs }));
+  queue.append(message("other", { id: "b", expiresAtMs }));
+  await broker.flush();
+  await world.pass(10_000);
+  assert.deepEqual(await deadOf(broker), ["other"]);
+  assert.deepEqual([queue.count, queue.dispatcher.inFlight, queue.bodyBytes], [0, 0, 0]);
+  assert.equal(queue.dispatcher.counters.duplicates, 1);
+  await broker.close();
+});
