@@ -46,7 +46,9 @@ export class Codecs {
   }
 }
 
-/** All codecs that a bus knows: its own, and JSON, text and bytes where it was given no others for them. */
+const BUILT_IN = new Codecs([json, text]);
+
+/** All codecs that a bus knows: those that it was given, then JSON and text. */
 export class BusCodecs {
   readonly #given: Codecs;
 
@@ -60,9 +62,6 @@ export class BusCodecs {
     return this.#given.find(mediaType) ?? BUILT_IN.find(mediaType);
   }
 }
-
-/** Bytes are what is left when nothing else is known; of these a handler that expects values is not given any. */
-const BUILT_IN = new Codecs([json, text]);
 
 /** Reads the bodies of one type of message. */
 export class Decoder {

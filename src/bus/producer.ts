@@ -118,7 +118,7 @@ export class Producer<T, Options = PublishOptions> {
     return pending;
   }
 
-  /** Hands over what was taken so far, as fast as the rate limit allows, and resolves when each message has its answer, good or bad. */
+  /** Hands over what was taken so far, as fast as the rate limit allows, and resolves when each message has its answer, good or bad. Calls of `send` that wait for a place are not among them. */
   async flush(): Promise<void> {
     if (this.#unanswered.size === 0) return;
     const flushed = new Promise<void>((resolve) =>
@@ -144,7 +144,13 @@ export class Producer<T, Options = PublishOptions> {
     this.#assertOpen();
     const signal = options?.signal;
     signal?.throwIfAborted();
-    if (!this.#slots.tryTake()) await this.#slots.take(signal);
+    if (!this.#slots.tryTake()) {
+      await this.#slots.take(signal);
+      if (this.#isClosed) {
+        this.#slots.release();
+        throw this.#closed();
+      }
+    }
     const pending = this.#accept(options, undefined);
     this.#prepare(pending, value, options);
     if (signal === undefined) return await pending.receipt;

@@ -111,6 +111,7 @@ test("when pendingMax messages are under way, enqueue throws and send waits for 
   assert.deepEqual([producer.statistics.pending, producer.statistics.waiting], [2, 2]);
   assert.deepEqual(bus.statistics().topics, []);
   await producer.flush();
+  await bus.settled();
   await producer.flush();
   assert.deepEqual(
     (await Promise.all(waiting)).map(({ offset }) => offset),
@@ -341,6 +342,16 @@ test("closing a producer hands over what it has; then it takes nothing more", as
   assert.equal((await second).offset, 1);
   assert.deepEqual(await storedIn(bus, "reading"), [1, 2]);
   await producer.close();
+});
+
+test("a call that has just got its place is told when the producer was closed meanwhile", async (t) => {
+  const bus = await testBus(t);
+  const producer = bus.producer(Reading, { pendingMax: 1 });
+  const closed: Promise<void>[] = [];
+  producer.enqueue(1, () => closed.push(Promise.resolve().then(() => producer.close())));
+  await failsWith("CLOSED", () => producer.send(2));
+  await closed[0];
+  assert.deepEqual(await storedIn(bus, "reading"), [1]);
 });
 
 test("closing the bus hands over what producers have, what their handlers send included", async (t) => {
