@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
+import type { Broker } from "../../src/broker/broker.js";
 import type { LiveMessage } from "../../src/broker/live-message.js";
 import type { FullPolicy, LiveSubscription } from "../../src/broker/live-subscription.js";
 import type { OutgoingMessage } from "../../src/broker/message.js";
+import type { Topic } from "../../src/broker/topic.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
 
@@ -298,6 +301,70 @@ test("wait: what there was no room for is read from the log later, in order, and
     await broker.close();
     assert.deepEqual(world.reported, []);
   }
+});
+
+/** A subscription that waits, and what a random history does with it. */
+class Watched {
+  readonly seen: LiveMessage[] = [];
+  readonly #broker: Broker;
+  readonly #topic: Topic;
+  readonly #slow: LiveSubscription;
+  #expected = 0;
+
+  constructor(broker: Broker, topic: Topic, bufferMax: number) {
+    this.#broker = broker;
+    this.#topic = topic;
+    this.#slow = broker.subscribeLive({ pattern: "order.*", bufferMax, whenFull: "wait" });
+  }
+
+  publish(): void {
+    this.#topic.append(message("", { subject: "order.a", key: `k${this.#expected % 3}` }));
+    this.#expected += 1;
+  }
+
+  publishLive(): void {
+    this.#expected += this.#broker.publishLive(live("live"));
+  }
+
+  async take(): Promise<void> {
+    await this.#broker.flush();
+    if (this.seen.length < this.#expected) this.seen.push((await this.#slow.take())!);
+  }
+
+  async takeAll(): Promise<void> {
+    while (this.seen.length < this.#expected) await this.take();
+  }
+}
+
+test("wait: of whatever is published and taken in whatever order, all of each partition is seen once, in its order", async () => {
+  const actions = { publish: 4, take: 3, publishLive: 1 } as const;
+  const step = fc.oneof(
+    ...Object.entries(actions).map(([name, weight]) => ({
+      weight,
+      arbitrary: fc.tuple(fc.constant(name as keyof typeof actions), fc.integer({ min: 1, max: 8 })),
+    })),
+  );
+  const buffer = fc.integer({ min: 1, max: 4 });
+  const cache = fc.constantFrom(undefined, 1);
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 25 }), buffer, cache, async (steps, bufferMax, cached) => {
+      const world = new BrokerWorld();
+      const { broker, topic } = await publishing(world, cached);
+      const watched = new Watched(broker, topic, bufferMax);
+      for (const [name, count] of steps) for (let i = 0; i < count; i += 1) await watched[name]();
+      await watched.takeAll();
+      for (const [partition, { highWatermark }] of topic.partitions.entries()) {
+        const offsets = watched.seen.filter((one) => one.partition === partition);
+        assert.deepEqual(
+          offsets.map(({ record }) => record.offset),
+          Array.from({ length: highWatermark }, (_, offset) => offset),
+        );
+      }
+      await broker.close();
+      assert.deepEqual(world.reported, []);
+    }),
+    { numRuns: 100 },
+  );
 });
 
 test("wait: who publishes live stands in line for room, and whoever does not is not taken, and counted", async () => {
