@@ -301,3 +301,25 @@ test("a message that expires is no dead letter when one with its id was handled"
   assert.equal(queue.dispatcher.counters.duplicates, 1);
   await broker.close();
 });
+
+test("a wall clock that is set is noticed within half a minute, forward and back", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("work");
+  appendFor(world, queue, "hours", 7_200);
+  await broker.flush();
+  await world.pass(1_000);
+  world.jumpWallClock(7_200_000);
+  await world.pass(30_000);
+  assert.deepEqual(await deadOf(broker), ["hours"]);
+  const nowMs = broker.clock.nowMs();
+  queue.append(message("seconds", { expiresAtMs: nowMs + 20_000, timestampMs: nowMs }));
+  await broker.flush();
+  await world.pass(1_000);
+  world.jumpWallClock(-3_600_000);
+  await world.pass(60_000);
+  assert.equal(queue.count, 1);
+  await world.pass(3_600_000);
+  assert.equal(queue.count, 0);
+  await broker.close();
+});

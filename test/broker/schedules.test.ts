@@ -272,6 +272,22 @@ test("each message of a schedule may expire, and then it does", async () => {
   await broker.close();
 });
 
+test("a wall clock that is set back sends nothing twice, and one that is set forward is noticed in half a minute", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("work");
+  const startMs = world.clock.nowMs();
+  await broker.schedules.declare("hours", every(HOUR_MS));
+  await world.pass(HOUR_MS);
+  world.jumpWallClock(-HOUR_MS);
+  await world.pass(1.5 * HOUR_MS);
+  assert.equal(queue.count, 1);
+  world.jumpWallClock(3 * HOUR_MS);
+  await world.pass(30_000);
+  assert.deepEqual(await sentTimes(broker, startMs), [HOUR_MS, 4 * HOUR_MS]);
+  await broker.close();
+});
+
 test("the log of schedules stays small, however often they send", async () => {
   const world = new BrokerWorld();
   const { broker, store } = await world.openStore();
