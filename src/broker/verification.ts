@@ -12,7 +12,7 @@ import {
 import { DataDirectoryLock } from "../log/data-directory-lock.js";
 import type { JournalPart } from "../log/journal-entry.js";
 import { applyParts, readJournal, salvageJournal } from "../log/journal-recovery.js";
-import { LogStore } from "../log/log-store.js";
+import { LogStore, unusable } from "../log/log-store.js";
 import { copyFolder, repairLog } from "../log/repair-log.js";
 import { type Finding, type LogTraits, type VerifiedLog, verifyLog } from "../log/verify-log.js";
 import { Broker } from "./broker.js";
@@ -79,6 +79,7 @@ export async function repairDataDirectory(io: Io, directory: string, onLog: OnLo
       before.journal ?? (await salvageJournal(io.files, `${directory}/journal`)),
     );
     for (const log of damaged) await repairLog(io.files, logDirectory(directory, log.name), log);
+    await io.files.syncDirectory(`${directory}/logs`);
     await removeCheckpoint(io.files, directory);
     const givenUp = damaged.flatMap(({ name, lost }) =>
       lost.map(([start, end]) => ({ log: name, start, end })),
@@ -104,7 +105,9 @@ async function locked<T>(io: Io, directory: string, work: () => Promise<T>): Pro
       { directory },
     );
   }
-  const lock = await DataDirectoryLock.acquire(io, directory);
+  const lock = await DataDirectoryLock.acquire(io, directory).catch((error: unknown) => {
+    throw error instanceof BrokerError ? error : unusable(directory, error);
+  });
   try {
     return await work();
   } finally {
@@ -125,6 +128,9 @@ async function inspect(io: Io, directory: string, onLog: OnLog): Promise<Inspect
   );
   const meaning = await inspectMeaning(io, directory);
   const names = await files.list(`${directory}/logs`);
+  // A folder that is gone is missed by whoever opens what it belongs to.
+  for (const { log } of meaning.findings)
+    if (log !== undefined && points.has(log) && !names.includes(log)) names.push(log);
   const logs: VerifiedLog[] = [];
   for (const [index, name] of names.entries()) {
     onLog(name, index, names.length);

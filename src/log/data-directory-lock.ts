@@ -99,11 +99,8 @@ async function make(io: Io, directory: string, number: number): Promise<boolean>
   const temporary = `${directory}/lock-${unique}${TEMPORARY_SUFFIX}`;
   const file = await files.open(temporary, "create");
   try {
-    await writeFully(file, Buffer.from(`${JSON.stringify(processes.current)}\n`), 0);
-  } finally {
-    await file.close();
-  }
-  try {
+    const identity = Buffer.from(`${JSON.stringify(processes.current)}\n`);
+    await writeFully(file, identity, 0).finally(() => file.close());
     await files.link(temporary, `${directory}/lock.${number}`);
     return true;
   } catch (error) {

@@ -6,7 +6,7 @@ import type { RecoveryPoint } from "./data-directory.js";
 import type { RecoveredLog } from "./journal-recovery.js";
 import { BASE_TIMESTAMP_AT, BATCH_HEADER_BYTES } from "./record-batch.js";
 import { scanTail } from "./recovery.js";
-import { baseOffsetOf, Segment } from "./segment.js";
+import { baseOffsetOf, Segment, segmentPath } from "./segment.js";
 import type { SegmentPool } from "./segment-pool.js";
 import { SegmentScan } from "./segment-scan.js";
 import { logCorrupt } from "./storage-errors.js";
@@ -32,7 +32,10 @@ export interface LogKnowledge {
   readonly journaled: RecoveredLog | undefined;
 }
 
-/** The segments of the log in that folder, the active one last. There may be none. */
+/**
+ * The segments of the log in that folder, the active one last. There may be none. Errors: LOG_CORRUPT, also when the one
+ * that the last checkpoint knew is gone: going on without it would give its offsets to others.
+ */
 export async function openSegments(location: LogLocation, known: LogKnowledge): Promise<Segment[]> {
   const { files, directory, pool, isReadOnly } = location;
   const names = await files.list(directory);
@@ -40,12 +43,33 @@ export async function openSegments(location: LogLocation, known: LogKnowledge): 
   const bases = names.map(baseOffsetOf).filter((base) => base !== undefined);
   const segments = bases.map((base) => new Segment(files, pool, directory, base));
   const active = segments.at(-1);
-  if (active === undefined) return [];
+  if (active === undefined) {
+    assertReached(location, known.point, 0);
+    return [];
+  }
   for (let i = 0; i < segments.length - 1; i += 1) {
     await lookUpSealed(segments[i]!, bases[i + 1]!, known.isCompacted);
   }
   await openActive(location, active, known);
+  try {
+    assertReached(location, known.point, active.nextOffset);
+  } catch (error) {
+    await active.retire();
+    throw error;
+  }
   return segments;
+}
+
+/** Whether what was found goes as far as the last checkpoint did. Errors: LOG_CORRUPT. */
+export function assertReached(
+  { name, directory }: LogLocation,
+  point: RecoveryPoint | undefined,
+  nextOffset: number,
+): void {
+  if (point === undefined || nextOffset >= point.nextOffset) return;
+  const path = `${segmentPath(directory, point.segmentBase)}.log`;
+  const what = "the offset after the last record";
+  throw logCorrupt(name, path, { what, position: 0, expected: point.nextOffset, found: nextOffset });
 }
 
 /** Makes the first segment of a log, durably but for the entry of its folder. */

@@ -20,7 +20,7 @@ import { forEachParallel } from "./for-each-parallel.js";
 import type { Journal } from "./journal.js";
 import type { RecoveredLog } from "./journal-recovery.js";
 import { Log, type LogEnvironment, type LogOptions } from "./log.js";
-import { createSegments, type LogLocation, openSegments } from "./log-opening.js";
+import { assertReached, createSegments, type LogLocation, openSegments } from "./log-opening.js";
 import { readLostOffsets } from "./lost-offsets.js";
 import { recoverJournal } from "./open-journal.js";
 import { SegmentPool } from "./segment-pool.js";
@@ -328,6 +328,8 @@ export class LogStore {
         journaled,
       });
       if (segments.length > 0) return segments;
+    } else {
+      assertReached(location, this.points.get(name), 0);
     }
     if (this.isReadOnly) throw readOnly(this.directory, `There is no log ${name}.`);
     await files.makeDirectory(directory);
@@ -430,7 +432,8 @@ function parentOf(path: string): string {
   return at === 0 ? "/" : path.slice(0, at);
 }
 
-function unusable(directory: string, cause: unknown): BrokerError {
+/** `cause` is what opening it failed with. */
+export function unusable(directory: string, cause: unknown): BrokerError {
   const reason = cause instanceof Error ? cause.message : String(cause);
   return new BrokerError(
     "DATA_DIRECTORY_UNUSABLE",

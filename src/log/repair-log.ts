@@ -6,8 +6,9 @@ import { segmentPath } from "./segment.js";
 import type { VerifiedLog, VerifiedSegment } from "./verify-log.js";
 import { removeIfThere, writeFileWhole } from "./write-file.js";
 
-/** Copies every file of a folder of files. */
+/** Copies every file of a folder of files, if there is one. */
 export async function copyFolder(files: Files, from: string, to: string): Promise<void> {
+  if (!(await files.exists(from))) return;
   await files.makeDirectory(to);
   for (const name of await files.list(from))
     await writeFileWhole(files, `${to}/${name}`, await files.readFile(`${from}/${name}`));
@@ -16,6 +17,7 @@ export async function copyFolder(files: Files, from: string, to: string): Promis
 
 /** Durable when it resolves. Keep a copy of the folder before. */
 export async function repairLog(files: Files, directory: string, verified: VerifiedLog): Promise<void> {
+  await files.makeDirectory(directory);
   const given = await readLostOffsets(files, directory);
   // First of all: what is missing and not listed is a loss that nobody knows of.
   await writeLostOffsets(files, directory, sorted([...given, ...verified.lost]));

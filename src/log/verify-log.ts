@@ -86,10 +86,11 @@ class LogVerifier {
   }
 
   async run(): Promise<VerifiedLog> {
-    const names = await this.#files.list(this.#directory);
+    const names = (await this.#files.exists(this.#directory)) ? await this.#files.list(this.#directory) : [];
     this.#givenUp = await readLostOffsets(this.#files, this.#directory);
     const bases = names.map(baseOffsetOf).filter((base) => base !== undefined);
-    if (bases.length === 0) this.#find("damage", this.#directory, 0, "the log has no segment");
+    if (bases.length === 0 && this.#tail.point === undefined)
+      this.#find("damage", this.#directory, 0, "the log has no segment");
     const segments: VerifiedSegment[] = [];
     let bytes = 0;
     for (const [index, base] of bases.entries()) {
@@ -188,9 +189,17 @@ class LogVerifier {
   /** What a checkpoint knew behind the end of the last segment. */
   #continueAt(last: VerifiedSegment | undefined): number | undefined {
     const { point } = this.#tail;
-    if (last === undefined || point === undefined || point.segmentBase !== last.baseOffset) return undefined;
-    const { nextOffset, soundEnd } = last.survey;
+    if (point === undefined) return undefined;
+    const nextOffset = last?.survey.nextOffset ?? point.segmentBase;
     if (point.nextOffset <= nextOffset) return undefined;
+    if (last === undefined || last.baseOffset < point.segmentBase) {
+      const missing = `${segmentPath(this.#directory, point.segmentBase)}.log`;
+      const what = `the segment is missing, and ended before offset ${point.nextOffset} at the last checkpoint`;
+      this.#find("damage", missing, 0, what);
+      this.#lose(nextOffset, point.nextOffset);
+      return point.nextOffset;
+    }
+    const { soundEnd } = last.survey;
     const what = `the segment ends before offset ${nextOffset}, and held ${point.nextOffset - nextOffset} more at the last checkpoint`;
     this.#find("damage", last.path, soundEnd, what);
     this.#lose(nextOffset, point.nextOffset);
