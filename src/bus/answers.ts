@@ -1,7 +1,7 @@
 // Answering whoever asked with `request` or `gather`, once it is known what became of the message.
 
 import { type Answer, answerTo } from "../broker/answer.js";
-import { REPLY_TO_HEADER } from "../broker/message.js";
+import { EXPIRES_AT_HEADER, REPLY_TO_HEADER } from "../broker/message.js";
 import type { Engine, EngineRecord } from "../engines/engine.js";
 import type { Outcome } from "./outcome.js";
 import type { Reporter } from "./reporter.js";
@@ -31,6 +31,13 @@ export class Answers {
   /** Hot while somebody looks on: whether the message asks for an answer that somebody may wait for. */
   isAsked(record: EngineRecord): boolean {
     return this.areWanted && record.header(REPLY_TO_HEADER) !== undefined;
+  }
+
+  /** Hot while somebody looks on: whether who asked has stopped waiting, so that handling the message would be in vain. */
+  isTooLate(record: EngineRecord): boolean {
+    if (!this.isAsked(record)) return false;
+    const expiresAt = record.header(EXPIRES_AT_HEADER)?.toString("latin1");
+    return expiresAt !== undefined && Number(expiresAt) <= this.#engine.clock.nowMs();
   }
 
   /** The handler said so, and the message is settled for `by`, which is a queue or `topic/group`. `reply` is there when it replied and somebody asked. */

@@ -49,10 +49,11 @@ export class BatchRegistration extends Registration {
     while (taken.length < max) {
       const delivery = this.waiting.shift();
       if (delivery === undefined) break;
-      if (delivery.isLeased) {
+      if (!delivery.isLeased) answerLost(delivery);
+      else if (!this.refuseTooLate(delivery)) {
         this.started(delivery);
         taken.push(delivery);
-      } else answerLost(delivery);
+      }
     }
     return taken;
   }

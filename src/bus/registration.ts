@@ -203,6 +203,13 @@ export abstract class Registration {
     return middleware.handle(context, call);
   }
 
+  /** Hot: refuses a message that is not worth beginning on: fetched ahead, it has waited until nobody waits for its answer. */
+  protected refuseTooLate(delivery: EngineDelivery): boolean {
+    if (!this.parts.answers.isTooLate(delivery.record)) return false;
+    this.#bury(delivery, "expired", "its time was over before a handler could begin on it");
+    return true;
+  }
+
   /** The retry policy decides. */
   protected fail(delivery: EngineDelivery, thrown: unknown): void {
     const decision = this.settings.retries.decide(thrown, delivery.attempt);
@@ -321,7 +328,7 @@ export abstract class Registration {
 
   #bury(
     delivery: EngineDelivery,
-    reason: "invalid-payload" | "attempts-exhausted" | "rejected",
+    reason: "invalid-payload" | "attempts-exhausted" | "rejected" | "expired",
     error: string,
   ): void {
     const report = (problem: unknown): void =>

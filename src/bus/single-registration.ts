@@ -22,8 +22,8 @@ export class SingleRegistration extends Registration {
     while (this.hasRoom) {
       const delivery = this.waiting.shift();
       if (delivery === undefined) return;
-      if (delivery.isLeased) this.#start(delivery);
-      else answerLost(delivery);
+      if (!delivery.isLeased) answerLost(delivery);
+      else if (!this.refuseTooLate(delivery)) this.#start(delivery);
     }
   }
 

@@ -103,23 +103,34 @@ test("a queue with handlers of other commands only answers at once that it has n
   await failsWith("REQUEST_FAILED", () => bus.request(Two, 1), /no handler of this process is for 'two'/);
 });
 
-test("a request that is not answered in time is told so", async (t) => {
-  const bus = await testBus(t);
-  const gate = deferred();
-  bus.handle(Work, async () => {
-    await gate.promise;
-    return reply(1);
-  });
-  const slow = bus.request(Work, 1, { timeout: "2s" });
-  const behind = bus.request(Work, 2, { timeout: "2s" });
-  const both = Promise.allSettled([slow, behind]);
-  await bus.advance("2s");
-  for (const result of await both) {
-    assert.ok(result.status === "rejected" && isBrokerError(result.reason, "REQUEST_TIMEOUT"));
-    assert.match(result.reason.message, /work came within 2000 ms.*option timeout/);
+test("a request that is not answered in time is told so, and is not begun on any more", async (t) => {
+  for (const isBatch of [false, true]) {
+    const bus = await testBus(t);
+    const gate = deferred();
+    const begun: number[] = [];
+    const work = async (n: number) => {
+      begun.push(n);
+      await gate.promise;
+      return reply(n);
+    };
+    if (isBatch) bus.handle(Work, { batch: { max: 1 } }, (batch) => batch.map(({ value }) => work(value)));
+    else bus.handle(Work, work);
+    const both = Promise.allSettled([1, 2].map((n) => bus.request(Work, n, { timeout: "2s" })));
+    const patient = bus.request(Work, 3);
+    await bus.advance("2s");
+    for (const result of await both) {
+      assert.ok(result.status === "rejected" && isBrokerError(result.reason, "REQUEST_TIMEOUT"));
+      assert.match(result.reason.message, /work came within 2000 ms.*option timeout/);
+    }
+    gate.resolve();
+    assert.equal(await patient, 3);
+    await bus.settled();
+    assert.deepEqual(begun, [1, 3]);
+    assert.deepEqual(
+      (await deadLettersOf(bus)).map(({ reason }) => reason),
+      ["expired"],
+    );
   }
-  gate.resolve();
-  await bus.settled();
 });
 
 const FAILURES: readonly (readonly [string, () => Outcome<never>, RegExp])[] = [
