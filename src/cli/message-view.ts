@@ -5,7 +5,7 @@ import type { StoredMessage } from "../index.js";
 import { fitText, formatMoment } from "./format.js";
 import type { World } from "./world.js";
 
-/** The fields of a message for a program, without its body. */
+/** The fields of a message for a program, without its body; what is not known is undefined. */
 export function messageFields(message: StoredMessage): Record<string, unknown> {
   return {
     source: message.source,
@@ -16,7 +16,10 @@ export function messageFields(message: StoredMessage): Record<string, unknown> {
     key: message.key,
     priority: message.priority,
     timestamp: new Date(message.timestampMs).toISOString(),
+    contentType: message.contentType,
     headers: message.headers,
+    attempts: message.attempts,
+    error: message.error,
   };
 }
 

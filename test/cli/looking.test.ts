@@ -74,6 +74,26 @@ test("tail shows the last messages of a topic, a queue and a pattern", async (t)
   assert.match(line, /^order@2 \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} order\.placed o-3 \{"id":"o-3"\}\n$/);
 });
 
+test("tail shows of a queue's messages how often they were tried, and what went wrong", async (t) => {
+  const data = await filled(t);
+  await using bus = await openBus(data);
+  const [delivery] = await bus.queue("stock.reserve").receiveBatch({ max: 1 });
+  await delivery!.nack({ delay: "1h", error: new Error("no shelf") });
+  await bus.engine.broker.flush();
+  const { stdout } = await cli(["tail", "stock.reserve", "--json", "--data", data]);
+  assert.deepEqual(
+    jsonLines<Record<string, unknown>>(stdout).map(({ contentType, attempts, error }) => [
+      contentType,
+      attempts,
+      error,
+    ]),
+    [
+      ["application/json", 1, "Error: no shelf"],
+      ["application/json", 0, undefined],
+    ],
+  );
+});
+
 test("tail --follow shows what comes, beside the process that writes, until it is interrupted", async (t) => {
   const data = await filled(t);
   await using bus = await openBus(data);
@@ -178,6 +198,7 @@ test("dead list, show, replay and discard", async (t) => {
       key: "o-2",
       timestamp: 0,
       priority: 0,
+      contentType: "application/json",
       headers: {},
       body: { id: "o-2" },
       reason: "attempts-exhausted",
