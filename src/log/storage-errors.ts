@@ -3,6 +3,8 @@
 import { BrokerError } from "../broker-error.js";
 import type { BatchFault } from "./record-batch.js";
 
+/** By this process, or on the whole machine. */
+const OUT_OF_FILES_CODES = new Set(["EMFILE", "ENFILE"]);
 const OUT_OF_SPACE_CODES = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** Whether a write failed only because there is no room: it may be tried again. */
@@ -33,10 +35,16 @@ export function storageFailed(path: string, what: string, cause: unknown): Broke
   const code = systemCode(cause);
   return new BrokerError(
     "STORAGE_FAILED",
-    `${what} failed on ${path}${code === "" ? "" : ` (${code})`}. What was being committed may or may not be on disk; check the disk, then open the data directory again.`,
+    `${what} failed on ${path}${code === "" ? "" : ` (${code})`}. ${adviceOn(code)}`,
     { path, systemCode: code },
     cause,
   );
+}
+
+function adviceOn(code: string): string {
+  if (OUT_OF_FILES_CODES.has(code))
+    return "No more files can be opened: let the process have more (ulimit -n), or close some, and try again.";
+  return "What was being committed may or may not be on disk; check the disk, then open the data directory again.";
 }
 
 /** `fault.position` is a byte of the file at `path`. */
