@@ -358,12 +358,14 @@ test("closing the bus hands over what producers have, what their handlers send i
   const bus = await testBus(t);
   const producer = bus.producer(Reading, { linger: "1h" });
   const gate = deferred();
+  const began = deferred();
   bus.handle(Job, async (number) => {
+    began.resolve();
     await gate.promise;
     producer.enqueue(number);
   });
   await bus.send(Job, 2);
-  await bus.settled().catch(() => undefined);
+  await began.promise;
   const first = producer.enqueue(1);
   const closed = bus.close();
   gate.resolve();
