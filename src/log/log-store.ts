@@ -219,6 +219,8 @@ export class LogStore {
     const { files, clock, random } = this.io;
     const { directory } = this;
     await files.makeDirectory(directory);
+    // Before anything is written: what another version made stays as it is.
+    await checkFormat(files, directory);
     this.lock = await DataDirectoryLock.acquire(this.io, directory);
     for (const folder of ["journal", "logs", "deleted"]) await files.makeDirectory(`${directory}/${folder}`);
     if (!(await checkFormat(files, directory))) {
