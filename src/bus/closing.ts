@@ -10,15 +10,16 @@ const CLOSE_WAIT_MS = 10_000;
 /** Ends all handlers. Resolves when the calls that run have ended and all is stored. */
 export async function drain(core: BusCore): Promise<void> {
   await core.handlers.drain();
-  await core.flush();
   await core.declared();
   await core.engine.broker.flush();
 }
 
-/** Drains for a while, gives back what is still unsettled, and closes the engine. */
+/** Drains for a while, with what producers have yet to hand over, gives back what is still unsettled, and closes the engine. */
 export async function close(core: BusCore): Promise<void> {
   core.beginClose();
-  const drained = drain(core).catch((error: unknown) => core.onError(error, "draining before the close"));
+  const drained = drain(core)
+    .then(() => core.flush())
+    .catch((error: unknown) => core.onError(error, "draining before the close"));
   await atMost(core, CLOSE_WAIT_MS, drained);
   core.handlers.abandon(new BrokerError("CLOSED", "The bus was closed while this handler ran."));
   core.endClose();

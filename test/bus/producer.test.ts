@@ -375,6 +375,30 @@ test("closing the bus hands over what producers have, what their handlers send i
   await failsWith("CLOSED", () => producer.enqueue(3));
 });
 
+test("draining ends handlers, and does not wait for a producer whose queue they would have to empty", async (t) => {
+  const bus = await testBus(t);
+  const queue = bus.queue("small", { countMax: 1, overflow: "wait" });
+  const producer = queue.producer();
+  for (const body of ["1", "2", "3"]) producer.enqueue(body);
+  await bus.settled();
+  const began = deferred();
+  const gate = deferred();
+  queue.consume(async () => {
+    began.resolve();
+    await gate.promise;
+  });
+  await began.promise;
+  const drained = bus.drain();
+  gate.resolve();
+  await drained;
+  assert.ok(producer.statistics.pending > 0, "it has messages that there is no room for");
+  await queue.purge();
+  await bus.settled();
+  await queue.purge();
+  await producer.flush();
+  assert.equal(producer.statistics.acknowledged, 3);
+});
+
 test("what a closed bus could not hand over any more is told so", async (t) => {
   const bus = await testBus(t);
   const producer = bus.producer(Reading, { rateLimit: { messagesPerSecond: 0.001 }, pendingMax: 3 });
