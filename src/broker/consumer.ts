@@ -6,6 +6,9 @@ import type { Clock } from "../io/io.js";
 import { type Delivery, type DeliveryHolder, type DeliverySettler, LeaseList } from "./delivery.js";
 import type { DeliveryState } from "./delivery-state.js";
 
+/** When the first lease is found to have ended so long ago, nothing could run for as long: not even what renews it. */
+const STOOD_STILL_MS = 1_000;
+
 export interface ConsumerOptions {
   /** Shown in statistics and errors. */
   readonly name: string;
@@ -93,7 +96,7 @@ export class Consumer implements DeliveryHolder {
     this.#prefetch = options.prefetch;
     this.#prefetchBytes = options.prefetchBytes ?? Number.POSITIVE_INFINITY;
     this.#clock = clock;
-    this.#expiry = new DueTimer(clock, () => this.#loseExpired());
+    this.#expiry = new DueTimer(clock, () => clock.defer(() => this.#loseExpired()));
   }
 
   /** How many more messages it takes now. */
@@ -239,8 +242,10 @@ export class Consumer implements DeliveryHolder {
     this.dispatcher.removeConsumer(this);
   }
 
+  /** In a later turn than that of the timer: when this thread was blocked, answers and renewals may lie behind it. */
   #loseExpired(): void {
     const nowMs = this.#clock.monotonicMs();
+    if (nowMs - (this.#leases.first?.leaseExpiresAtMs ?? nowMs) >= STOOD_STILL_MS) this.renewAll();
     try {
       for (
         let first = this.#leases.first;

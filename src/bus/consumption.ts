@@ -7,6 +7,7 @@ import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { Answers } from "./answers.js";
 import type { ConsumerSettings } from "./consumer-options.js";
+import type { LoopWatch } from "./loop-watch.js";
 import type { Registration } from "./registration.js";
 import type { Reporter } from "./reporter.js";
 
@@ -30,6 +31,7 @@ const HOLD_MS = 5_000;
 export class Consumption {
   readonly target: ConsumptionTarget;
   readonly #clock: Clock;
+  readonly #loop: LoopWatch;
   readonly #answers: Answers;
   readonly #onError: Reporter;
   readonly #onEnded: () => void;
@@ -53,6 +55,7 @@ export class Consumption {
   constructor(
     target: ConsumptionTarget,
     clock: Clock,
+    loop: LoopWatch,
     answers: Answers,
     onError: Reporter,
     onEnded: () => void,
@@ -60,6 +63,7 @@ export class Consumption {
     this.#onEnded = onEnded;
     this.target = target;
     this.#clock = clock;
+    this.#loop = loop;
     this.#answers = answers;
     this.#onError = onError;
     this.#renewal = new DueTimer(clock, () => this.#renew());
@@ -67,6 +71,11 @@ export class Consumption {
 
   get isEmpty(): boolean {
     return this.#registrations.size === 0;
+  }
+
+  /** Whether it has messages that are not settled. */
+  get isHandling(): boolean {
+    return this.#consumer !== undefined && this.#consumer.inFlight > 0;
   }
 
   /** Errors: DUPLICATE_HANDLER. */
@@ -190,6 +199,7 @@ export class Consumption {
   /** Hot: one call for all messages that were handed over in a turn. */
   #dispatch(deliveries: EngineDelivery[]): void {
     this.#armRenewal();
+    this.#loop.watch();
     for (const delivery of deliveries) {
       const registration = this.#forAll ?? this.#registrationFor(delivery);
       if (registration !== undefined) registration.accept(delivery);
@@ -238,7 +248,7 @@ export class Consumption {
 
   /** This process is alive: what it holds stays with it. */
   #renew(): void {
-    if (this.#consumer === undefined || this.#consumer.inFlight === 0) return;
+    if (this.#consumer === undefined || !this.isHandling) return;
     this.#consumer.renewAll();
     this.#armRenewal();
   }

@@ -7,6 +7,7 @@ import { Consumption, type ConsumptionTarget } from "./consumption.js";
 import type { BusCodecs } from "./decoding.js";
 import type { AnyHandlerOptions, BatchHandler, BatchOptions, Handler, Handling } from "./handler.js";
 import { HandlerSettings } from "./handler-settings.js";
+import { LoopWatch } from "./loop-watch.js";
 import { invalidOption } from "./option-checks.js";
 import type { OutboxHost } from "./outbox.js";
 import type { Reading } from "./reading.js";
@@ -37,12 +38,14 @@ export class Handlers {
   readonly #consumptions = new Map<string, Consumption>();
   /** Those that take nothing more and whose calls still run. */
   readonly #draining = new Set<Consumption>();
+  readonly #loop: LoopWatch;
   #starting: Promise<unknown> | undefined = undefined;
   #stopKeepingAlive: (() => void) | undefined = undefined;
 
   constructor(host: HandlersHost) {
     this.#host = host;
     this.#answers = new Answers(host.engine, host.onError);
+    this.#loop = new LoopWatch(host.engine.clock, () => this.#isHandling, host.onError);
   }
 
   /** Ends when all handlers registered so far are declared; undefined when they are. Never rejects. */
@@ -124,12 +127,20 @@ export class Handlers {
       : new BatchRegistration(parts, handler as BatchHandler<unknown>);
   }
 
+  get #isHandling(): boolean {
+    for (const consumption of this.#consumptions.values()) if (consumption.isHandling) return true;
+    for (const consumption of this.#draining) if (consumption.isHandling) return true;
+    return false;
+  }
+
   #consumption(target: HandlerTarget): Consumption {
     const key = keyOf(target);
     const consumption = this.#consumptions.get(key);
     if (consumption === undefined) {
       const { engine, onError } = this.#host;
-      const made = new Consumption(target, engine.clock, this.#answers, onError, () => this.#forget(made));
+      const made = new Consumption(target, engine.clock, this.#loop, this.#answers, onError, () =>
+        this.#forget(made),
+      );
       this.#consumptions.set(key, made);
       return made;
     }

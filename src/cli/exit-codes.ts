@@ -56,6 +56,7 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   REQUEST_FAILED: EXIT.failed,
   NO_HANDLER: EXIT.failed,
   LEASE_LOST: EXIT.failed,
+  EVENT_LOOP_BLOCKED: EXIT.failed,
   TRANSACTION_ENDED: EXIT.failed,
   TRANSACTION_TOO_LARGE: EXIT.failed,
   TOO_MANY_PENDING: EXIT.tryAgain,
