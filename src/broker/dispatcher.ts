@@ -5,6 +5,7 @@ import { BrokerError, isBrokerError } from "../broker-error.js";
 import { DueTimer } from "../io/due-timer.js";
 import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
+import { isOutOfFiles } from "../log/storage-errors.js";
 import { Burials } from "./burials.js";
 import { assertConsumerOptions, Consumer, type ConsumerOptions, type ConsumerOwner } from "./consumer.js";
 import { type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
@@ -16,6 +17,9 @@ import type { Failure } from "./failures.js";
 import { EXPIRED, HandingOut, type HandingOutOwner } from "./handing-out.js";
 import type { Inbox } from "./inbox.js";
 import { KeyLanes } from "./key-lanes.js";
+
+/** How long after a file could not be opened, for there were too many, it is tried again. */
+const FILES_RETRY_MS = 5_000;
 
 export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   readonly name: string;
@@ -321,9 +325,17 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
     if (this.#handing.turn()) this.wake();
   };
 
+  /** Nothing is handed out until the broker is opened again; when only files to open are short, until there are some. */
   fail(error: unknown): void {
     this.failure = error;
     if (!isBrokerError(error, "CLOSED")) this.#options.onError(error, `reading ${this.name}`);
+    if (isOutOfFiles(error)) this.#clock.setTimer(() => this.#tryAgain(error), FILES_RETRY_MS, true);
+  }
+
+  #tryAgain(after: unknown): void {
+    if (this.failure !== after) return;
+    this.failure = undefined;
+    this.wake();
   }
 
   #failureAfter(delivery: Delivery, error: string, delayMs: number, isParked: boolean): Failure {

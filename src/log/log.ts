@@ -20,7 +20,14 @@ import type { EncodedHeaders } from "./record-headers.js";
 import type { Retention } from "./retention.js";
 import { Segment } from "./segment.js";
 import type { SegmentPool } from "./segment-pool.js";
-import { closed, diskFull, isOutOfSpace, offsetOutOfRange, storageFailed } from "./storage-errors.js";
+import {
+  closed,
+  diskFull,
+  isOutOfFiles,
+  isOutOfSpace,
+  offsetOutOfRange,
+  storageFailed,
+} from "./storage-errors.js";
 import type { StoredBatch } from "./stored-batch.js";
 import type { LogTail } from "./tail-cache.js";
 
@@ -348,11 +355,11 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     try {
       if (!active.isSealed) await finalUnlessDone(active.path, () => active.seal());
       const next = new Segment(this.files, this.environment.segments, this.directory, this.endOffset);
-      await next.create();
-      await finalUnlessDone(this.directory, () => this.files.syncDirectory(this.directory));
+      await this.#make(next);
       this.segments.push(next);
       return undefined;
     } catch (error) {
+      if (isOutOfFiles(error)) return storageFailed(this.directory, "Starting a new segment", error);
       if (isOutOfSpace(error)) return diskFull(this.directory, 0, error);
       return this.failBy(active.path, "Starting a new segment", error);
     }
@@ -441,6 +448,19 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     this.endOffset = this.activeSegment.nextOffset;
     this.totalBytes = this.segments.reduce((sum, segment) => sum + segment.sizeBytes, 0);
     this.tellListener();
+  }
+
+  /** All of it, durably, or nothing: then it may be tried again. */
+  async #make(segment: Segment): Promise<void> {
+    await segment.create();
+    try {
+      await this.files.syncDirectory(this.directory);
+    } catch (error) {
+      if (!isOutOfFiles(error)) throw storageFailed(this.directory, "Syncing", error);
+      await segment.retire();
+      await segment.remove();
+      throw error;
+    }
   }
 
   #enter(action: AtomicAction<Log>): void {

@@ -12,6 +12,12 @@ export function isOutOfSpace(error: unknown): boolean {
   return OUT_OF_SPACE_CODES.has(systemCode(error));
 }
 
+/** Whether a file could not even be opened, because too many are: nothing was done, and it may be tried again. */
+export function isOutOfFiles(error: unknown): boolean {
+  if (error instanceof BrokerError) return OUT_OF_FILES_CODES.has(String(error.context["systemCode"]));
+  return OUT_OF_FILES_CODES.has(systemCode(error));
+}
+
 export function isMissing(error: unknown): boolean {
   return systemCode(error) === "ENOENT";
 }
