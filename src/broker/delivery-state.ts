@@ -109,11 +109,8 @@ export class DeliveryState {
    * is in flight until {@link settle}, {@link giveBack} or {@link holdUntil}. See {@link verdict}. Errors: LOG_CORRUPT.
    */
   next(nowMs: number): StoredRecord | undefined {
-    const held = this.#progress.held;
-    if (held.nextDueMs <= nowMs) held.releaseDue(nowMs);
     this.skipRemoved();
-    let record = held.readyCount > 0 ? this.#nextReturned(nowMs) : undefined;
-    if (record === undefined && held.readyCount === 0) record = this.#nextAhead(nowMs);
+    const record = this.#progress.held.size > 0 ? this.#nextOfHeld(nowMs) : this.#nextAhead(nowMs);
     if (record !== undefined) this.#taken(record);
     return record;
   }
@@ -336,6 +333,14 @@ export class DeliveryState {
   recover(nowMs: number): boolean {
     this.#skippedTo = this.log.logStartOffset;
     return this.#progress.recover(this.startOffset, nowMs);
+  }
+
+  /** What is ready again comes before what was never looked at. */
+  #nextOfHeld(nowMs: number): StoredRecord | undefined {
+    const { held } = this.#progress;
+    if (held.nextDueMs <= nowMs) held.releaseDue(nowMs);
+    const returned = held.readyCount > 0 ? this.#nextReturned(nowMs) : undefined;
+    return returned === undefined && held.readyCount === 0 ? this.#nextAhead(nowMs) : returned;
   }
 
   #nextReturned(nowMs: number): StoredRecord | undefined {
