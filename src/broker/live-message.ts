@@ -19,7 +19,7 @@ export interface MessageView {
   valueText(): string;
   keyText(): string | null;
   header(name: string): Buffer | undefined;
-  headerEquals(name: string, text: string): boolean | undefined;
+  headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined;
   headers(): readonly Header[];
 }
 
@@ -114,9 +114,9 @@ export class UnstoredMessage implements LiveMessage, MessageView {
     return findHeader(viewOf(headers), 0, headers.length, name);
   }
 
-  headerEquals(name: string, text: string): boolean | undefined {
+  headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined {
     const { headers } = this.message;
-    return headerEquals(viewOf(headers), 0, headers.length, name, text);
+    return headerEquals(viewOf(headers), 0, headers.length, name, value);
   }
 
   headers(): readonly Header[] {
@@ -179,8 +179,8 @@ export class RetainedMessage implements LiveMessage, MessageView {
     return this.#stored.header(name);
   }
 
-  headerEquals(name: string, text: string): boolean | undefined {
-    return this.#stored.headerEquals(name, text);
+  headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined {
+    return this.#stored.headerEquals(name, value);
   }
 
   headers(): readonly Header[] {

@@ -7,6 +7,7 @@ import { type AnyCodec, bytes, isCodec, json, text } from "./codec.js";
 import { describeThrown } from "./describe-thrown.js";
 import { invalidOption } from "./option-checks.js";
 
+const CONTENT_TYPE_NAME = Buffer.from(CONTENT_TYPE_HEADER);
 /** Says no more of a body than that it has bytes. */
 const UNKNOWN_BYTES = "application/octet-stream";
 /** A body that is text is in one of these, or it is not read. */
@@ -67,6 +68,7 @@ export class BusCodecs {
 export class Decoder {
   readonly #name: string;
   readonly #own: AnyCodec;
+  readonly #ownContentType: Uint8Array;
   readonly #ownReads: Codecs;
   readonly #others: BusCodecs;
 
@@ -74,13 +76,14 @@ export class Decoder {
   constructor(name: string, own: AnyCodec, others: BusCodecs) {
     this.#name = name;
     this.#own = own;
+    this.#ownContentType = Buffer.from(own.contentType);
     this.#ownReads = new Codecs([own]);
     this.#others = others;
   }
 
   /** Hot. Errors: INVALID_PAYLOAD. */
   decode(record: EngineRecord): unknown {
-    const isOther = record.headerEquals(CONTENT_TYPE_HEADER, this.#own.contentType) === false;
+    const isOther = record.headerEquals(CONTENT_TYPE_NAME, this.#ownContentType) === false;
     const codec = isOther ? this.#codecFor(contentTypeOf(record)!) : this.#own;
     try {
       return codec.decode(record);

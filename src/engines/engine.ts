@@ -298,8 +298,8 @@ export interface EngineRecord {
   valueText(): string;
   keyText(): string | null;
   header(name: string): Buffer | undefined;
-  /** Hot: whether the header has this text; undefined when there is none. */
-  headerEquals(name: string, text: string): boolean | undefined;
+  /** Hot: whether the header has this value; undefined when there is none. */
+  headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined;
   headers(): readonly (readonly [name: string, value: Uint8Array | string | null])[];
 }
 

@@ -117,17 +117,17 @@ function findHeaderAnyway(bytes: Buffer, start: number, end: number, name: strin
 }
 
 /**
- * Whether the value of the last header called `name` in `bytes[start, end)` is `text`; undefined when there is none.
+ * Whether the value of the last header called `name` in `bytes[start, end)` is `value`; undefined when there is none.
  *
  * Hot: asked of every message that is handled. No view, string or cursor is made while every length takes one byte,
- * as almost all do.
+ * as almost all do, and bytes are compared with bytes.
  */
 export function headerEquals(
   bytes: Buffer,
   start: number,
   end: number,
-  name: string,
-  text: string,
+  name: Uint8Array,
+  value: Uint8Array,
 ): boolean | undefined {
   let isEqual: boolean | undefined;
   let at = start + 1;
@@ -137,12 +137,12 @@ export function headerEquals(
     const valueSize = bytes[valueAt]!;
     // A varint of one byte with an even value is a length below 64; at the end of the bytes there is none.
     if (((left | nameSize | valueSize) & 0x81) !== 0 || valueAt >= end)
-      return headerEqualsAnyway(bytes, start, end, name, text);
-    const isNamed = isTextAt(bytes, at + 1, valueAt, name);
+      return headerEqualsAnyway(bytes, start, end, name, value);
+    const isNamed = areBytesAt(bytes, at + 1, valueAt, name);
     at = valueAt + 1 + (valueSize >> 1);
-    if (isNamed) isEqual = isTextAt(bytes, valueAt + 1, at, text);
+    if (isNamed) isEqual = areBytesAt(bytes, valueAt + 1, at, value);
   }
-  return at === end ? isEqual : headerEqualsAnyway(bytes, start, end, name, text);
+  return at === end ? isEqual : headerEqualsAnyway(bytes, start, end, name, value);
 }
 
 /** Errors: LOG_CORRUPT. */
@@ -150,11 +150,17 @@ function headerEqualsAnyway(
   bytes: Buffer,
   start: number,
   end: number,
-  name: string,
-  text: string,
+  name: Uint8Array,
+  value: Uint8Array,
 ): boolean | undefined {
-  const value = findHeaderAnyway(bytes, start, end, name);
-  return value === undefined ? undefined : isTextAt(value, 0, value.length, text);
+  const found = findHeaderAnyway(bytes, start, end, Buffer.from(name).toString("utf8"));
+  return found === undefined ? undefined : areBytesAt(found, 0, found.length, value);
+}
+
+function areBytesAt(bytes: Uint8Array, start: number, end: number, expected: Uint8Array): boolean {
+  if (end - start !== expected.length) return false;
+  for (let i = 0; i < expected.length; i += 1) if (bytes[start + i] !== expected[i]) return false;
+  return true;
 }
 
 function isTextAt(bytes: Buffer, start: number, end: number, text: string): boolean {

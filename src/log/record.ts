@@ -109,9 +109,9 @@ export class StoredRecord {
     return findHeader(this.source.bytes, this.headersStart, this.end, name);
   }
 
-  /** Whether the last header called `name` has this text; undefined when there is none, or its value is null. */
-  headerEquals(name: string, text: string): boolean | undefined {
-    return headerEquals(this.source.bytes, this.headersStart, this.end, name, text);
+  /** Whether the last header called `name` has this value; undefined when there is none, or its value is null. */
+  headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined {
+    return headerEquals(this.source.bytes, this.headersStart, this.end, name, value);
   }
 
   /** All headers in their order; values are views. */
