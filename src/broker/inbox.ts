@@ -1,6 +1,7 @@
 // The ids of the messages that a queue or group has handled: a message with one of them is settled without being handed
 // out.
 
+import { isBrokerError } from "../broker-error.js";
 import type { LogStore } from "../log/log-store.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
@@ -85,14 +86,18 @@ export class Inbox {
     return this.ids.remember(id, undefined, undefined);
   }
 
-  /** Settles the message when that is stored, with its id, as one. Never rejects: when it fails, the message comes again. */
+  /**
+   * Settles the message when that is stored, with its id, as one. Never rejects: when it fails, the message comes again;
+   * after a failure of the storage not before the next start, which knows whether it was stored.
+   */
   async ack(delivery: Delivery, owner: InboxOwner, onError: ErrorListener): Promise<void> {
     const { record, state } = delivery;
     try {
       await this.#settle(state, record);
       owner.settle(delivery);
     } catch (error) {
-      owner.release(delivery, RETRY_MS, true);
+      // The journal may hold it all the same: then it is settled by the next start, and must not come before.
+      if (!isBrokerError(error, "STORAGE_FAILED")) owner.release(delivery, RETRY_MS, true);
       onError(error, `settling message ${record.offset} of ${owner.name}`);
     }
   }

@@ -26,6 +26,9 @@ export interface FoundJournalFile {
   readonly logNames: ReadonlySet<string>;
   /** Of its last entry; 0 when there is none. */
   readonly lastNumber: number;
+  /** Where its last entry begins and ends. */
+  readonly lastStart: number;
+  readonly lastEnd: number;
 }
 
 /** Where the journal left a log. */
@@ -46,12 +49,38 @@ export async function readJournal(files: Files, directory: string): Promise<Jour
     nextFileNumber = Math.max(nextFileNumber, Number(name.slice(0, 20)) + 1);
     const inFile = await readEntries(files, path);
     const logNames = new Set(inFile.flatMap((entry) => entry.parts.map((part) => part.logName)));
-    found.push({ path, logNames, lastNumber: inFile.at(-1)?.number ?? 0 });
+    const lastEnd = inFile.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const lastStart = lastEnd - (inFile.at(-1)?.sizeBytes ?? 0);
+    found.push({ path, logNames, lastNumber: inFile.at(-1)?.number ?? 0, lastStart, lastEnd });
     for (const entry of inFile) entries.push(entry);
   }
   entries.sort((a, b) => a.number - b.number);
   requireUnbroken(directory, entries);
   return { files: found, parts: collectParts(entries), nextNumber: nextNumberAfter(entries), nextFileNumber };
+}
+
+/**
+ * Makes the newest entry durable before anything of it is put into a segment: the process may have died between writing
+ * and syncing it. Should the power fail while it is applied, half of an atomic step would be on disk, and the entry gone. It is
+ * written again, because a sync that failed before may have left it in the operating system's cache alone.
+ */
+export async function secureNewest(files: Files, found: readonly FoundJournalFile[]): Promise<void> {
+  const newest = found.reduce<FoundJournalFile | undefined>(
+    (best, file) => (best === undefined || file.lastNumber > best.lastNumber ? file : best),
+    undefined,
+  );
+  if (newest === undefined || newest.lastEnd === 0) return;
+  const file = await files.open(newest.path, "write");
+  try {
+    const entry = Buffer.allocUnsafeSlow(newest.lastEnd - newest.lastStart);
+    const bytes = entry.subarray(0, await file.read(entry, newest.lastStart));
+    await writeFully(file, bytes, newest.lastStart);
+    await file.sync();
+  } catch (error) {
+    throw storageFailed(newest.path, "Securing the journal", error);
+  } finally {
+    await file.close();
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 // What is done to the segments of a log beside appending to it: cutting off its front, retention and compaction.
 
-import type { BrokerError } from "../broker-error.js";
+import { BrokerError } from "../broker-error.js";
 import type { Files } from "../io/io.js";
 import { type CompactedFile, compactSegment, readLastOffsets } from "./compaction.js";
 import { isExpired, isOlder, type Retention } from "./retention.js";
@@ -76,12 +76,10 @@ export class LogMaintenance {
     const { log } = this;
     const recordsBefore = log.recordCount;
     const bytesBefore = log.sizeBytes;
-    if (retention.ageMs !== undefined) await this.#sealExpired(nowMs - retention.ageMs);
-    const removed: Segment[] = [];
-    for (let next = await this.#expired(retention, nowMs); next !== undefined; ) {
-      removed.push(...log.cutFront(Math.max(next.baseOffset, log.logStartOffset)));
-      next = await this.#expired(retention, nowMs);
-    }
+    const removed = await this.#cutExpired(retention, nowMs).catch((error: unknown) => {
+      if (error instanceof BrokerError) throw error;
+      throw storageFailed(log.directory, "Looking for what is too old", error);
+    });
     const result = {
       deletedRecords: recordsBefore - log.recordCount,
       deletedBytes: bytesBefore - log.sizeBytes,
@@ -89,6 +87,17 @@ export class LogMaintenance {
     if (removed.length > 0) log.tellListener();
     await this.#remove(removed);
     return result;
+  }
+
+  async #cutExpired(retention: Retention, nowMs: number): Promise<Segment[]> {
+    const { log } = this;
+    if (retention.ageMs !== undefined) await this.#sealExpired(nowMs - retention.ageMs);
+    const removed: Segment[] = [];
+    for (let next = await this.#expired(retention, nowMs); next !== undefined; ) {
+      removed.push(...log.cutFront(Math.max(next.baseOffset, log.logStartOffset)));
+      next = await this.#expired(retention, nowMs);
+    }
+    return removed;
   }
 
   compact(tombstoneAgeMs: number): Promise<CompactionResult> {

@@ -5,7 +5,13 @@ import type { Files, Random } from "../io/io.js";
 import { forEachParallel } from "./for-each-parallel.js";
 import { Journal } from "./journal.js";
 import { JournalFile } from "./journal-file.js";
-import { applyParts, type JournalContent, type RecoveredLog, readJournal } from "./journal-recovery.js";
+import {
+  applyParts,
+  type JournalContent,
+  type RecoveredLog,
+  readJournal,
+  secureNewest,
+} from "./journal-recovery.js";
 import { storageFailed } from "./storage-errors.js";
 
 export interface OpenedJournal {
@@ -27,6 +33,7 @@ export async function recoverJournal(
 ): Promise<OpenedJournal> {
   const directory = `${dataDirectory}/journal`;
   const content = await readJournal(files, directory);
+  await secureNewest(files, content.files);
   const recovered = new Map<string, RecoveredLog | BrokerError>();
   await forEachParallel(content.parts, async ([logName, parts]) => {
     const logDirectory = directoryOf(logName);
