@@ -228,6 +228,8 @@ export class SourceModel {
   mayExpire(id: string): void {
     const message = this.#messages.get(id)!;
     message.isParked = true;
+    // It may be set aside as expired, and come after all: its dead letter finds no room, and the clock is set back.
+    message.isOutOfOrder = true;
   }
 
   /** A dead letter is replayed or discarded; a crash from here on may undo that. */
