@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Delivery } from "../../src/broker/delivery.js";
+import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
+import { systemError } from "../support/simulated-disk.js";
 import { nack, TestConsumer, textOf } from "../support/test-consumer.js";
 
 const SEEDS = 80;
@@ -78,6 +80,31 @@ test("an ack is noted when it is stored, and a message whose ack could not be co
   assert.equal(queue.unsettledCount, 0);
   assert.ok(world.reported.some(({ where }) => /settling message 0 of work/.test(where)));
   await broker.close();
+});
+
+test("an ack that the storage failed on is not known before the next start, and its message does not come until then", async () => {
+  for (const isInJournal of [true, false]) {
+    const world = new BrokerWorld();
+    const { broker, queue } = await declared(world);
+    queue.append(message("a", { id: "1" }));
+    await broker.flush();
+    const one = new TestConsumer(queue.dispatcher);
+    await world.quiet();
+    const broken = isInJournal ? "/inbox." : "/journal/";
+    world.disk.onOperation = ({ kind, path }) => {
+      if (kind === "write" && path.includes(broken)) throw systemError("EIO", path);
+      return undefined;
+    };
+    one.take("a").ack();
+    await world.pass(60_000);
+    assert.deepEqual(one.values, []);
+    assert.ok(world.reported.some(({ error }) => isBrokerError(error, "STORAGE_FAILED")));
+    world.disk.onOperation = () => undefined;
+    world.crash();
+    const again = await declared(world);
+    assert.equal(again.queue.unsettledCount, isInJournal ? 0 : 1);
+    await again.broker.close();
+  }
 });
 
 test("a group remembers what it handled over all partitions, and other groups do not", async () => {

@@ -342,7 +342,11 @@ async function runSeed(seed: number): Promise<void> {
   await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "test" });
   await broker.bind({ to: { kind: "queue", name: "other" }, pattern: "test" });
   const startMs = world.clock.nowMs();
-  const target = { kind: "exchange", name: "" } as const;
+  // Three logs share an entry of the journal anyway; two are synced one by one, unless they are one step.
+  const isAlone = random.chance(0.5);
+  const target = isAlone
+    ? ({ kind: "queue", name: "work" } as const)
+    : ({ kind: "exchange", name: "" } as const);
   await broker.schedules.declare("ticks", every(everyMs, { missed: "all", target }));
   for (let life = 0; life < 6; life += 1) {
     void world.clock.advance(random.below(4 * everyMs), () => world.turns(random.below(3)));
@@ -359,6 +363,6 @@ async function runSeed(seed: number): Promise<void> {
     (_, index) => (index + 1) * everyMs,
   );
   assert.deepEqual(await sentTimes(broker, startMs), expected);
-  assert.deepEqual(await sentTimes(broker, startMs, "other"), expected);
+  assert.deepEqual(await sentTimes(broker, startMs, "other"), isAlone ? [] : expected);
   await broker.close();
 }
