@@ -2,19 +2,19 @@
 // against a model of what it may do.
 
 import assert from "node:assert/strict";
-import type { Appended } from "../../src/broker/appended.js";
 import { Broker } from "../../src/broker/broker.js";
 import type { DeadLetter } from "../../src/broker/dead-letters.js";
 import type { Delivery } from "../../src/broker/delivery.js";
 import type { Dispatcher } from "../../src/broker/dispatcher.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { LogStore } from "../../src/log/log-store.js";
-import { message } from "../support/broker-world.js";
 import { SeededRandom } from "../support/seeded-random.js";
 import { systemError } from "../support/simulated-disk.js";
 import { type HeldDelivery, SourceModel } from "../support/source-model.js";
 import { TestConsumer } from "../support/test-consumer.js";
 import type { Life, Operation, Plan } from "./plan.js";
+import { Publishers, type PublishersOwner } from "./publishers.js";
+import { emptyTally } from "./tally.js";
 import { TransactionModel } from "./transaction-model.js";
 import { World } from "./world.js";
 
@@ -32,63 +32,18 @@ const ONCE_MS = 30 * 24 * 60 * 60_000;
 /** What consumers do with a message, as often as it stands here. */
 const ANSWERS = ["ack", "ack", "ack", "ack", "ack", "ack", "nack", "nack", "release", "dead letter"] as const;
 
-/** What happened in a history, for the sums. */
-export interface Tally {
-  crashes: number;
-  operations: number;
-  readonly faults: Record<string, number>;
-}
-
-export function emptyTally(): Tally {
-  return {
-    crashes: 0,
-    operations: 0,
-    faults: {
-      kill: 0,
-      power: 0,
-      "failed sync": 0,
-      "failed operation": 0,
-      "short write": 0,
-      "disk full": 0,
-      "clock jump": 0,
-      "broken opening": 0,
-    },
-  };
-}
-
-/** A message as its publisher knows it. */
-interface Sent {
-  readonly id: string;
-  readonly sources: readonly SourceModel[];
-  readonly subject: string;
-  readonly key: string;
-  readonly priority: number;
-  readonly readyAtMs: number | undefined;
-  readonly expiresAtMs: number | undefined;
-  readonly filler: string;
-}
-
-interface Published {
-  readonly id: string;
-  /** Where it goes. */
-  readonly sources: readonly SourceModel[];
-  readonly appended: readonly Appended[];
-}
-
-export class History {
+export class History implements PublishersOwner {
   readonly tally = emptyTally();
-  readonly #plan: Plan;
-  readonly #world: World;
-  readonly #sources: readonly SourceModel[];
-  readonly #trace: (line: string) => void;
-  #random: SeededRandom;
-  #broker: Broker | undefined = undefined;
+  readonly plan: Plan;
+  readonly world: World;
+  readonly sources: readonly SourceModel[];
+  readonly trace: (line: string) => void;
+  random: SeededRandom;
+  broker: Broker | undefined = undefined;
   #store: LogStore | undefined = undefined;
   #consumers: TestConsumer[] = [];
-  #published = 0;
-  readonly #sent: Sent[] = [];
-  readonly #inTransactions = new Set<string>();
-  readonly #transactions = new TransactionModel();
+  readonly transactions = new TransactionModel();
+  readonly #publishers: Publishers;
   #isDraining = false;
   /** Whether the disk was full, or failed, in this life. */
   #wasFull = false;
@@ -98,20 +53,21 @@ export class History {
   #problem: unknown = undefined;
 
   constructor(plan: Plan, trace: (line: string) => void = () => undefined) {
-    this.#plan = plan;
-    this.#world = new World(plan.seed);
-    this.#random = this.#world.random;
-    this.#trace = trace;
-    this.#sources = [
+    this.plan = plan;
+    this.world = new World(plan.seed);
+    this.random = this.world.random;
+    this.trace = trace;
+    this.sources = [
       new SourceModel("work", plan.isByKey, ATTEMPTS_MAX, plan.isSynced),
       new SourceModel("order/mail", plan.isByKey, ATTEMPTS_MAX, plan.isSynced),
     ];
+    this.#publishers = new Publishers(this);
   }
 
   /** Throws what was found to be wrong. */
   async run(): Promise<void> {
-    for (const [number, life] of this.#plan.lives.entries()) {
-      this.#trace(`life ${number + 1}`);
+    for (const [number, life] of this.plan.lives.entries()) {
+      this.trace(`life ${number + 1}`);
       await this.#live(life);
     }
     await this.#drain();
@@ -125,47 +81,47 @@ export class History {
       await this.#operate(operation);
       if (this.#problem !== undefined) throw this.#problem;
     }
-    this.#world.disk.onOperation = () => undefined;
-    this.#world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+    this.world.disk.onOperation = () => undefined;
+    this.world.disk.capacityBytes = Number.POSITIVE_INFINITY;
     if (life.end === "close") await this.#close();
     else await this.#crash(life.end === "power");
   }
 
   async #operate({ kind, seed }: Operation): Promise<void> {
-    this.#random = new SeededRandom(seed);
+    this.random = new SeededRandom(seed);
     this.tally.operations += 1;
-    this.#trace(`  ${kind}`);
+    this.trace(`  ${kind}`);
     try {
       await this.#operations[kind]();
     } catch (error) {
-      if (!this.#isStorageError(error)) throw error;
+      if (!this.isStorageError(error)) throw error;
     }
   }
 
   readonly #operations: Record<Operation["kind"], () => Promise<void> | void> = {
-    publish: () => this.#publish(),
-    repeat: () => this.#repeat(),
+    publish: () => this.#publishers.publish(),
+    repeat: () => this.#publishers.repeat(),
     answer: () => this.#answer(),
-    transact: () => this.#transact(),
-    steps: () => this.#world.step(this.#random.below(60)),
-    pass: () => this.#world.pass(this.#random.pick([1, 10, 100, 1_000, LEASE_MS])),
+    transact: () => this.#publishers.transact(),
+    steps: () => this.world.step(this.random.below(60)),
+    pass: () => this.world.pass(this.random.pick([1, 10, 100, 1_000, LEASE_MS])),
     consumers: () => this.#changeConsumers(),
     replay: () => this.#returnLetters("replay"),
     discard: () => this.#returnLetters("discard"),
     flush: () => this.#flush(),
-    checkpoint: () => this.#world.run(this.#store!.checkpoint()),
-    maintain: () => this.#world.run(this.#broker!.maintain()),
+    checkpoint: () => this.world.run(this.#store!.checkpoint()),
+    maintain: () => this.world.run(this.broker!.maintain()),
     "disk-full": () => {
       this.#doubt();
       this.tally.faults["disk full"]! += 1;
-      this.#world.disk.capacityBytes = this.#world.disk.usedBytes + this.#random.below(4_000);
+      this.world.disk.capacityBytes = this.world.disk.usedBytes + this.random.below(4_000);
     },
     "disk-freed": () => {
-      this.#world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+      this.world.disk.capacityBytes = Number.POSITIVE_INFINITY;
     },
     "jump-clock": () => {
       this.tally.faults["clock jump"]! += 1;
-      this.#world.jumpWallClock(this.#random.pick([-CLOCK_JUMP_MS, -1_000, 1_000]));
+      this.world.jumpWallClock(this.random.pick([-CLOCK_JUMP_MS, -1_000, 1_000]));
     },
   };
 
@@ -173,23 +129,23 @@ export class History {
     this.tally.faults["broken opening"]! += 1;
     const opening = this.#openStore(life);
     opening.catch(() => undefined);
-    await this.#world.step(life.brokenOpening);
+    await this.world.step(life.brokenOpening);
     await this.#crash(life.end === "power");
   }
 
   async #openStore(life: Pick<Life, "isUncached">): Promise<{ store: LogStore; broker: Broker }> {
-    const { io } = this.#world;
+    const { io } = this.world;
     const process = this.tally.crashes;
     const options = { journalBytes: JOURNAL_BYTES, ...(life.isUncached ? { tailCacheBytes: 1 } : {}) };
     const store = await LogStore.open(io, "data", options);
     const onError = (error: unknown, where: string): void => {
-      if (process !== this.tally.crashes || this.#isStorageError(error)) return;
+      if (process !== this.tally.crashes || this.isStorageError(error)) return;
       this.#problem ??= new Error(`${where}: ${String(error)}`, { cause: error });
     };
     return {
       store,
       broker: await Broker.open(io, store, {
-        durability: this.#plan.isSynced ? "synced" : "written",
+        durability: this.plan.isSynced ? "synced" : "written",
         readOnly: false,
         onError,
       }),
@@ -202,28 +158,28 @@ export class History {
     const open = async (): Promise<void> => {
       const { store, broker } = await this.#openStore(life);
       this.#store = store;
-      this.#broker = broker;
-      const once = this.#plan.isOnce ? { deduplicateMs: ONCE_MS, inboxMs: ONCE_MS } : {};
-      await broker.declareQueue("work", { priorities: this.#plan.priorities, ...once });
+      this.broker = broker;
+      const once = this.plan.isOnce ? { deduplicateMs: ONCE_MS, inboxMs: ONCE_MS } : {};
+      await broker.declareQueue("work", { priorities: this.plan.priorities, ...once });
       await broker.declareTopic("order", {
         partitions: 2,
-        ...(this.#plan.isOnce ? { deduplicateMs: ONCE_MS } : {}),
+        ...(this.plan.isOnce ? { deduplicateMs: ONCE_MS } : {}),
       });
-      await broker.declareSubscription("order", "mail", this.#plan.isOnce ? { inboxMs: ONCE_MS } : {});
+      await broker.declareSubscription("order", "mail", this.plan.isOnce ? { inboxMs: ONCE_MS } : {});
       for (const subject of ["all", "work"])
         await broker.bind({ pattern: subject, to: { kind: "queue", name: "work" } });
       for (const subject of ["all", "order/mail"])
         await broker.bind({ pattern: subject, to: { kind: "topic", name: "order" } });
     };
-    await this.#world.run(open());
-    for (const source of this.#sources) if (source.isByKey) this.#dispatcherOf(source).orderByKey();
+    await this.world.run(open());
+    for (const source of this.sources) if (source.isByKey) this.#dispatcherOf(source).orderByKey();
     for (const { record, source } of await this.#letters()) source.dead(record.valueText());
     this.#consumers = [];
     this.#changeConsumers();
   }
 
   #breakDisk({ faults }: Life): void {
-    const { random, disk } = this.#world;
+    const { random, disk } = this.world;
     let syncs = 0;
     let operations = 0;
     disk.onOperation = ({ kind, path }) => {
@@ -239,17 +195,18 @@ export class History {
   /** What was acknowledged a moment ago, with an inbox, may find no room. */
   #doubt(): void {
     this.#wasFull = true;
-    if (this.#plan.isOnce) for (const source of this.#sources) source.diskFull();
+    if (this.plan.isOnce) for (const source of this.sources) source.diskFull();
   }
 
   #fault(kind: string, path: string): Error {
     this.#doubt();
     this.tally.faults[kind]! += 1;
-    this.#trace(`    ${kind}: ${path}`);
+    this.trace(`    ${kind}: ${path}`);
     return systemError("EIO", path);
   }
 
-  #isStorageError(error: unknown): boolean {
+  /** Whether it is what a disk that is full, slow or broken leads to. */
+  isStorageError(error: unknown): boolean {
     if (isBrokerError(error, "STORAGE_FAILED")) this.#isBroken = true;
     const isBroken = this.#isBroken && isBrokerError(error, "CLOSED");
     // Slow disks are a part of this world.
@@ -258,7 +215,7 @@ export class History {
   }
 
   #dispatcherOf({ name }: SourceModel): Dispatcher {
-    const broker = this.#broker!;
+    const broker = this.broker!;
     return name === "work"
       ? broker.queue("work")!.dispatcher
       : broker.topic("order")!.subscriptions.get("mail")!.dispatcher;
@@ -266,14 +223,14 @@ export class History {
 
   #changeConsumers(): void {
     for (const consumer of this.#consumers.splice(0))
-      if (this.#random.chance(0.5)) this.#closeConsumer(consumer);
+      if (this.random.chance(0.5)) this.#closeConsumer(consumer);
       else this.#consumers.push(consumer);
-    for (const source of this.#sources)
-      if (this.#random.chance(0.7)) this.#consume(source, 1 + this.#random.below(6), ATTEMPTS_MAX);
+    for (const source of this.sources)
+      if (this.random.chance(0.7)) this.#consume(source, 1 + this.random.below(6), ATTEMPTS_MAX);
   }
 
   #closeConsumer({ consumer }: TestConsumer): void {
-    for (const source of this.#sources)
+    for (const source of this.sources)
       for (const held of source.held)
         if (held.delivery.consumer === consumer && held.delivery.isLeased) source.released(held, false);
     consumer.close();
@@ -293,166 +250,33 @@ export class History {
   }
 
   #delivered(source: SourceModel, delivery: Delivery): void {
-    this.#trace(`    ${source.name} gives ${delivery.record.valueText()}, attempt ${delivery.attempt}`);
-    this.#checkTimes(source, delivery);
+    this.trace(`    ${source.name} gives ${delivery.record.valueText()}, attempt ${delivery.attempt}`);
+    this.#publishers.checkTimes(source, delivery);
     const held = source.delivered(delivery);
-    this.#transactions.delivered(`${source.name} ${held.message.id}`);
+    this.transactions.delivered(`${source.name} ${held.message.id}`);
     delivery.onLeaseLost = () => source.lost(held);
     if (!this.#isDraining) return;
     delivery.ack();
     source.settled(held);
   }
 
-  #checkTimes(source: SourceModel, { record }: Delivery): void {
-    const id = record.valueText();
-    const { readyAtMs = 0, expiresAtMs = Number.POSITIVE_INFINITY } = this.#sent[Number(id)]!;
-    const { nowMs } = this.#world;
-    // What was due before the clock was set back stays due.
-    const isEarly = nowMs < readyAtMs && !source.wasReplayed(id) && this.tally.faults["clock jump"] === 0;
-    assert.ok(!isEarly, `${id} came ${readyAtMs - nowMs} ms before its time`);
-    const isLate = nowMs > expiresAtMs && !source.wasReplayed(id);
-    assert.ok(!isLate, `${id} came ${nowMs - expiresAtMs} ms after its end`);
-  }
-
-  async #publish(): Promise<void> {
-    const commits: Promise<void>[] = [];
-    const ids: string[] = [];
-    for (let count = 1 + this.#random.below(6); count > 0; count -= 1) {
-      const published = this.#append();
-      ids.push(published.id);
-      const { appended } = published;
-      commits.push(this.#followed([published], Promise.all(appended.map(({ committed }) => committed))));
-    }
-    this.#trace(`    ${ids.join(", ")}`);
-    if (this.#random.chance(0.5)) await this.#world.run(Promise.all(commits));
-  }
-
-  /** Hands over a message to one source, or to all. */
-  #append(): Published {
-    const id = String(this.#published);
-    // One that goes to all is an atomic step, which the journal makes durable, whatever the logs promise.
-    const isAlone = !this.#plan.isSynced || this.#random.chance(0.4);
-    const only = isAlone ? this.#random.pick(this.#sources) : undefined;
-    const sources = only === undefined ? this.#sources : [only];
-    const key = this.#random.pick(["a", "b", "c"]);
-    const isDelayed = this.#random.chance(0.1);
-    const priority = this.#random.below(this.#plan.priorities);
-    this.#published += 1;
-    for (const source of sources)
-      source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
-    const sent: Sent = {
-      id,
-      sources,
-      subject: only?.name ?? "all",
-      key,
-      priority,
-      readyAtMs: isDelayed ? this.#world.nowMs + this.#random.below(3_000) : undefined,
-      expiresAtMs: this.#random.chance(0.1) ? this.#world.nowMs + this.#random.below(8_000) : undefined,
-      filler: "x".repeat(this.#random.below(300)),
-    };
-    if (sent.expiresAtMs !== undefined) for (const source of sources) source.mayExpire(id);
-    this.#sent.push(sent);
-    return this.#handOver(sent);
-  }
-
-  #handOver(sent: Sent): Published {
-    const { id, sources, subject, key, priority, readyAtMs, expiresAtMs, filler } = sent;
-    const timestampMs = this.#world.nowMs;
-    const named = this.#plan.isOnce ? { id: `id-${id}` } : {};
-    const properties = { ...named, subject, key, priority, readyAtMs, expiresAtMs, timestampMs };
-    const appended = this.#broker!.publish(message(id, { ...properties, headers: { filler } }));
-    const isKnown = appended.some(({ firstSentMs }) => firstSentMs !== undefined);
-    if (!isKnown) assert.equal(appended.length, sources.length);
-    return { id, sources, appended };
-  }
-
-  /** A publisher that had no answer, or does not trust it, publishes once more. */
-  async #repeat(): Promise<void> {
-    if (!this.#plan.isOnce || this.#sent.length === 0) return;
-    const sent = this.#random.pick(this.#sent.slice(-10));
-    // The outputs of a transaction belong to it.
-    if (this.#inTransactions.has(sent.id)) return;
-    for (const source of sent.sources) source.repeating(sent.id);
-    const published = this.#handOver(sent);
-    this.#trace(`    ${sent.id}`);
-    const { appended } = published;
-    const committed = this.#followed([published], Promise.all(appended.map((one) => one.committed)));
-    if (this.#random.chance(0.5)) await this.#world.run(committed);
-  }
-
-  /** Tells the model what the publisher of the messages was told. */
-  async #followed(published: readonly Published[], committed: Promise<unknown>): Promise<void> {
-    const process = this.tally.crashes;
-    try {
-      await committed;
-    } catch (error) {
-      if (process !== this.tally.crashes) return;
-      if (!this.#isStorageError(error)) throw error;
-      if (!isBrokerError(error, "DISK_FULL")) return;
-      for (const { id, sources } of published) for (const source of sources) source.neverStored(id);
-      return;
-    }
-    if (process !== this.tally.crashes) return;
-    for (const { id, sources } of published) for (const source of sources) source.committed(id);
-  }
-
-  /** Settles some messages and publishes others, as one. */
-  async #transact(): Promise<void> {
-    const inputs = this.#sources.flatMap((source) =>
-      [...source.held]
-        .filter(({ delivery }) => delivery.isLeased && this.#random.chance(0.3))
-        .map((held) => ({ source, held })),
-    );
-    const outputs: Published[] = [];
-    const deliveries = inputs.map(({ held }) => held.delivery);
-    const committed = this.#broker!.commit(deliveries, () => {
-      const all: Appended[] = [];
-      for (let count = this.#random.below(3); count >= 0; count -= 1) {
-        const published = this.#append();
-        outputs.push(published);
-        this.#inTransactions.add(published.id);
-        all.push(...published.appended);
-      }
-      return all;
-    });
-    for (const { source, held } of inputs) source.settling(held);
-    const outputPlaces = outputs.flatMap(({ id, sources }) => sources.map(({ name }) => `${name} ${id}`));
-    const inputPlaces = inputs.map(({ source, held }) => `${source.name} ${held.message.id}`);
-    this.#trace(`    ${inputPlaces.join(", ")} -> ${outputPlaces.join(", ")}`);
-    this.#transactions.begin(inputPlaces, outputPlaces);
-    const process = this.tally.crashes;
-    const settled = committed.then(
-      () => {
-        if (process === this.tally.crashes)
-          for (const { source, held } of inputs) source.settledForGood(held);
-      },
-      (error: unknown) => {
-        if (process !== this.tally.crashes) return;
-        const isKnown = !isBrokerError(error, "STORAGE_FAILED");
-        for (const { source, held } of inputs) if (isKnown) source.leasedAnew(held);
-      },
-    );
-    const followed = this.#followed(outputs, committed);
-    if (this.#random.chance(0.5)) await this.#world.run(Promise.all([followed, settled]));
-  }
-
   async #answer(): Promise<void> {
-    await this.#world.step(this.#random.below(20));
-    for (const source of this.#sources)
-      for (const held of [...source.held]) if (this.#random.chance(0.6)) this.#answerOne(source, held);
+    await this.world.step(this.random.below(20));
+    for (const source of this.sources)
+      for (const held of [...source.held]) if (this.random.chance(0.6)) this.#answerOne(source, held);
   }
 
   #answerOne(source: SourceModel, held: HeldDelivery): void {
     const { delivery } = held;
     const { isLeased } = delivery;
-    const delayMs = this.#random.pick([0, 0, 50, 2_000]);
-    const keepsTurn = this.#random.chance(0.7);
-    const what = this.#random.pick(ANSWERS);
+    const delayMs = this.random.pick([0, 0, 50, 2_000]);
+    const keepsTurn = this.random.chance(0.7);
+    const what = this.random.pick(ANSWERS);
     try {
       if (what === "ack") {
         delivery.ack();
         // An inbox stores it with the id, and a disk that is full refuses both.
-        if (this.#plan.isOnce && this.#wasFull) source.settledInDoubt(held);
+        if (this.plan.isOnce && this.#wasFull) source.settledInDoubt(held);
         else source.settled(held);
       } else if (what === "nack") {
         delivery.nack({ delayMs, error: "it failed", keepsTurn });
@@ -469,7 +293,7 @@ export class History {
       source.held.delete(held);
       return;
     }
-    this.#trace(`    ${source.name}: ${held.message.id} ${what}`);
+    this.trace(`    ${source.name}: ${held.message.id} ${what}`);
     assert.ok(isLeased, "an answer after the lease was lost was accepted");
   }
 
@@ -483,7 +307,7 @@ export class History {
       },
       (error: unknown) => {
         if (process !== this.tally.crashes) return;
-        if (!this.#isStorageError(error)) this.#problem ??= error;
+        if (!this.isStorageError(error)) this.#problem ??= error;
         source.burialFailed(held.message.id);
       },
     );
@@ -492,27 +316,27 @@ export class History {
   async #letters(): Promise<(DeadLetter & { source: SourceModel })[]> {
     const collect = async () => {
       const letters: (DeadLetter & { source: SourceModel })[] = [];
-      for await (const letter of this.#broker!.deadLetters.list()) {
-        const source = this.#sources.find(({ name }) => name === letter.queue.deadLettersOf)!;
+      for await (const letter of this.broker!.deadLetters.list()) {
+        const source = this.sources.find(({ name }) => name === letter.queue.deadLettersOf)!;
         letters.push({ ...letter, source });
       }
       return letters;
     };
-    return await this.#world.run(collect());
+    return await this.world.run(collect());
   }
 
   async #returnLetters(how: "replay" | "discard"): Promise<void> {
-    await this.#world.step(this.#random.below(40));
-    const letters = (await this.#letters()).filter(() => this.#random.chance(0.5));
+    await this.world.step(this.random.below(40));
+    const letters = (await this.#letters()).filter(() => this.random.chance(0.5));
     for (const { source, record } of letters) {
       // The exhausted ones are noticed here for the first time.
       source.dead(record.valueText());
       source.leaving(record.valueText(), how);
     }
-    this.#trace(`    ${letters.map(({ record }) => record.valueText()).join(", ")}`);
-    const { deadLetters } = this.#broker!;
+    this.trace(`    ${letters.map(({ record }) => record.valueText()).join(", ")}`);
+    const { deadLetters } = this.broker!;
     const returning = how === "replay" ? deadLetters.replay(letters) : deadLetters.discard(letters);
-    const count = await this.#world.run(returning).catch((error: unknown) => {
+    const count = await this.world.run(returning).catch((error: unknown) => {
       for (const { source, record } of letters) source.maybeReplayed(record.valueText());
       throw error;
     });
@@ -520,14 +344,14 @@ export class History {
   }
 
   async #flush(): Promise<void> {
-    await this.#world.run(this.#broker!.flush());
-    for (const source of this.#sources) source.stored();
+    await this.world.run(this.broker!.flush());
+    for (const source of this.sources) source.stored();
   }
 
   async #close(): Promise<void> {
     this.#consumers = [];
-    await this.#world.run(this.#broker!.close());
-    for (const source of this.#sources)
+    await this.world.run(this.broker!.close());
+    for (const source of this.sources)
       if (this.#isBroken) source.crashed(true);
       else source.closed();
     this.#crashWorld(this.#isBroken);
@@ -535,35 +359,35 @@ export class History {
 
   async #crash(power: boolean): Promise<void> {
     this.#consumers = [];
-    for (const source of this.#sources) source.crashed(power || this.#isBroken);
+    for (const source of this.sources) source.crashed(power || this.#isBroken);
     this.#crashWorld(power);
   }
 
   #crashWorld(power: boolean): void {
     this.tally.crashes += 1;
     this.tally.faults[power ? "power" : "kill"]! += 1;
-    this.#trace(power ? "  the power fails" : "  the process is killed");
-    this.#world.crash(power);
+    this.trace(power ? "  the power fails" : "  the process is killed");
+    this.world.crash(power);
   }
 
   /** Everything comes out in the end: nothing is lost, and nothing is stuck. */
   async #drain(): Promise<void> {
-    this.#trace("at the end");
+    this.trace("at the end");
     this.#isDraining = true;
-    this.#random = this.#world.random;
+    this.random = this.world.random;
     await this.#open({ isUncached: false });
     for (const consumer of this.#consumers.splice(0)) this.#closeConsumer(consumer);
-    for (const source of this.#sources) this.#consume(source, 5, 1_000);
+    for (const source of this.sources) this.#consume(source, 5, 1_000);
     // A clock that was set back makes delayed messages wait for so much longer.
-    await this.#world.pass(DRAIN_MS + this.tally.faults["clock jump"]! * CLOCK_JUMP_MS);
+    await this.world.pass(DRAIN_MS + this.tally.faults["clock jump"]! * CLOCK_JUMP_MS);
     if (this.#problem !== undefined) throw this.#problem;
     for (const { record, source } of await this.#letters()) source.dead(record.valueText());
-    for (const source of this.#sources) {
+    for (const source of this.sources) {
       assert.deepEqual(source.unsettled(), [], `${source.name} lost messages`);
       const dispatcher = this.#dispatcherOf(source);
       for (const state of dispatcher.states) assert.equal(state.unsettledCount, 0, `${source.name} is stuck`);
       assert.equal(dispatcher.inFlight, 0);
     }
-    await this.#world.run(this.#broker!.close());
+    await this.world.run(this.broker!.close());
   }
 }

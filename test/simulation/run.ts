@@ -2,8 +2,9 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { emptyTally, History, type Tally } from "./history.js";
+import { History } from "./history.js";
 import { planOf } from "./plan.js";
+import { emptyTally, type Tally } from "./tally.js";
 
 export interface Violation {
   readonly seed: number;
