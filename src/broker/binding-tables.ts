@@ -11,6 +11,7 @@ import { parsePattern, parseSubject } from "./subject.js";
 export interface BindingTable<T> {
   /** Whether messages of one subject always lead to the same targets. */
   readonly isBySubject: boolean;
+  readonly isEmpty: boolean;
   bind(binding: BindingDefinition, target: T): void;
   unbind(binding: BindingDefinition, target: T): void;
   /** Every target once. Errors: INVALID_SUBJECT. */
@@ -36,6 +37,10 @@ class DirectTable<T> implements BindingTable<T> {
   readonly isBySubject = true;
   readonly #targets = new Map<string, Set<T>>();
 
+  get isEmpty(): boolean {
+    return this.#targets.size === 0;
+  }
+
   bind({ pattern }: BindingDefinition, target: T): void {
     const targets = this.#targets.get(pattern!) ?? new Set();
     this.#targets.set(pattern!, targets.add(target));
@@ -55,6 +60,10 @@ class FanoutTable<T> implements BindingTable<T> {
   readonly isBySubject = true;
   readonly #targets = new Set<T>();
 
+  get isEmpty(): boolean {
+    return this.#targets.size === 0;
+  }
+
   bind(_: BindingDefinition, target: T): void {
     this.#targets.add(target);
   }
@@ -71,6 +80,10 @@ class FanoutTable<T> implements BindingTable<T> {
 class TopicTable<T extends object> implements BindingTable<T> {
   readonly isBySubject = true;
   readonly #patterns = new PatternTrie<T>();
+
+  get isEmpty(): boolean {
+    return this.#patterns.size === 0;
+  }
 
   bind({ pattern }: BindingDefinition, target: T): void {
     this.#patterns.add(parsePattern(pattern!), target);
@@ -96,6 +109,10 @@ interface Condition<T> {
 class HeadersTable<T> implements BindingTable<T> {
   readonly isBySubject = false;
   readonly #conditions = new Map<string, Condition<T>>();
+
+  get isEmpty(): boolean {
+    return this.#conditions.size === 0;
+  }
 
   bind({ headers }: BindingDefinition, target: T): void {
     const { match, values } = headers!;
@@ -127,6 +144,10 @@ class HeadersTable<T> implements BindingTable<T> {
 class HashTable<T> implements BindingTable<T> {
   readonly isBySubject = false;
   readonly #members = new ConsistentHash<T>();
+
+  get isEmpty(): boolean {
+    return this.#members.isEmpty;
+  }
 
   bind(binding: BindingDefinition, target: T): void {
     this.#members.set(memberName(binding), target, binding.weight!);

@@ -1,11 +1,11 @@
 // The broker: what protocols and the bus stand on. Publishing, looking on, statistics, maintenance, and its life.
 
-import { isBrokerError } from "../broker-error.js";
-import type { Clock, Io, Timer } from "../io/io.js";
+import type { Clock, Io } from "../io/io.js";
 import type { Durability, Log } from "../log/log.js";
 import type { LogStore } from "../log/log-store.js";
 import type { Appended } from "./appended.js";
 import { type Binding, BUS_EXCHANGE, type ExchangeOptions } from "./binding.js";
+import { type Broadcast, liveOnly } from "./broadcast.js";
 import { Catalog } from "./catalog.js";
 import { Census } from "./census.js";
 import type { DeadLetters } from "./dead-letters.js";
@@ -17,6 +17,7 @@ import { handOver } from "./hand-over.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
+import { Maintenance } from "./maintenance.js";
 import type { OutgoingMessage } from "./message.js";
 import type { SeekPosition } from "./positions.js";
 import type { Queue } from "./queue.js";
@@ -32,8 +33,6 @@ import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
 import { Transactions } from "./transactions.js";
 
-/** How often retention is enforced. */
-const MAINTENANCE_MS = 30_000;
 const CATALOG_SEGMENT_BYTES = 256 * 1024;
 const SETTLEMENT_SEGMENT_BYTES = 8 * 1024 * 1024;
 
@@ -62,9 +61,8 @@ export class Broker {
   readonly #topology: Topology;
   readonly #transactions: Transactions;
   readonly #onError: (error: unknown, where: string) => void;
+  readonly #maintenance: Maintenance;
   readonly #sessions = new Set<Session>();
-  #maintenance: Timer | undefined = undefined;
-  #maintaining: Promise<void> | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   private constructor(
@@ -88,6 +86,15 @@ export class Broker {
     const append = (target: ScheduleTarget, message: OutgoingMessage): void =>
       this.#appendTo(target, message);
     this.schedules = new Schedules({ ...options, clock, store, append });
+    this.#maintenance = new Maintenance({
+      clock,
+      queues: () => this.queues,
+      topics: () => this.topics,
+      dispatchers: () => this.dispatchers(),
+      schedules: this.schedules,
+      retained: this.retained,
+      onError,
+    });
   }
 
   /**
@@ -134,7 +141,7 @@ export class Broker {
         .catch((error: unknown) => onError(error, "opening the retained messages"));
       topology.forwards.start();
       await broker.schedules.open();
-      if (!readOnly) broker.#scheduleMaintenance();
+      if (!readOnly) broker.#maintenance.start();
       return broker;
     } catch (error) {
       settlements.abandon();
@@ -307,7 +314,19 @@ export class Broker {
    * INVALID_SUBJECT, and those of the destinations; then none has it.
    */
   publish(message: OutgoingMessage, exchange = BUS_EXCHANGE): Appended[] {
-    return handOver(this.#store, this.#topology.routing.route(message, exchange), message);
+    return handOver(this.#store, this.#topology.routing.route(message, exchange).destinations, message);
+  }
+
+  /**
+   * Hot: publishes the message, and shows it to everybody who looks on at its subject when it comes past the bus: once it
+   * is committed to a topic, if it leads to one, else at once. What is published to an inbox is only live. Nobody may
+   * change its bytes from then on. Errors: those of {@link publish}; then nobody has seen it.
+   */
+  broadcast(message: OutgoingMessage, exchange = BUS_EXCHANGE): Broadcast {
+    const { destinations, isSeenAtOnce } = this.#topology.routing.route(message, exchange);
+    if (destinations.length === 0) return liveOnly(isSeenAtOnce ? this.live.publish(message) : 0);
+    const appended = handOver(this.#store, destinations, message);
+    return { appended, receivers: isSeenAtOnce ? this.live.publish(message) : 0 };
   }
 
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */
@@ -364,14 +383,11 @@ export class Broker {
 
   /** Enforces retention and compaction. Runs by itself every 30 seconds. Never rejects. */
   maintain(): Promise<void> {
-    this.#maintaining ??= this.#maintain().finally(() => {
-      this.#maintaining = undefined;
-    });
-    return this.#maintaining;
+    return this.#maintenance.run();
   }
 
   async #close(): Promise<void> {
-    this.#maintenance?.cancel();
+    this.#maintenance.stop();
     this.live.close();
     await this.#endSessions();
     for (const queue of this.queues) queue.close();
@@ -379,7 +395,7 @@ export class Broker {
     await this.#topology.expiries.close();
     await this.#topology.forwards.close();
     await Promise.all([...this.dispatchers()].map((dispatcher) => dispatcher.close()));
-    await this.#maintaining;
+    await this.#maintenance.ended();
     await this.#settlements.close();
     await this.#store.close().finally(() => this.#census.close());
   }
@@ -395,63 +411,6 @@ export class Broker {
     const report = (error: unknown): void => this.#onError(error, "deleting the queues of a session");
     await Promise.all([...this.#sessions].map((session) => session.close().catch(report)));
     await this.#topology.removal.close();
-  }
-
-  async #maintain(): Promise<void> {
-    const nowMs = this.clock.nowMs();
-    for (const dispatcher of [...this.dispatchers()]) await this.#releaseLogs(dispatcher);
-    const idLogs = [...this.queues, ...this.topics].flatMap((owner) => owner.idLogs);
-    for (const log of idLogs) if (this.#closing === undefined) await this.#maintainLog(log, nowMs);
-    for (const { partitions } of [...this.topics]) {
-      for (const log of partitions) {
-        if (this.#closing !== undefined) return;
-        await this.#maintainLog(log, nowMs);
-      }
-    }
-    await this.#compactSchedules();
-    if (this.#closing === undefined) await this.#maintainRetained(nowMs);
-  }
-
-  async #compactSchedules(): Promise<void> {
-    try {
-      if (this.#closing === undefined) await this.schedules.compact();
-    } catch (error) {
-      if (!isBrokerError(error, "CLOSED")) this.#onError(error, "compacting the log of schedules");
-    }
-  }
-
-  async #maintainRetained(nowMs: number): Promise<void> {
-    try {
-      await this.retained.maintain(nowMs);
-    } catch (error) {
-      if (!isBrokerError(error, "CLOSED")) this.#onError(error, "maintaining retained messages");
-    }
-  }
-
-  /** A queue in which all is settled keeps no file that is worth mentioning. */
-  async #releaseLogs({ name, states }: Dispatcher): Promise<void> {
-    try {
-      for (const state of states) if (this.#closing === undefined) await state.releaseLog();
-    } catch (error) {
-      if (!isBrokerError(error, "CLOSED")) this.#onError(error, `deleting what is settled of ${name}`);
-    }
-  }
-
-  async #maintainLog(log: Log, nowMs: number): Promise<void> {
-    try {
-      await log.enforceRetention(nowMs);
-      if (log.options.compact) await log.compact();
-    } catch (error) {
-      this.#onError(error, `enforcing the retention of ${log.name}`);
-    }
-  }
-
-  #scheduleMaintenance(): void {
-    if (this.#closing !== undefined) return;
-    const run = (): void => {
-      void this.maintain().then(() => this.#scheduleMaintenance());
-    };
-    this.#maintenance = this.clock.setTimer(run, MAINTENANCE_MS, true);
   }
 }
 

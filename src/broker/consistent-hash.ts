@@ -17,6 +17,10 @@ interface Member<T> {
 export class ConsistentHash<T> {
   readonly #members = new Map<string, Member<T>>();
 
+  get isEmpty(): boolean {
+    return this.#members.size === 0;
+  }
+
   /** Adds a member, or changes its weight. Its name decides which keys it gets. */
   set(name: string, value: T, weight: number): void {
     this.#members.set(name, { value, hash: murmur2(Buffer.from(name)), weight });

@@ -16,7 +16,7 @@ export class Exchange {
   readonly bindings: BindingTable<Destination | Exchange>;
   isDeleted = false;
   /** Where subjects lead, as far as that has been found since something was changed. */
-  readonly routes = new Map<string, readonly Destination[]>();
+  readonly routes = new Map<string, Route>();
 
   constructor(name: string, options: ExchangeOptions) {
     this.name = name;
@@ -26,9 +26,16 @@ export class Exchange {
 }
 
 /** Where one message leads. */
-export interface FoundRoute {
+export interface Route {
   /** Every queue and topic, each once; topics first. */
   readonly destinations: readonly Destination[];
+  /** Whether it comes past the bus itself and to no topic: those who look on have nowhere else to see it. */
+  readonly isSeenAtOnce: boolean;
+}
+
+/** A route that was searched for. */
+export interface FoundRoute {
+  readonly route: Route;
   /** Whether every message of this subject leads to the same. */
   readonly isBySubject: boolean;
 }
@@ -40,6 +47,7 @@ export interface FoundRoute {
 export function findRoute(
   message: OutgoingMessage,
   start: Exchange,
+  bus: Exchange,
   alternateOf: (exchange: Exchange) => Exchange | undefined,
 ): FoundRoute {
   const found = new Set<Destination>();
@@ -58,9 +66,7 @@ export function findRoute(
     if (alternate !== undefined) asked.add(alternate);
   }
   const all = [...found];
-  const destinations = [
-    ...all.filter(({ kind }) => kind === "topic"),
-    ...all.filter(({ kind }) => kind === "queue"),
-  ];
-  return { destinations, isBySubject };
+  const topics = all.filter(({ kind }) => kind === "topic");
+  const destinations = [...topics, ...all.filter(({ kind }) => kind === "queue")];
+  return { route: { destinations, isSeenAtOnce: asked.has(bus) && topics.length === 0 }, isBySubject };
 }

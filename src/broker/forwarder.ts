@@ -149,9 +149,8 @@ export class Forwarder {
   #handOver({ record, state }: Delivery): readonly Appended[] {
     const { routing, store, settlements } = this.#parts;
     const message = this.#message(record, state.partition);
-    const route = routing
-      .route(message, this.options.exchange)
-      .filter((destination) => destination !== this.queue);
+    const { destinations } = routing.route(message, this.options.exchange);
+    const route = destinations.filter((destination) => destination !== this.queue);
     if (route.length === 0) throw this.#unroutable(message.subject);
     let appended: readonly Appended[] = [];
     store.atomically(() => {

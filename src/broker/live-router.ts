@@ -5,12 +5,10 @@ import { type PatternNode, PatternTrie } from "../collections/pattern-trie.js";
 import type { Random } from "../io/io.js";
 import type { LiveMessage, LiveReceiver } from "./live-message.js";
 import { LiveRoute } from "./live-route.js";
-import { formatSubject, parsePattern, parseSubject } from "./subject.js";
+import { formatSubject, INBOX_PREFIX, parsePattern, parseSubject } from "./subject.js";
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
 const ROUTES_MAX = 10_000;
-/** What the subjects of inboxes begin with. */
-const INBOX_PREFIX = "_inbox.";
 /** Of 32 random bits each. */
 const INBOX_WORDS = 4;
 const INBOX_LENGTH = INBOX_PREFIX.length + 8 * INBOX_WORDS;

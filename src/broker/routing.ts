@@ -15,14 +15,18 @@ import {
 } from "./binding.js";
 import type { Catalog, ExchangeDefinition } from "./catalog.js";
 import { assertSame, given } from "./declared-options.js";
-import { type Destination, Exchange, findRoute } from "./exchange.js";
+import { type Destination, Exchange, findRoute, type Route } from "./exchange.js";
 import { shown } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { NamedTurns } from "./named-turns.js";
 import { assertName } from "./names.js";
+import { INBOX_PREFIX } from "./subject.js";
 
 /** How many routes are remembered, over all exchanges. Beyond that all are forgotten and found anew. */
 const ROUTES_MAX = 10_000;
+
+/** Of every message on a bus to which nothing is bound, and of what is published to an inbox. */
+const PAST_THE_BUS: Route = { destinations: [], isSeenAtOnce: true };
 
 /** What routing is built on. */
 export interface RoutingParts {
@@ -153,13 +157,10 @@ export class Routing {
     this.#forgetRoutes();
   }
 
-  /**
-   * Hot: every queue and topic that a message leads to when it is published to the exchange, each once; topics first.
-   * Errors: EXCHANGE_NOT_FOUND, INVALID_SUBJECT.
-   */
-  route(message: OutgoingMessage, name: string): readonly Destination[] {
-    const exchange = name === BUS_EXCHANGE ? this.#bus : this.declared(name);
-    return exchange.routes.get(message.subject) ?? this.#search(exchange, message);
+  /** Hot: where a message leads that is published to the exchange. Errors: EXCHANGE_NOT_FOUND, INVALID_SUBJECT. */
+  route(message: OutgoingMessage, name: string): Route {
+    if (name !== BUS_EXCHANGE) return this.#route(message, this.declared(name));
+    return this.#bus.bindings.isEmpty ? PAST_THE_BUS : this.#route(message, this.#bus);
   }
 
   /** The exchange of that name, the bus included. Errors: EXCHANGE_NOT_FOUND. */
@@ -171,13 +172,18 @@ export class Routing {
     });
   }
 
-  #search(exchange: Exchange, message: OutgoingMessage): readonly Destination[] {
-    const { destinations, isBySubject } = findRoute(message, exchange, this.#alternateOf);
-    if (isBySubject) this.#remember(exchange, message.subject, destinations);
-    return destinations;
+  #route(message: OutgoingMessage, exchange: Exchange): Route {
+    return exchange.routes.get(message.subject) ?? this.#search(exchange, message);
   }
 
-  #remember(exchange: Exchange, subject: string, route: readonly Destination[]): void {
+  #search(exchange: Exchange, message: OutgoingMessage): Route {
+    if (exchange === this.#bus && message.subject.startsWith(INBOX_PREFIX)) return PAST_THE_BUS;
+    const { route, isBySubject } = findRoute(message, exchange, this.#bus, this.#alternateOf);
+    if (isBySubject) this.#remember(exchange, message.subject, route);
+    return route;
+  }
+
+  #remember(exchange: Exchange, subject: string, route: Route): void {
     if (this.#remembered >= ROUTES_MAX) this.#forgetRoutes();
     this.#remembered += 1;
     this.#remembering.add(exchange);

@@ -6,6 +6,8 @@ import { ONE_LEVEL, ONE_OR_MORE, type PatternNode, ZERO_OR_MORE } from "../colle
 
 /** The longest subject or pattern, in characters of its canonical text. */
 const SUBJECT_LENGTH_MAX = 1024;
+/** What the subjects of inboxes begin with: what is published there is only live, and no pattern matches it. */
+export const INBOX_PREFIX = "_inbox.";
 /** Control characters, and halves of characters, which would be stored as something else. */
 const NOT_A_LEVEL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
