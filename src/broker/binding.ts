@@ -3,7 +3,7 @@
 import { BrokerError } from "../broker-error.js";
 import { shown } from "./limits.js";
 import { RESERVED_PREFIX } from "./message.js";
-import { assertPublishable, parsePattern } from "./subject.js";
+import { assertPlain, parsePattern } from "./subject.js";
 
 /** How an exchange chooses among what is bound to it. */
 export type ExchangeKind =
@@ -105,7 +105,7 @@ function condition(
 ): Pick<BindingDefinition, "pattern" | "headers" | "weight"> {
   switch (kind) {
     case "direct":
-      assertPublishable(pattern as string);
+      assertPlain(pattern as string);
       return { pattern: pattern as string };
     case "topic":
       parsePattern(pattern as string);

@@ -5,7 +5,7 @@ import type { Durability } from "../log/log.js";
 import type { Balance } from "./consumer-choice.js";
 import type { Assignment } from "./dealing.js";
 import { positionProblem, type StartPosition } from "./positions.js";
-import { parsePattern } from "./subject.js";
+import { assertPattern } from "./subject.js";
 
 /** What happens when a message arrives and the queue is full. */
 export type OverflowPolicy =
@@ -231,7 +231,7 @@ function optionProblem(option: string, value: unknown): string | undefined {
 
 function subjectsProblem(value: unknown): string | undefined {
   if (!Array.isArray(value)) return "give a list of subject patterns";
-  for (const pattern of value) parsePattern(pattern);
+  for (const pattern of value) assertPattern(pattern);
   return undefined;
 }
 

@@ -2,9 +2,9 @@
 
 import { BrokerError } from "../broker-error.js";
 
-/** The longest name, in characters. */
-const NAME_LENGTH_MAX = 200;
-const NAME = /^[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
+/** The longest name, in characters: any 255 bytes fit when each is written as a percent sign and two digits. */
+const NAME_LENGTH_MAX = 765;
+const NAME = /^[A-Za-z0-9_%][A-Za-z0-9._:%-]*$/;
 
 /** Errors: INVALID_NAME. A slash is left to names that the broker makes itself. */
 export function assertName(
@@ -16,7 +16,7 @@ export function assertName(
   const shown = typeof name === "string" ? `'${name.slice(0, 60)}'` : String(name);
   throw new BrokerError(
     "INVALID_NAME",
-    `The ${what} name ${shown} ${problem}. Use letters, digits, '.', '_', '-' and ':', at most ${NAME_LENGTH_MAX}, beginning with a letter, a digit or '_'.`,
+    `The ${what} name ${shown} ${problem}. Use letters, digits, '.', '_', '-', ':' and '%', at most ${NAME_LENGTH_MAX}, beginning with a letter, a digit, '_' or '%'.`,
     { name: String(name) },
   );
 }

@@ -11,13 +11,13 @@ export const INBOX_PREFIX = "_inbox.";
 /** Control characters, and halves of characters, which would be stored as something else. */
 const NOT_A_LEVEL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
-/** Levels of a canonical subject. Errors: INVALID_SUBJECT. */
+/** Levels of a canonical subject: none of the empty text. Levels may be empty. Errors: INVALID_SUBJECT. */
 export function parseSubject(subject: string): string[] {
   const levels = splitLevels(subject, "subject");
   return subject.includes("\\") ? levels.map(unescapeLevel) : levels;
 }
 
-/** The canonical text of `levels`; {@link parseSubject} gives them back. */
+/** The canonical text of `levels`; {@link parseSubject} gives them back, except of a single empty one. */
 export function formatSubject(levels: readonly string[]): string {
   return levels.map((level) => level.replace(/[\\.]/g, "\\$&").replace(/^[*>#]$/, "\\$&")).join(".");
 }
@@ -42,11 +42,20 @@ export function parsePattern(pattern: string): PatternNode[] {
   });
 }
 
-/** Refuses a name that would read as a pattern, which nobody who publishes means. Errors: INVALID_SUBJECT. */
+/**
+ * What applications publish to: not the empty subject, no empty level, and no name that would read as a pattern, which
+ * nobody who publishes means. Errors: INVALID_SUBJECT.
+ */
 export function assertPublishable(subject: string): void {
-  for (const level of splitLevels(subject, "subject")) {
-    if (level === "")
-      throw invalid(subject, "subject", "has an empty level; remove the doubled, leading or trailing dot");
+  assertNotEmpty(subject, "subject");
+  if (assertPlain(subject).includes(""))
+    throw invalid(subject, "subject", "has an empty level; remove the doubled, leading or trailing dot");
+}
+
+/** Refuses a name that would read as a pattern. Returns its levels. Errors: INVALID_SUBJECT. */
+export function assertPlain(subject: string): string[] {
+  const levels = splitLevels(subject, "subject");
+  for (const level of levels) {
     if (level === "*" || level === "#" || level === ">") {
       throw invalid(
         subject,
@@ -55,11 +64,22 @@ export function assertPublishable(subject: string): void {
       );
     }
   }
+  return levels;
+}
+
+/** What applications ask for: any pattern but the empty one. Errors: INVALID_SUBJECT. */
+export function assertPattern(pattern: string): void {
+  assertNotEmpty(pattern, "pattern");
+  parsePattern(pattern);
+}
+
+function assertNotEmpty(text: string, what: "subject" | "pattern"): void {
+  if (text === "") throw invalid(text, what, "is empty; give at least one level");
 }
 
 function splitLevels(text: string, what: "subject" | "pattern"): string[] {
-  if (typeof text !== "string" || text.length === 0)
-    throw invalid(String(text), what, "is empty; give at least one level");
+  if (typeof text !== "string") throw invalid(String(text), what, "is no text; give at least one level");
+  if (text === "") return [];
   if (text.length > SUBJECT_LENGTH_MAX)
     throw invalid(`${text.slice(0, 60)}...`, what, `is longer than ${SUBJECT_LENGTH_MAX} characters`);
   if (NOT_A_LEVEL_CHARACTER.test(text))

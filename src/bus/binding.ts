@@ -7,7 +7,7 @@ import {
   type Binding as StoredBinding,
   type TargetKind,
 } from "../broker/binding.js";
-import { parsePattern } from "../broker/subject.js";
+import { assertPattern } from "../broker/subject.js";
 import type { BusCore } from "./bus-core.js";
 import { invalidOption, knownOptions } from "./option-checks.js";
 
@@ -50,10 +50,11 @@ export function checkedSources(core: BusCore, bind: unknown): readonly BindingSo
   if (!Array.isArray(bind)) throw invalidOption("bind", bind, "a list of subject patterns and bindings");
   return bind.map((source: unknown) => {
     if (typeof source !== "object" || source === null) {
-      parsePattern(source as string);
+      assertPattern(source as string);
       return { pattern: source as string };
     }
     const known: BindingSource = knownOptions("bind", source, ["from", ...CONDITIONS]);
+    if (known.pattern !== undefined) assertPattern(known.pattern);
     if ((known.from ?? BUS_EXCHANGE) !== BUS_EXCHANGE) core.assertSupports("exchanges", "exchanges");
     return known;
   });
@@ -68,10 +69,12 @@ export async function bindSources(
   for (const source of sources) await core.engine.broker.bind({ ...source, to: { kind, name } });
 }
 
-/** Errors: INVALID_OPTION. */
+/** Errors: INVALID_OPTION, INVALID_SUBJECT. */
 export function bindingTo(from: string, target: Bindable, how: object | undefined): StoredBinding {
   if (typeof target?.declare !== "function")
     throw invalidOption("target of a binding", target, "a queue, topic or exchange of the bus");
   const { kind, name } = target;
-  return { from, to: { kind, name }, ...knownOptions("a binding", how, CONDITIONS) };
+  const known: Omit<BindingSource, "from"> = knownOptions("a binding", how, CONDITIONS);
+  if (known.pattern !== undefined) assertPattern(known.pattern);
+  return { from, to: { kind, name }, ...known };
 }

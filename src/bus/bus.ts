@@ -55,8 +55,8 @@ export interface BusOptions {
 
 export interface GroupHandlerOptions extends InboxOptions {
   /**
-   * The group: one consumer of it gets each event; other groups get it too. Up to 200 letters, digits, `.`, `_`, `-`
-   * and `:`. It is stored, and goes on where it was after a restart.
+   * The group: one consumer of it gets each event; other groups get it too. Up to 765 letters, digits, `.`, `_`, `-`,
+   * `:` and `%`. It is stored, and goes on where it was after a restart.
    */
   readonly group: string;
   /**

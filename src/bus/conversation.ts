@@ -1,5 +1,6 @@
 // What of a bus is with those who are there at the moment: live messages, looking on, asking and being answered.
 
+import { assertPattern } from "../broker/subject.js";
 import type { Capabilities } from "../engines/engine.js";
 import type { BusCore } from "./bus-core.js";
 import type { Gathered } from "./gathering.js";
@@ -63,6 +64,7 @@ export abstract class Conversation<C extends Capabilities> {
   async *retained(pattern: C["retained"] extends false ? never : string): AsyncGenerator<LiveMessage, void> {
     this.#core.assertOpen();
     this.#core.assertSupports("retained", "retained messages");
+    assertPattern(pattern);
     for await (const message of this.#core.engine.broker.retained.read(pattern))
       yield new LiveMessage(message, this.#core.codecs, true);
   }
@@ -72,6 +74,7 @@ export abstract class Conversation<C extends Capabilities> {
     this.#core.assertOpen();
     this.#core.assertWritable();
     this.#core.assertSupports("retained", "retained messages");
+    assertPattern(pattern);
     return await this.#core.engine.broker.retained.clear(pattern);
   }
 

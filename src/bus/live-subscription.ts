@@ -1,5 +1,6 @@
 // Looking on at events as they are committed or published live.
 
+import { assertPattern } from "../broker/subject.js";
 import type { EngineLive, EngineLiveMessage } from "../engines/engine.js";
 import { onAbort } from "../io/on-abort.js";
 import type { BusCore } from "./bus-core.js";
@@ -84,6 +85,7 @@ const LIVE_OPTIONS = ["buffer", "whenFull", "group", "retained", "signal"];
 
 /** Errors: INVALID_OPTION, INVALID_SUBJECT, CLOSED. */
 export function openLive(core: BusCore, pattern: string, options: LiveOptions): LiveSubscription {
+  assertPattern(pattern);
   const known = knownOptions("subscribe", options, LIVE_OPTIONS);
   const bufferMax = wholeNumber("buffer", known.buffer ?? 1000);
   const whenFull = oneOf("whenFull", known.whenFull ?? "drop-oldest", [

@@ -32,7 +32,7 @@ const BAD_NAMES: readonly unknown[] = [
   "-a",
   "é",
   "a\0",
-  "x".repeat(201),
+  "x".repeat(766),
   undefined,
   null,
   7,
@@ -51,14 +51,14 @@ test("a bad name is refused and leaves no trace", async () => {
     await assert.rejects(broker.declareSubscription("order", name), withCode("INVALID_NAME"));
   }
   assert.deepEqual({ files: world.disk.usedBytes, everything: everything(broker) }, before);
-  for (const name of ["a", "A-b_c.d:e", "7", "_", "x".repeat(200)]) {
+  for (const name of ["a", "A-b_c.d:e", "7", "_", "%C3%A9", "x".repeat(765)]) {
     await broker.declareQueue(name);
     await broker.declareTopic(name);
     await broker.declareSubscription("order", name);
   }
   await broker.close();
   const again = await world.open();
-  assert.equal(everything(again).length, 1 + 3 * 5);
+  assert.equal(everything(again).length, 1 + 3 * 6);
   await again.close();
 });
 
@@ -200,12 +200,10 @@ test("a group, a binding and an unbinding need what they are about", async () =>
     broker.bind({ to: { kind: "queue", name: "work" }, pattern: "a.>.b" }),
     withCode("INVALID_SUBJECT"),
   );
-  await assert.rejects(
-    broker.bind({ to: { kind: "queue", name: "work" }, pattern: "" }),
-    withCode("INVALID_SUBJECT"),
-  );
+  await assert.rejects(broker.bind({ to: { kind: "queue", name: "work" } }), withCode("INVALID_SUBJECT"));
   await broker.unbind({ to: { kind: "queue", name: "work" }, pattern: "never.bound" });
-  assert.throws(() => broker.publish(message("x", { subject: "" })), withCode("INVALID_SUBJECT"));
+  await broker.bind({ to: { kind: "queue", name: "work" }, pattern: "a" });
+  assert.throws(() => broker.publish(message("x", { subject: "a\n" })), withCode("INVALID_SUBJECT"));
   await broker.close();
 });
 

@@ -62,6 +62,26 @@ test("a direct exchange leads to what is bound with the very subject", async () 
   await broker.close();
 });
 
+test("the empty subject has no levels: '#' matches it, '*' and '>' do not, and bound with it is only what is bound so", async () => {
+  const broker = await withQueues(new BrokerWorld(), ["all", "one", "some", "none"]);
+  for (const [queue, pattern] of [
+    ["all", "#"],
+    ["one", "*"],
+    ["some", ">"],
+    ["none", ""],
+  ] as const)
+    await broker.bind(toQueue(queue, { pattern }));
+  assert.deepEqual(reached(broker, "", { subject: "" }).sort(), ["all", "none"]);
+  assert.deepEqual(reached(broker, "", { subject: "." }).sort(), ["all", "some"]);
+  await broker.declareExchange("x", { kind: "direct" });
+  await broker.bind({ from: "x", ...toQueue("none", { pattern: "" }) });
+  await broker.bind({ from: "x", ...toQueue("one", { pattern: "a..b" }) });
+  assert.deepEqual(reached(broker, "x", { subject: "" }), ["none"]);
+  assert.deepEqual(reached(broker, "x", { subject: "a..b" }), ["one"]);
+  assert.deepEqual(reached(broker, "x", { subject: "a.b" }), []);
+  await broker.close();
+});
+
 test("a fanout exchange leads to all that is bound, topics first", async () => {
   const broker = await withQueues(new BrokerWorld(), ["a", "b"]);
   await broker.declareTopic("log");

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { assertPublishable, formatSubject, parsePattern, parseSubject } from "../../src/broker/subject.js";
+import {
+  assertPattern,
+  assertPublishable,
+  formatSubject,
+  parsePattern,
+  parseSubject,
+} from "../../src/broker/subject.js";
+import { isBrokerError } from "../../src/broker-error.js";
 
 const level = fc
   .string({ minLength: 1, maxLength: 8, unit: "grapheme" })
@@ -23,6 +30,24 @@ test("the canonical text of levels can be published, and is no pattern", () => {
       assert.deepEqual(parsePattern(formatSubject(parts)), parts);
     }),
   );
+});
+
+test("the empty text is the subject without levels, and levels may be empty", () => {
+  assert.deepEqual([parseSubject(""), parsePattern(""), formatSubject([])], [[], [], ""]);
+  for (const text of [".", "a.", ".a", "a..b", "..."]) assert.equal(formatSubject(parseSubject(text)), text);
+});
+
+test("applications neither publish under the empty subject or an empty level, nor ask for the empty subject", () => {
+  for (const subject of ["", ".", "a.", ".a", "a..b"])
+    assert.throws(
+      () => assertPublishable(subject),
+      (error) => isBrokerError(error, "INVALID_SUBJECT"),
+    );
+  assert.throws(
+    () => assertPattern(""),
+    (error) => isBrokerError(error, "INVALID_SUBJECT"),
+  );
+  assertPattern("a.#");
 });
 
 test("dots, backslashes and lone wildcards inside a level are escaped, and nothing else", () => {
