@@ -72,6 +72,8 @@ export const EXIT_OF_BROKER_ERROR: Readonly<Record<BrokerErrorCode, ExitCode>> =
   DATA_DIRECTORY_LOCKED: EXIT.tryAgain,
   DATA_DIRECTORY_UNUSABLE: EXIT.cannotWrite,
   READ_ONLY: EXIT.cannotWrite,
+  LISTEN_FAILED: EXIT.tryAgain,
+  INVALID_CONFIGURATION: EXIT.usage,
   NOT_SUPPORTED: EXIT.failed,
   CLOSED: EXIT.failed,
 };

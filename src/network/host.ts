@@ -23,10 +23,16 @@ export interface ProtocolHost {
 export interface Protocol {
   /** Lower case, as in metrics and the log. */
   readonly name: string;
+  /** Begins without TLS where there is TLS, and changes to it with {@link Peer.startTls}. @default false */
+  readonly startsPlain?: boolean;
+  /** What is written to a client that finds no place any more, before it is sent away. @default nothing */
+  readonly refusal?: string;
   /** Makes what has to be there before the first connection. Errors: those of storage. */
   open(): Promise<void>;
   /** Speaks on the socket from now on, and owns it. */
   accept(socket: Duplex, peer: Peer): ServedConnection;
+  /** Takes back what {@link open} made of the broker. No connection is open any more. */
+  close?(): Promise<void>;
   /** Counters and gauges of the protocol itself, for the metrics page. */
   measures(): Iterable<Measure>;
 }
@@ -89,7 +95,11 @@ export type Credentials =
   /** The certificate of the TLS connection. */
   | { readonly kind: "certificate"; readonly name: string };
 
-/** What a user may do. Subjects, patterns and names are in the broker's canonical text. */
+/**
+ * What a user may do. Subjects, patterns and names are in the broker's canonical text. Of the bus itself, the exchange
+ * without a name, {@link mayPublish} and {@link maySubscribe} are asked instead of the others. May be asked often: answers
+ * are remembered, and change when permissions are reloaded.
+ */
 export interface Access {
   readonly user: string;
   mayPublish(subject: string): boolean;

@@ -1,0 +1,110 @@
+// A server for one test, on free ports, and clients of it that speak in lines.
+
+import { connect, type Socket } from "node:net";
+import type { TestContext } from "node:test";
+import { Broker } from "../../src/broker/broker.js";
+import { memory, openBus } from "../../src/index.js";
+import type { LogFields, ServerLog } from "../../src/network/host.js";
+import { Server } from "../../src/server/server.js";
+import type { ServerOptions } from "../../src/server/server-options.js";
+import { LineProtocol } from "./line-protocol.js";
+
+interface LogLine {
+  readonly level: string;
+  readonly fields: LogFields;
+  readonly text: string;
+}
+
+/** A log that keeps what it was told. */
+class KeptLog implements ServerLog {
+  readonly lines: LogLine[] = [];
+
+  debug(fields: LogFields, text: string): void {
+    this.lines.push({ level: "debug", fields, text });
+  }
+
+  info(fields: LogFields, text: string): void {
+    this.lines.push({ level: "info", fields, text });
+  }
+
+  warn(fields: LogFields, text: string): void {
+    this.lines.push({ level: "warn", fields, text });
+  }
+
+  error(fields: LogFields, text: string): void {
+    this.lines.push({ level: "error", fields, text });
+  }
+}
+
+/** A server that speaks in lines where others speak AMQP, and begins plain where others speak NATS. */
+export async function lineServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
+  const bus = await openBus(memory());
+  const { broker, clock, random } = bus.engine;
+  if (!(broker instanceof Broker)) throw new Error("The engine in memory has a broker.");
+  t.after(() => bus.close());
+  const server = await Server.open(
+    {
+      bus,
+      broker,
+      clock,
+      random,
+      protocols: {
+        amqp: (host) => new LineProtocol("amqp", host),
+        nats: (host) => new LineProtocol("nats", host, true),
+      },
+    },
+    { amqp: { port: 0 }, nats: "off", http: "off", log: new KeptLog(), ...options },
+  );
+  t.after(() => server.close(0));
+  return server;
+}
+
+/** A client that sends lines and takes the answers one by one. */
+export class LineClient {
+  socket: Socket;
+  readonly #lines: string[] = [];
+  #rest = "";
+  #isClosed = false;
+  #wake: () => void = () => undefined;
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    this.use(socket);
+  }
+
+  static connect(port: number): LineClient {
+    return new LineClient(connect(port, "127.0.0.1"));
+  }
+
+  /** Reads from another socket from now on. */
+  use(socket: Socket): void {
+    this.socket = socket;
+    socket.on("error", () => undefined);
+    socket.on("data", (bytes: Buffer) => {
+      const lines = (this.#rest + bytes.toString()).split("\n");
+      this.#rest = lines.pop() ?? "";
+      this.#lines.push(...lines);
+      this.#wake();
+    });
+    socket.on("close", () => {
+      this.#isClosed = true;
+      this.#wake();
+    });
+  }
+
+  async ask(line: string): Promise<string | undefined> {
+    this.socket.write(`${line}\n`);
+    return await this.line();
+  }
+
+  /** The next line; undefined when the connection is closed. */
+  async line(): Promise<string | undefined> {
+    for (;;) {
+      const line = this.#lines.shift();
+      if (line !== undefined || this.#isClosed) return line;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
