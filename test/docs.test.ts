@@ -104,8 +104,16 @@ const topicRows = optionRows("**Topics**", "**Groups**");
 const handlerRows = optionRows("**Handlers**", "**Bounds that cannot be set:**");
 
 test("the guarantees say what a queue is declared with when nothing is said", () => {
-  const { ageMaxMs, expiresAfterMs, deduplicateMs, deduplicateIdsMax, inboxMs, inboxIdsMax, ...rest } =
-    QUEUE_DEFAULTS;
+  const {
+    attributes: _,
+    ageMaxMs,
+    expiresAfterMs,
+    deduplicateMs,
+    deduplicateIdsMax,
+    inboxMs,
+    inboxIdsMax,
+    ...rest
+  } = QUEUE_DEFAULTS;
   assert.deepEqual(Object.fromEntries(queueRows), {
     ...rest,
     ageMax: ageMaxMs,

@@ -1,6 +1,7 @@
 // A binding: an edge from an exchange to a queue, a topic or another exchange, and how it is written down.
 
 import { BrokerError } from "../broker-error.js";
+import type { Attributes } from "./attributes.js";
 import { shown } from "./limits.js";
 import { RESERVED_PREFIX } from "./message.js";
 import { assertPlain, parsePattern } from "./subject.js";
@@ -31,6 +32,8 @@ export interface ExchangeOptions {
   readonly kind: ExchangeKind;
   /** The exchange that gets what nothing is bound for. */
   readonly alternate?: string | undefined;
+  /** Those of who declared it first. They may be left out, or others, when it is declared again. @default none */
+  readonly attributes?: Attributes | undefined;
 }
 
 /** The exchange that is always there: the bus itself. */

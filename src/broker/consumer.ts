@@ -12,7 +12,7 @@ const STOOD_STILL_MS = 1_000;
 export interface ConsumerOptions {
   /** Shown in statistics and errors. */
   readonly name: string;
-  /** How many unsettled messages it may have at most. May be changed later. */
+  /** How many unsettled messages it may have at most; with 0 it gets none for now. May be changed later. */
   readonly prefetch: number;
   /** How many bytes of bodies it may have before it gets no more; one message it gets in any case. May be changed later. @default no limit */
   readonly prefetchBytes?: number;
@@ -123,10 +123,10 @@ export class Consumer implements DeliveryHolder {
     return this.#leases.size + this.#settling;
   }
 
-  /** Errors: INVALID_OPTION. */
+  /** With a `prefetch` of 0 it gets nothing for now; what it has stays with it. Errors: INVALID_OPTION. */
   setPrefetch(prefetch: number, prefetchBytes = Number.POSITIVE_INFINITY): void {
-    assertAtLeastOne(this.name, "prefetch", prefetch);
-    assertAtLeastOne(this.name, "prefetchBytes", prefetchBytes);
+    assertAtLeast(this.name, "prefetch", prefetch, 0);
+    assertAtLeast(this.name, "prefetchBytes", prefetchBytes, 1);
     const hadCredit = this.credit > 0;
     this.#prefetch = prefetch;
     this.#prefetchBytes = prefetchBytes;
@@ -267,15 +267,11 @@ export class Consumer implements DeliveryHolder {
 
 /** Errors: INVALID_OPTION. */
 export function assertConsumerOptions(options: ConsumerOptions): void {
-  for (const [option, value] of [
-    ["prefetch", options.prefetch],
-    ["prefetchBytes", options.prefetchBytes ?? Number.POSITIVE_INFINITY],
-    ["leaseMs", options.leaseMs],
-    ["attemptsMax", options.attemptsMax],
-  ] as const) {
-    assertAtLeastOne(options.name, option, value);
-  }
-  const { name, priority = 0 } = options;
+  const { name, prefetch, prefetchBytes = Number.POSITIVE_INFINITY, priority = 0 } = options;
+  assertAtLeast(name, "prefetch", prefetch, 0);
+  assertAtLeast(name, "prefetchBytes", prefetchBytes, 1);
+  assertAtLeast(name, "leaseMs", options.leaseMs, 1);
+  assertAtLeast(name, "attemptsMax", options.attemptsMax, 1);
   if (Number.isSafeInteger(priority)) return;
   throw new BrokerError(
     "INVALID_OPTION",
@@ -285,11 +281,11 @@ export function assertConsumerOptions(options: ConsumerOptions): void {
 }
 
 /** Infinity is no limit. */
-function assertAtLeastOne(consumer: string, option: string, value: unknown): void {
-  if (typeof value === "number" && value >= 1) return;
+function assertAtLeast(consumer: string, option: string, value: unknown, least: 0 | 1): void {
+  if (typeof value === "number" && (value === 0 ? least === 0 : value >= 1)) return;
   throw new BrokerError(
     "INVALID_OPTION",
-    `The option ${option} of consumer ${consumer} is ${String(value)}; give a number of at least 1.`,
+    `The option ${option} of consumer ${consumer} is ${String(value)}; give a number of at least ${least}.`,
     { option, value: String(value) },
   );
 }

@@ -149,6 +149,16 @@ export class DeliveryState {
     this.#progress.held.makeReady(record.offset);
   }
 
+  /** The message was handed out, and comes back untried: it is known from then on until it is settled. */
+  noteGivenBack(offset: number): void {
+    this.#progress.givenBack.add(offset);
+  }
+
+  /** Since the start of the process. */
+  wasGivenBack(offset: number): boolean {
+    return this.#progress.givenBack.has(offset);
+  }
+
   /** The message was in flight and must wait. With `keepsTurn` its key waits with it; else later ones of its key overtake. */
   holdUntil(record: StoredRecord, readyAtMs: number, failure: Failure | undefined, keepsTurn: boolean): void {
     if (this.#takenAhead.delete(record.offset)) {

@@ -102,6 +102,11 @@ export class Delivery {
     return statusOf(this.state, this.record.offset, this.consumer.dispatcher.consumers);
   }
 
+  /** Whether the message was handed out before, and not settled: tried, or given back untried. Holds while it is leased. */
+  get isRedelivered(): boolean {
+    return this.attempt > 1 || this.state.wasGivenBack(this.record.offset);
+  }
+
   get isLeased(): boolean {
     return this.#status === LEASED;
   }

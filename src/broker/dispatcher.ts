@@ -215,6 +215,7 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
 
   release(delivery: Delivery, delayMs: number, keepsTurn = false): void {
     const { state, record } = delivery;
+    state.noteGivenBack(record.offset);
     if (delayMs > 0) state.holdUntil(record, this.#clock.nowMs() + delayMs, undefined, keepsTurn);
     else state.giveBack(record, undefined);
     this.#ended(false);
@@ -231,6 +232,7 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
     this.counters.leasesLost += 1;
     const error = `the lease of ${leaseMs} ms ran out in attempt ${delivery.attempt}`;
     const failure = isTry ? this.#failureAfter(delivery, error, 0, false) : undefined;
+    if (!isTry) delivery.state.noteGivenBack(delivery.record.offset);
     delivery.state.giveBack(delivery.record, failure);
     this.#ended(false);
   }

@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { Durability } from "../log/log.js";
+import { type Attributes, attributesProblem } from "./attributes.js";
 import type { Balance } from "./consumer-choice.js";
 import type { Assignment } from "./dealing.js";
 import { positionProblem, type StartPosition } from "./positions.js";
@@ -54,6 +55,8 @@ export interface QueueOptions {
   readonly balance: Balance;
   /** Whether one consumer gets everything until it has left. */
   readonly singleActiveConsumer: boolean;
+  /** Those of who declared it first. They may be left out, or others, when it is declared again. */
+  readonly attributes: Attributes;
 }
 
 const MIB = 1024 * 1024;
@@ -85,6 +88,7 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   autoDelete: false,
   balance: "credit",
   singleActiveConsumer: false,
+  attributes: {},
 };
 
 export interface TopicOptions {
@@ -150,6 +154,8 @@ export const SUBSCRIPTION_DEFAULTS: SubscriptionOptions = {
   inboxIdsMax: IDS_MAX,
 };
 
+/** How much of a value is said in an error. */
+const SHOWN_LENGTH_MAX = 200;
 /** The partitions that one topic may have. */
 const PARTITIONS_MAX = 1024;
 /** The levels of priority that one queue may have: each is a log of its own. */
@@ -191,8 +197,10 @@ export function assertSharing(what: string, options: SubscriptionOptions): void 
   );
 }
 
+/** Of a long value its beginning. */
 export function shown(value: unknown): string {
-  return typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  return text.length <= SHOWN_LENGTH_MAX ? text : `${text.slice(0, SHOWN_LENGTH_MAX)}...`;
 }
 
 function optionProblem(option: string, value: unknown): string | undefined {
@@ -217,6 +225,8 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return oneOf(["credit", "fewest", "key"] satisfies Balance[], value);
     case "assignment":
       return oneOf(["shared", "partitions"] satisfies Assignment[], value);
+    case "attributes":
+      return attributesProblem(value);
     case "priorities":
       return wholeNumber(value, PRIORITIES_MAX);
     case "deduplicateMs":

@@ -17,6 +17,8 @@ export class Progress {
   /** Below the cursor, and neither settled nor in flight. Ready are: nacked, lease lost, recovered, delay over, turn come. */
   readonly held = new HeldMessages();
   readonly failures = new Failures();
+  /** Not settled, and handed out before without having been tried. Not stored. */
+  readonly givenBack = new RangeSet();
   /** Complete only where the log is for this alone. */
   readonly bodyBytes = new BodyBytes();
   /** Whether there is something to store. */
@@ -47,6 +49,7 @@ export class Progress {
     this.settled.add(offset);
     this.#unsaved.settled.add(offset);
     if (this.#unbegun.size > 0) this.#unbegun.removeRange(offset, offset + 1);
+    if (this.givenBack.size > 0) this.givenBack.removeRange(offset, offset + 1);
     this.failures.delete(offset);
     this.changed();
   }
@@ -54,6 +57,7 @@ export class Progress {
   settleRange(start: number, end: number): void {
     this.settled.addRange(start, end);
     this.#unsaved.settled.addRange(start, end);
+    this.givenBack.removeRange(start, end);
     this.changed();
   }
 

@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import type { LogStore } from "../log/log-store.js";
+import { attributesProblem } from "./attributes.js";
 import {
   type Binding,
   type BindingDefinition,
@@ -235,7 +236,8 @@ function assertExchangeOptions(name: string, options: Partial<ExchangeOptions>):
 function exchangeOptionProblem(option: string, value: unknown): string | undefined {
   if (option === "alternate")
     return typeof value === "string" ? undefined : "give the name of another exchange";
-  if (option !== "kind") return "there is no such option; there are kind, alternate";
+  if (option === "attributes") return attributesProblem(value);
+  if (option !== "kind") return "there is no such option; there are kind, alternate, attributes";
   return EXCHANGE_KINDS.some((kind) => kind === value)
     ? undefined
     : `give one of ${EXCHANGE_KINDS.join(", ")}`;

@@ -157,6 +157,27 @@ test("what is declared again is found, and options that differ are named, each w
   await again.close();
 });
 
+test("attributes of queues and exchanges are kept, given back, and not compared", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const attributes = { transient: "yes", "x-any": '{"é":1}' };
+  const queue = await broker.declareQueue("work", { attributes });
+  const exchange = await broker.declareExchange("x", { kind: "direct", attributes });
+  assert.equal(await broker.declareQueue("work", { attributes: { other: "1" } }), queue);
+  assert.equal(await broker.declareExchange("x", { attributes: {} }), exchange);
+  assert.deepEqual((await broker.declareQueue("plain")).options.attributes, {});
+  await broker.close();
+  const again = await world.open();
+  assert.deepEqual(again.queue("work")!.options.attributes, attributes);
+  assert.deepEqual([...again.exchanges][0]!.options.attributes, attributes);
+  for (const wrong of [{ a: 1 }, ["a"], "a", { a: "x".repeat(8192) }]) {
+    const bad = { attributes: wrong as Record<string, string> };
+    await assert.rejects(again.declareQueue("bad", bad), withCode("INVALID_OPTION", /attributes/));
+    await assert.rejects(again.declareExchange("bad", bad), withCode("INVALID_OPTION", /attributes/));
+  }
+  await again.close();
+});
+
 test("declarations of one name at the same time are one, or one of them is told what differs", async () => {
   const world = new BrokerWorld();
   const broker = await world.open();

@@ -191,7 +191,7 @@ test("nonsensical delays and leases are refused, and the delivery stays leased",
 test("a consumer with options that make no sense is refused and leaves no trace", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await queueWith(world, []);
-  for (const options of [{ prefetch: 0 }, { prefetch: Number.NaN }, { leaseMs: -5 }, { attemptsMax: 0 }])
+  for (const options of [{ prefetch: -1 }, { prefetch: Number.NaN }, { leaseMs: -5 }, { attemptsMax: 0 }])
     assert.throws(
       () => new TestConsumer(queue.dispatcher, options),
       (error) => isBrokerError(error, "INVALID_OPTION"),
@@ -296,4 +296,77 @@ test("messages wait for a consumer that comes later, in memory or not", async ()
     two.take("b").ack();
     await broker.close();
   }
+});
+
+test("a consumer with a prefetch of 0 gets nothing until it asks for more, and others are served", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await queueWith(world, ["a", "b", "c"]);
+  const one = new TestConsumer(queue.dispatcher, { prefetch: 0, priority: 1 });
+  await world.quiet();
+  assert.deepEqual(one.values, []);
+  one.consumer.setPrefetch(2);
+  await world.quiet();
+  assert.deepEqual(one.values, ["a", "b"]);
+  one.consumer.setPrefetch(0);
+  one.ackAll();
+  await world.quiet();
+  assert.deepEqual(one.values, []);
+  const other = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  assert.deepEqual(other.ackAll(), ["c"]);
+  for (const wrong of [-1, 0.5, Number.NaN])
+    assert.throws(
+      () => one.consumer.setPrefetch(wrong),
+      (error) => isBrokerError(error, "INVALID_OPTION"),
+    );
+  await broker.close();
+});
+
+test("a delivery says whether its message was handed out before, given back untried included", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await queueWith(world, ["released", "tried", "left", "held", "fresh"]);
+  const first = new TestConsumer(queue.dispatcher, { prefetch: 4 });
+  await world.quiet();
+  assert.deepEqual(
+    first.all.map(({ isRedelivered }) => isRedelivered),
+    [false, false, false, false],
+  );
+  first.consumer.setPrefetch(0);
+  first.take("released").release();
+  nack(first.take("tried"));
+  const second = new TestConsumer(queue.dispatcher, { leaseMs: 1_000, startsExplicitly: true });
+  await world.quiet();
+  first.consumer.close();
+  await world.quiet();
+  const seen = (): string[] => second.all.map((one) => `${one.record.valueText()} ${one.isRedelivered}`);
+  assert.deepEqual(seen(), ["released true", "tried true", "fresh false", "left true", "held true"]);
+  // Nobody began on any of them: losing the lease is no try, and a redelivery all the same.
+  second.consumer.setPrefetch(0);
+  await world.pass(1_000);
+  const third = new TestConsumer(queue.dispatcher);
+  await world.quiet();
+  const fresh = third.all.find((one) => one.record.valueText() === "fresh")!;
+  assert.deepEqual([fresh.attempt, fresh.isRedelivered], [1, true]);
+  third.ackAll();
+  queue.append(message("new"));
+  await world.quiet();
+  assert.equal(third.takeAll()[0]!.isRedelivered, false);
+  await broker.close();
+});
+
+test("what was in flight when the process died is redelivered", async () => {
+  const world = new BrokerWorld();
+  const { queue } = await queueWith(world, ["a", "b"]);
+  const before = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+  await world.pass(1_000);
+  assert.deepEqual(before.values, ["a"]);
+  world.crash();
+  const broker = await world.open();
+  const after = new TestConsumer(broker.queue("work")!.dispatcher);
+  await world.quiet();
+  assert.deepEqual(
+    after.all.map(({ isRedelivered }) => isRedelivered),
+    [true, false],
+  );
+  await broker.close();
 });
