@@ -225,6 +225,7 @@ function optionRows(from: string, to: string): [string, unknown][] {
 function meaningOf(cell: string): unknown {
   if (cell === "no limit") return UNLIMITED;
   if (cell === "not at all") return 0;
+  if (cell === "none") return undefined;
   if (cell === "true" || cell === "false") return cell === "true";
   const [word] = quoted(cell);
   if (word !== undefined) return word;

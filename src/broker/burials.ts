@@ -2,7 +2,7 @@
 
 import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
-import { type DeadLetterEntry, type DeadLetterReason, ERROR_LENGTH_MAX } from "./dead-letter.js";
+import { type DeadLetterReason, type Death, ERROR_LENGTH_MAX } from "./dead-letter.js";
 import type { DeliveryState } from "./delivery-state.js";
 import type { DispatcherCounters } from "./dispatcher-counters.js";
 import type { Failure } from "./failures.js";
@@ -18,9 +18,12 @@ export interface BurialsParts {
   readonly name: string;
   readonly clock: Clock;
   readonly counters: DispatcherCounters;
-  /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
+  /**
+   * Writes the dead letter and settles the message as one atomic step; resolves with false, having done nothing, when it is
+   * to be kept nowhere. Undefined: such messages are dropped.
+   */
   readonly moveToDeadLetters:
-    | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
+    | ((record: StoredRecord, state: DeliveryState, entry: Death) => Promise<boolean>)
     | undefined;
   /** Runs when one has ended: its message is settled, or held for another try. */
   readonly onEnded: (isSettled: boolean) => void;
@@ -60,11 +63,11 @@ export class Burials {
     this.bytes += record.valueSizeBytes;
     let isSettled = false;
     try {
-      await moveToDeadLetters?.(record, state, this.#entry(record, state, reason, failure));
+      const isKept = await moveToDeadLetters?.(record, state, this.#entry(record, state, reason, failure));
       state.settle(record);
       isSettled = true;
-      if (moveToDeadLetters === undefined) counters.dropped += 1;
-      else counters.deadLettered += 1;
+      if (isKept === true) counters.deadLettered += 1;
+      else counters.dropped += 1;
       if (reason === "expired") counters.expired += 1;
     } catch (error) {
       const readyAtMs = this.#parts.clock.nowMs() + RETRY_MS;
@@ -107,12 +110,7 @@ export class Burials {
     if (this.count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  #entry(
-    record: StoredRecord,
-    state: DeliveryState,
-    reason: DeadLetterReason,
-    failure: Failure,
-  ): DeadLetterEntry {
+  #entry(record: StoredRecord, state: DeliveryState, reason: DeadLetterReason, failure: Failure): Death {
     return {
       source: this.#parts.name,
       partition: state.partition,

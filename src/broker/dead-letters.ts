@@ -1,21 +1,42 @@
 // The dead letters of every queue and subscription: moving messages there, looking at them, sending them back.
 
+import { isBrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import type { LogStore } from "../log/log-store.js";
 import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { Header } from "../log/record-headers.js";
 import { type Appended, placeId } from "./appended.js";
-import { type DeadLetterEntry, deadLetterHistory, headersWithDeath } from "./dead-letter.js";
+import {
+  type DeadLetterEntry,
+  type Death,
+  deadLetterHistory,
+  headersWithDeath,
+  historyWith,
+  isCircle,
+} from "./dead-letter.js";
+import type { DeadLetterTarget } from "./dead-letter-target.js";
 import type { DeliveryState } from "./delivery-state.js";
-import { ID_HEADER, type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
+import type { Destination } from "./exchange.js";
+import { handOver } from "./hand-over.js";
+import { ID_HEADER, type OutgoingMessage, priorityOf, SUBJECT_HEADER } from "./message.js";
 import type { PlacedMessage } from "./message-status.js";
 import type { Queue } from "./queue.js";
+import type { Routing } from "./routing.js";
 import type { SettlementLog } from "./settlement-log.js";
 
 /** How many dead letters one atomic step moves or removes, and how many bytes of them unless a single one has more. */
 const STEP_COUNT = 500;
 const STEP_BYTES = 8 * 1024 * 1024;
+
+/** Why a message will never be taken where its queue sends it: what else goes wrong is tried again. */
+const NEVER_TAKEN = [
+  "EXCHANGE_NOT_FOUND",
+  "QUEUE_NOT_FOUND",
+  "TOPIC_NOT_FOUND",
+  "MESSAGE_TOO_LARGE",
+  "INVALID_SUBJECT",
+] as const;
 
 /** A message among the dead letters of `queue`. */
 export interface DeadLetter extends PlacedMessage {
@@ -31,6 +52,14 @@ export interface Origin {
   readonly partition: number | undefined;
 }
 
+/** What a queue or subscription does with its dead letters. */
+export interface BurialOptions {
+  /** Where they are sent. What leads nowhere from there is as if there was no such place. */
+  readonly deadLetterTo?: DeadLetterTarget | undefined;
+  /** Whether they are kept. */
+  readonly deadLetter: boolean;
+}
+
 /** What takes the replayed dead letters of a source: its queue, or a log that the group alone reads. */
 export interface ReturnTarget {
   appendReturned(record: StoredRecord, timestampMs: number): PendingAppend;
@@ -41,6 +70,8 @@ export interface DeadLettersParts {
   readonly store: LogStore;
   readonly clock: Clock;
   readonly settlements: SettlementLog;
+  readonly routing: Routing;
+  readonly queue: (name: string) => Queue | undefined;
   /** All queues of dead letters. */
   readonly queues: () => Queue[];
   /** The queue of dead letters of a source, made when it is not there. */
@@ -57,28 +88,89 @@ export class DeadLetters {
     this.#parts = parts;
   }
 
-  /** Stores the dead letter and, in the same atomic step, that the message is settled where it was. */
+  /**
+   * Stores the dead letter and, in the same atomic step, that the message is settled where it was. Resolves with false,
+   * and nothing is stored, when it is to be kept nowhere. Errors: those of storage and of the destinations.
+   */
   async bury(
     record: StoredRecord,
     state: DeliveryState,
-    entry: DeadLetterEntry,
+    entry: Death,
     origin: Origin,
-  ): Promise<void> {
+    { deadLetter, deadLetterTo }: BurialOptions,
+  ): Promise<boolean> {
+    const death = { ...entry, subject: record.header(SUBJECT_HEADER)?.toString("utf8") ?? origin.name };
+    if (deadLetterTo !== undefined && (await this.#send(record, state, death, origin, deadLetterTo)))
+      return true;
+    if (!deadLetter) return false;
     const queue = await this.#parts.queueFor(entry.source);
-    const more: Header[] = [];
+    const message = this.#message(record, origin, death.subject, historyWith(record, death));
+    await this.#move(message, [queue], record, state);
+    return true;
+  }
+
+  /** False when it leads nowhere from there. */
+  async #send(
+    record: StoredRecord,
+    state: DeliveryState,
+    death: Death & { readonly subject: string },
+    origin: Origin,
+    to: DeadLetterTarget,
+  ): Promise<boolean> {
+    const history = historyWith(record, { ...death, to });
+    // It is new where it comes to: its age begins there.
+    const timestampMs = this.#parts.clock.nowMs();
+    const message = {
+      ...this.#message(record, origin, to.subject ?? death.subject, history),
+      timestampMs,
+    };
+    try {
+      const destinations = this.#destinations(message, to).filter(
+        ({ kind, name }) => kind === "topic" || !isCircle(name, history),
+      );
+      if (destinations.length === 0) return false;
+      await this.#move(message, destinations, record, state);
+      return true;
+    } catch (error) {
+      if (NEVER_TAKEN.some((code) => isBrokerError(error, code))) return false;
+      throw error;
+    }
+  }
+
+  #destinations(message: OutgoingMessage, { kind, name }: DeadLetterTarget): readonly Destination[] {
+    if (kind === "exchange") return this.#parts.routing.route(message, name).destinations;
+    const queue = this.#parts.queue(name);
+    return queue === undefined ? [] : [queue];
+  }
+
+  #message(
+    record: StoredRecord,
+    origin: Origin,
+    subject: string,
+    history: readonly DeadLetterEntry[],
+  ): OutgoingMessage {
+    const more: Header[] = [[SUBJECT_HEADER, subject]];
     if (record.header(ID_HEADER) === undefined)
       more.push([ID_HEADER, placeId(origin.name, origin.partition, record.offset)]);
-    if (record.header(SUBJECT_HEADER) === undefined) more.push([SUBJECT_HEADER, origin.name]);
-    const headers = headersWithDeath(record, more, entry);
+    const headers = headersWithDeath(record, more, history);
     const { key, value, timestampMs } = record;
-    const message: OutgoingMessage = { subject: "", key, value, headers, expiresAtMs: 0, timestampMs };
-    let appended: Appended | undefined;
-    this.#parts.store.atomically(() => {
-      appended = queue.append(message);
-      this.#parts.settlements.appendSettled(state, record.offset);
+    return { subject, key, value, headers, expiresAtMs: 0, timestampMs, priority: priorityOf(record) };
+  }
+
+  async #move(
+    message: OutgoingMessage,
+    destinations: readonly Destination[],
+    { offset }: StoredRecord,
+    state: DeliveryState,
+  ): Promise<void> {
+    const { store, settlements } = this.#parts;
+    let appended: readonly Appended[] = [];
+    store.atomically(() => {
+      appended = handOver(store, destinations, message);
+      settlements.appendSettled(state, offset);
     });
     // Only asked for when the step is done: an append that is taken back rejects.
-    await appended!.committed;
+    await Promise.all(appended.map(({ committed }) => committed));
   }
 
   /** Dead letters that are still there, oldest first; of one source, or one source after the other. */

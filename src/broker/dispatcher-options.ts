@@ -2,10 +2,9 @@
 
 import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
+import type { BurialsParts } from "./burials.js";
 import type { Balance } from "./consumer-choice.js";
-import type { DeadLetterEntry } from "./dead-letter.js";
 import type { Assignment } from "./dealing.js";
-import type { DeliveryState } from "./delivery-state.js";
 import type { Inbox } from "./inbox.js";
 
 export interface DispatcherOptions {
@@ -28,10 +27,8 @@ export interface DispatcherOptions {
   readonly assignment: Assignment;
   /** Messages whose ids it has handled are settled instead of delivered. */
   readonly inbox: Inbox | undefined;
-  /** Writes the dead letter and settles the message as one atomic step. Undefined: such messages are dropped. */
-  readonly moveToDeadLetters:
-    | ((record: StoredRecord, state: DeliveryState, entry: DeadLetterEntry) => Promise<void>)
-    | undefined;
+  /** See {@link BurialsParts.moveToDeadLetters}. */
+  readonly moveToDeadLetters: BurialsParts["moveToDeadLetters"];
   /** Hears of what cannot be told to any caller. */
   readonly onError: (error: unknown, where: string) => void;
 }

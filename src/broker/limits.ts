@@ -4,6 +4,7 @@ import { BrokerError } from "../broker-error.js";
 import type { Durability } from "../log/log.js";
 import { type Attributes, attributesProblem } from "./attributes.js";
 import type { Balance } from "./consumer-choice.js";
+import { type DeadLetterTarget, targetProblem } from "./dead-letter-target.js";
 import type { Assignment } from "./dealing.js";
 import { positionProblem, type StartPosition } from "./positions.js";
 import { assertPattern } from "./subject.js";
@@ -35,6 +36,8 @@ export interface QueueOptions {
   readonly attemptsMax: number;
   /** Whether messages that cannot be handled are kept as dead letters; when not, they are dropped and counted. */
   readonly deadLetter: boolean;
+  /** Where they are sent instead; kept, or dropped, is only what leads nowhere from there. */
+  readonly deadLetterTo: DeadLetterTarget | undefined;
   readonly durability: Durability;
   /** For how long a second publish with the same id stores nothing; 0 for never. */
   readonly deduplicateMs: number;
@@ -77,6 +80,7 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   overflow: "reject",
   attemptsMax: 5,
   deadLetter: true,
+  deadLetterTo: undefined,
   durability: "synced",
   deduplicateMs: 0,
   deduplicateIdsMax: IDS_MAX,
@@ -225,6 +229,8 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return oneOf(["credit", "fewest", "key"] satisfies Balance[], value);
     case "assignment":
       return oneOf(["shared", "partitions"] satisfies Assignment[], value);
+    case "deadLetterTo":
+      return targetProblem(value);
     case "attributes":
       return attributesProblem(value);
     case "priorities":

@@ -8,7 +8,7 @@ import type { StoredRecord } from "../log/record.js";
 import type { QueueDefinition, SubscriptionDefinition, TopicDefinition } from "./catalog.js";
 import type { Balance } from "./consumer-choice.js";
 import { countBodyBytes } from "./count-body-bytes.js";
-import type { DeadLetters, Origin } from "./dead-letters.js";
+import type { BurialOptions, DeadLetters, Origin } from "./dead-letters.js";
 import type { Assignment } from "./dealing.js";
 import { Deduplication } from "./deduplication.js";
 import { DeliveryState } from "./delivery-state.js";
@@ -51,10 +51,9 @@ export interface SourceParts {
 /** What a dispatcher is made for. */
 interface DispatcherPurpose {
   readonly name: string;
-  readonly options: {
+  readonly options: BurialOptions & {
     readonly inFlightMax: number;
     readonly attemptsMax: number;
-    readonly deadLetter: boolean;
     readonly balance: Balance;
     readonly singleActiveConsumer: boolean;
   };
@@ -252,9 +251,11 @@ export class SourceOpener {
       attemptsMax,
       balance,
       singleActiveConsumer,
-      moveToDeadLetters: options.deadLetter
-        ? (record, state, entry) => deadLetters().bury(record, state, entry, originOf(state.partition))
-        : undefined,
+      moveToDeadLetters:
+        options.deadLetter || options.deadLetterTo !== undefined
+          ? (record, state, entry) =>
+              deadLetters().bury(record, state, entry, originOf(state.partition), options)
+          : undefined,
       onError,
     });
   }

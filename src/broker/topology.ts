@@ -119,6 +119,8 @@ export class Topology {
       store: parts.store,
       clock: parts.clock,
       settlements: parts.settlements,
+      routing: this.routing,
+      queue: (name) => this.queues.get(name),
       queues: () => this.#deadLetterQueues(),
       queueFor: (source) => this.#deadLetterQueue(source),
       returnTo: (source) => this.#returnsTo(source),

@@ -14,6 +14,7 @@ import {
   type QueueSharing,
   sharingOf,
 } from "./consumer-options.js";
+import { type DeadLetterToOptions, deadLetterTarget } from "./dead-letter-to.js";
 import type { Delivery } from "./delivery.js";
 import { type Duration, toMs } from "./duration.js";
 import { type ForwardTarget, forwardTo } from "./forward.js";
@@ -96,6 +97,7 @@ export type QueueOptions<C extends Capabilities = Capabilities> = BasicQueueOpti
   IfSupported<C["priorities"], PriorityOptions> &
   IfSupported<C["deduplication"], DeduplicationOptions & InboxOptions> &
   IfSupported<C["temporaryQueues"], TemporaryOptions> &
+  IfSupported<C["exchanges"], DeadLetterToOptions> &
   QueueSharing<C>;
 
 type AnyQueueOptions = BasicQueueOptions &
@@ -103,6 +105,7 @@ type AnyQueueOptions = BasicQueueOptions &
   DeduplicationOptions &
   InboxOptions &
   TemporaryOptions &
+  DeadLetterToOptions &
   AnyQueueSharing;
 
 const TEMPORARY_OPTIONS = ["expiresAfter", "exclusive", "autoDelete"] as const;
@@ -116,6 +119,7 @@ const QUEUE_OPTIONS = [
   "overflow",
   "attemptsMax",
   "deadLetter",
+  "deadLetterTo",
   "durability",
   "deduplicate",
   "inbox",
@@ -157,6 +161,8 @@ export class Queue<C extends Capabilities = Capabilities> {
     sharingOf(this.#options, core);
     if (this.#options.deduplicate !== undefined || this.#options.inbox !== undefined)
       core.assertSupports("deduplication", "finding duplicates");
+    if (this.#options.deadLetterTo !== undefined)
+      core.assertSupports("exchanges", "sending dead letters elsewhere");
     if (TEMPORARY_OPTIONS.some((option) => this.#options[option] !== undefined))
       core.assertSupports("temporaryQueues", "queues that go by themselves");
     this.#sender = new BodySender(core, "queue", name, name);
@@ -329,11 +335,12 @@ export class Queue<C extends Capabilities = Capabilities> {
 }
 
 function brokerOptions(options: AnyQueueOptions): Partial<BrokerQueueOptions> {
-  const { ageMax, expiresAfter, deduplicate, inbox, bind: _, ...rest } = options;
+  const { ageMax, expiresAfter, deduplicate, inbox, deadLetterTo, bind: _, ...rest } = options;
   return {
     ...rest,
     ...deduplicationOptions(deduplicate),
     ...inboxOptions(inbox),
+    ...(deadLetterTo === undefined ? {} : { deadLetterTo: deadLetterTarget(deadLetterTo) }),
     ...(ageMax === undefined ? {} : { ageMaxMs: toMs("ageMax", ageMax, 1) }),
     ...(expiresAfter === undefined ? {} : { expiresAfterMs: toMs("expiresAfter", expiresAfter, 1) }),
   };

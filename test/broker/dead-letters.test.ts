@@ -47,6 +47,8 @@ test("a dead letter says where it comes from, why, and what happened before, and
       attempts: 2,
       firstFailedAtMs: START_MS,
       deadAtMs: START_MS + 500,
+      subject: "order.placed",
+      times: 1,
     },
   ]);
   const { record } = letter!;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { command, type DeadLetterFilter, deadLetter, event } from "../../src/index.js";
+import { command, type DeadLetterFilter, deadLetter, event, type QueueOptions } from "../../src/index.js";
 import type { TestBus } from "../../src/testing/index.js";
 import { collect, deadLettersOf, failsWith, testBus } from "../support/buses.js";
 
@@ -246,4 +246,24 @@ test("an enormous reason or error is cut, so that dead letters stay small", asyn
   await bus.sendMany(Work, [1, 2]);
   await bus.settled();
   for (const { error } of await deadLettersOf(bus)) assert.equal(error.length, 2_000);
+});
+
+test("a queue sends its dead letters to another queue or an exchange, and one of the two has to be named", async (t) => {
+  const bus = await testBus(t);
+  const failed = await bus.queue("failed").declare();
+  await bus.exchange("dlx", { kind: "topic" }).bind(failed, { pattern: "gone.*" });
+  const fail = async (name: string, options: QueueOptions): Promise<void> => {
+    const queue = bus.queue(name, options);
+    await queue.send(name);
+    const delivery = await queue.receiveBatch({ max: 1 });
+    await delivery[0]!.deadLetter("no");
+  };
+  await fail("one", { deadLetterTo: { queue: "failed" } });
+  await fail("two", { deadLetterTo: { exchange: "dlx", subject: "gone.two" } });
+  const subjects: string[] = [];
+  for await (const message of failed.browse()) subjects.push(`${message.text()} ${message.subject}`);
+  assert.deepEqual(subjects, ["one one", "two gone.two"]);
+  assert.deepEqual(await deadLettersOf(bus), []);
+  for (const wrong of [{}, { queue: "a", exchange: "b" }, { topic: "a" }, "failed"])
+    await failsWith("INVALID_OPTION", () => bus.queue("bad", { deadLetterTo: wrong } as never).declare());
 });
