@@ -1,10 +1,12 @@
 // What a connection and its channels know of each other. The connection reads frames, puts messages together and gives
 // each channel what is for it, in order; the channel answers through the connection's writer.
 
+import type { Appended } from "../../broker/appended.js";
 import type { Session } from "../../broker/session.js";
 import type { Access, Peer, ProtocolHost } from "../../network/host.js";
 import type { SocketWriter } from "../../network/socket-writer.js";
-import type { Method, MethodName } from "./wire/methods.js";
+import type { Realm } from "./realm.js";
+import type { Method, MethodFields, MethodName } from "./wire/methods.js";
 
 /** The methods that a connection gives to {@link ServedChannel.method}: all others it takes itself, or has its own ways for. */
 export type ChannelMethod = Method<ChannelMethodName>;
@@ -66,6 +68,7 @@ export interface ServedChannel {
 /** What a channel finds in its connection. */
 export interface ChannelHost {
   readonly host: ProtocolHost;
+  readonly realm: Realm;
   readonly peer: Peer;
   readonly access: Access;
   /** Of the connection: its exclusive queues go when it ends. */
@@ -76,7 +79,11 @@ export interface ChannelHost {
   /** Whether the client's capabilities table has `name`, such as `consumer_cancel_notify`. */
   can(name: string): boolean;
   /** Sends a method now. */
-  send<N extends MethodName>(channelNumber: number, name: N, fields: Omit<Method<N>, "name">): void;
+  send<N extends MethodName>(channelNumber: number, name: N, fields: MethodFields<N>): void;
+  /** Hot: to be called with every message that was stored, once: who publishes faster than that goes is read from no more. */
+  track(appended: Appended, bodyBytes: number): void;
+  /** To be called after writing, when {@link SocketWriter.isCongested}: pauses all channels until there is room. */
+  congested(): void;
   /**
    * Closes the channel, or the connection: for what goes wrong outside of a call by the connection. Takes any error, as
    * {@link ServedChannel} says.

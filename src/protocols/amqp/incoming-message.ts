@@ -1,0 +1,127 @@
+// Putting a message of a client together from its method, header and body frames.
+
+import { readInt32 } from "../../bytes/cursor.js";
+import type { IncomingPublish } from "./channel-host.js";
+import { ProtocolError } from "./wire/protocol-error.js";
+import { readText } from "./wire/reader.js";
+
+const BASIC = 60;
+const TWO_32 = 2 ** 32;
+/** Of a content header, before the properties: class, weight, body size. */
+const HEADER_BYTES = 12;
+const MANDATORY = 1;
+const IMMEDIATE = 2;
+const NO_BYTES = Buffer.alloc(0);
+/** What is reserved for a body at first, when it comes in pieces. */
+const FIRST_BYTES_MAX = 256 * 1024;
+
+/**
+ * The message that is on its way on one channel. Where a body comes in several frames, no more is reserved than twice
+ * what has come of it, whatever its header declares.
+ */
+export class IncomingMessage implements IncomingPublish {
+  exchange: string;
+  routingKey: string;
+  addressBytes: Buffer;
+  isMandatory: boolean;
+  isImmediate: boolean;
+  propertiesBytes: Buffer;
+  body: Buffer;
+  private bodySize: number;
+  private received: number;
+
+  constructor() {
+    this.exchange = "";
+    this.routingKey = "";
+    this.addressBytes = NO_BYTES;
+    this.isMandatory = false;
+    this.isImmediate = false;
+    this.propertiesBytes = NO_BYTES;
+    this.body = NO_BYTES;
+    this.bodySize = 0;
+    this.received = 0;
+  }
+
+  /** Bytes that are reserved for a body that is not whole. */
+  get reservedBytes(): number {
+    return this.received < this.bodySize ? this.body.length : 0;
+  }
+
+  /** Hot: the fields of `basic.publish`, after its numbers. Errors: FRAME_ERROR. */
+  begin(bytes: Buffer, start: number, end: number): void {
+    const exchangeAt = start + 2;
+    const keyAt = exchangeAt < end ? exchangeAt + 1 + bytes[exchangeAt]! : end;
+    const flagsAt = keyAt < end ? keyAt + 1 + bytes[keyAt]! : end;
+    if (flagsAt >= end) throw new ProtocolError("FRAME_ERROR", "basic.publish is cut off");
+    const flags = bytes[flagsAt]!;
+    this.isMandatory = (flags & MANDATORY) !== 0;
+    this.isImmediate = (flags & IMMEDIATE) !== 0;
+    if (isRepeated(this.addressBytes, bytes, exchangeAt, flagsAt)) return;
+    this.exchange = readText(bytes, exchangeAt + 1, keyAt);
+    this.routingKey = readText(bytes, keyAt + 1, flagsAt);
+    // A copy: it is compared with the next one, which may come long after the chunk that it was received in.
+    this.addressBytes = Buffer.from(bytes.subarray(exchangeAt, flagsAt));
+  }
+
+  /** Hot: the content header. Returns whether the message is whole, which one without a body is. Errors: FRAME_ERROR, UNEXPECTED_FRAME, PRECONDITION_FAILED. */
+  header(bytes: Buffer, start: number, end: number, bodyBytesMax: number): boolean {
+    if (end - start < HEADER_BYTES + 2) throw new ProtocolError("FRAME_ERROR", "a content header is cut off");
+    const classId = readInt32(bytes, start) >>> 16;
+    if (classId !== BASIC)
+      throw new ProtocolError(
+        "UNEXPECTED_FRAME",
+        `expected content header for class ${BASIC}, got one for class ${classId} instead`,
+      );
+    const size = (readInt32(bytes, start + 4) >>> 0) * TWO_32 + (readInt32(bytes, start + 8) >>> 0);
+    if (size > bodyBytesMax)
+      throw new ProtocolError(
+        "PRECONDITION_FAILED",
+        `message size ${size} is larger than configured max size ${bodyBytesMax}`,
+      );
+    this.propertiesBytes = bytes.subarray(start + HEADER_BYTES, end);
+    this.bodySize = size;
+    this.received = 0;
+    this.body = NO_BYTES;
+    return size === 0;
+  }
+
+  /** Hot: a piece of the body. Returns whether the message is whole. Errors: FRAME_ERROR when there is more than was declared. */
+  piece(bytes: Buffer, start: number, end: number): boolean {
+    const { bodySize, received } = this;
+    const size = end - start;
+    if (received + size > bodySize)
+      throw new ProtocolError("FRAME_ERROR", `body of ${bodySize} bytes was declared, more came`);
+    if (size === bodySize) {
+      this.body = bytes.subarray(start, end);
+      this.received = size;
+      return true;
+    }
+    if (received + size > this.body.length) this.reserve(received + size);
+    bytes.copy(this.body, received, start, end);
+    this.received = received + size;
+    return this.received === bodySize;
+  }
+
+  /** Lets go of what was put together; addresses are kept, for the next one. */
+  end(): void {
+    this.propertiesBytes = NO_BYTES;
+    this.body = NO_BYTES;
+    this.bodySize = 0;
+    this.received = 0;
+  }
+
+  private reserve(neededBytes: number): void {
+    const grownBytes = Math.max(neededBytes * 2, Math.min(this.bodySize, FIRST_BYTES_MAX));
+    const grown = Buffer.allocUnsafeSlow(Math.min(this.bodySize, grownBytes));
+    this.body.copy(grown, 0, 0, this.received);
+    this.body = grown;
+  }
+}
+
+/** Hot: publishers mostly publish to the address that they published to before. */
+function isRepeated(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  const size = end - start;
+  if (known.length !== size) return false;
+  for (let i = 0; i < size; i += 1) if (known[i] !== bytes[start + i]) return false;
+  return true;
+}

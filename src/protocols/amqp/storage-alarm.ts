@@ -1,0 +1,82 @@
+// Whether anything can be stored now: publishers are told, and are not read from, while nothing can.
+
+import { isBrokerError } from "../../broker-error.js";
+import { DueTimer } from "../../io/due-timer.js";
+import type { Clock } from "../../io/io.js";
+
+/** A commit that takes longer hangs. */
+const STALL_MS = 5_000;
+/** How long publishers are held back after the disk was full, before another try. */
+const FULL_MS = 5_000;
+
+/** Hears of the alarm. */
+export interface AlarmListener {
+  /** `reason` is why nothing can be stored; undefined when it can again. */
+  alarmChanged(reason: string | undefined): void;
+}
+
+export class StorageAlarm {
+  readonly #clock: Clock;
+  readonly #timer: DueTimer;
+  readonly #listeners = new Set<AlarmListener>();
+  /** Commits that are awaited, since when; the oldest first. */
+  readonly #pending = new Map<object, number>();
+  #fullUntilMs = 0;
+  #reason: string | undefined = undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#timer = new DueTimer(clock, () => this.#look());
+  }
+
+  /** Why nothing can be stored; undefined when it can. */
+  get reason(): string | undefined {
+    return this.#reason;
+  }
+
+  add(listener: AlarmListener): void {
+    this.#listeners.add(listener);
+  }
+
+  remove(listener: AlarmListener): void {
+    this.#listeners.delete(listener);
+  }
+
+  /** Somebody waits for a commit, which `awaited` stands for, until {@link ended}. */
+  began(awaited: object): void {
+    const nowMs = this.#clock.monotonicMs();
+    this.#pending.set(awaited, nowMs);
+    this.#timer.armAt(nowMs + STALL_MS);
+  }
+
+  ended(awaited: object, error: unknown): void {
+    this.#pending.delete(awaited);
+    if (isBrokerError(error, "DISK_FULL")) this.#fullUntilMs = this.#clock.monotonicMs() + FULL_MS;
+    else if (this.#reason === undefined) return;
+    this.#look();
+  }
+
+  close(): void {
+    this.#timer.cancel();
+  }
+
+  #look(): void {
+    const nowMs = this.#clock.monotonicMs();
+    const [oldestMs = Number.POSITIVE_INFINITY] = this.#pending.values();
+    const isFull = nowMs < this.#fullUntilMs;
+    const isStalled = nowMs - oldestMs >= STALL_MS;
+    if (isFull) this.#timer.armAt(this.#fullUntilMs);
+    else if (!isStalled) this.#timer.armAt(oldestMs + STALL_MS);
+    this.#change(isFull ? "low on disk" : stallReason(isStalled));
+  }
+
+  #change(reason: string | undefined): void {
+    if (reason === this.#reason) return;
+    this.#reason = reason;
+    for (const listener of [...this.#listeners]) listener.alarmChanged(reason);
+  }
+}
+
+function stallReason(isStalled: boolean): string | undefined {
+  return isStalled ? "storage stalled" : undefined;
+}
