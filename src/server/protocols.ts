@@ -1,6 +1,7 @@
 // Which protocols the server speaks.
 
 import type { Protocol, ProtocolHost } from "../network/host.js";
+import { AmqpProtocol } from "../protocols/amqp/protocol.js";
 
 /** Makes a protocol. */
 export type MakeProtocol = (host: ProtocolHost) => Protocol;
@@ -9,6 +10,6 @@ export type MakeProtocol = (host: ProtocolHost) => Protocol;
 export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol | undefined>>;
 
 export const PROTOCOLS: ProtocolTable = {
-  amqp: undefined,
+  amqp: (host) => new AmqpProtocol(host),
   nats: undefined,
 };

@@ -1,0 +1,29 @@
+// A server with AMQP on a bus in memory, for one test.
+
+import type { TestContext } from "node:test";
+import { memory, openBus } from "../../../src/index.js";
+import type { ServerLog } from "../../../src/network/host.js";
+import { openServer } from "../../../src/server/open-server.js";
+import type { ServerOptions } from "../../../src/server/server-options.js";
+
+export interface Serving {
+  readonly port: number;
+  /** What the server logged: warnings and errors. */
+  readonly lines: string[];
+  close(): Promise<void>;
+}
+
+/** Ends with the test. */
+export async function serve(test: TestContext, options: Partial<ServerOptions> = {}): Promise<Serving> {
+  const lines: string[] = [];
+  const note = (_fields: unknown, text: string): void => void lines.push(text);
+  const log: ServerLog = { debug: () => undefined, info: () => undefined, warn: note, error: note };
+  const bus = await openBus(memory());
+  const server = await openServer(bus, { amqp: { port: 0 }, nats: "off", http: "off", log, ...options });
+  const close = async (): Promise<void> => {
+    await server.close();
+    await bus.close();
+  };
+  test.after(close);
+  return { port: server.addresses.amqp!.port, lines, close };
+}
