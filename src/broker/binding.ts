@@ -32,9 +32,13 @@ export interface ExchangeOptions {
   readonly kind: ExchangeKind;
   /** The exchange that gets what nothing is bound for. */
   readonly alternate?: string | undefined;
+  /** It is deleted when the last binding from it is gone, once it had one. @default false */
+  readonly autoDelete?: boolean | undefined;
   /** Those of who declared it first. They may be left out, or others, when it is declared again. @default none */
   readonly attributes?: Attributes | undefined;
 }
+
+export const EXCHANGE_DEFAULTS: ExchangeOptions = { kind: "topic", autoDelete: false };
 
 /** The exchange that is always there: the bus itself. */
 export const BUS_EXCHANGE = "";

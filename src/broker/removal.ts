@@ -2,6 +2,7 @@
 // Queues that are to go by themselves are let go here.
 
 import { BrokerError } from "../broker-error.js";
+import type { BindingDefinition } from "./binding.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Existing } from "./existing.js";
 import { Leftovers } from "./leftovers.js";
@@ -127,6 +128,7 @@ export class Removal {
     const reason = deleted("QUEUE_NOT_FOUND", queue.name);
     queue.close(reason);
     await this.#end([queue.dispatcher], [queue.id], reason);
+    await this.#deleteUnbound(bindings);
   }
 
   async #removeTopic(topic: Topic): Promise<void> {
@@ -147,6 +149,7 @@ export class Removal {
     for (const { group } of groups) closed.delete(`subscription/${topic.name}/${group}`);
     const dispatchers = [...topic.subscriptions.values()].map(({ dispatcher }) => dispatcher);
     await this.#end(dispatchers, ids, deleted("TOPIC_NOT_FOUND", topic.name));
+    await this.#deleteUnbound(bindings);
   }
 
   /** What could not be opened can be deleted, unless something is asked about what is in it. */
@@ -164,6 +167,7 @@ export class Removal {
     const forward = kind === "queue" ? this.#forwardOf(name) : [];
     await catalog.removeAll([definition, ...groups, ...bindings, ...forward], store);
     for (const binding of bindings) routing.close(binding);
+    await this.#deleteUnbound(bindings);
     closed.delete(`${kind}/${name}`);
     for (const { group } of groups) closed.delete(`subscription/${name}/${group}`);
     const ids = new Set([definition.id, ...groups.map(({ id }) => id)]);
@@ -186,6 +190,14 @@ export class Removal {
     const { opener, store, onError } = this.#existing;
     for (const name of opener.takeLogNames(id))
       await store.deleteLog(name).catch((error: unknown) => onError(error, `deleting the log ${name}`));
+  }
+
+  /** What cannot be deleted now stays, and leads nowhere. */
+  async #deleteUnbound(bindings: readonly BindingDefinition[]): Promise<void> {
+    const { routing, onError } = this.#existing;
+    await routing
+      .deleteUnbound(bindings)
+      .catch((error: unknown) => onError(error, "deleting an exchange from which nothing is bound"));
   }
 
   #letGo(queue: Queue, lifetime: QueueLifetime): void {

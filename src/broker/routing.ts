@@ -1,6 +1,6 @@
 // Exchanges and bindings: declaring and storing them, and where a message leads.
 
-import { BrokerError } from "../broker-error.js";
+import { BrokerError, isBrokerError } from "../broker-error.js";
 import type { LogStore } from "../log/log-store.js";
 import { attributesProblem } from "./attributes.js";
 import {
@@ -10,6 +10,7 @@ import {
   bindingDefinition,
   bindingKey,
   bindingOf,
+  EXCHANGE_DEFAULTS,
   EXCHANGE_KINDS,
   type ExchangeOptions,
   type TargetKind,
@@ -73,7 +74,8 @@ export class Routing {
         return existing;
       }
       if (asked.alternate !== undefined) this.declared(asked.alternate);
-      const definition: ExchangeDefinition = { kind: "exchange", name, options: { kind: "topic", ...asked } };
+      const complete = { ...EXCHANGE_DEFAULTS, ...asked };
+      const definition: ExchangeDefinition = { kind: "exchange", name, options: complete };
       await this.#parts.catalog.put(definition);
       return this.openExchange(definition);
     });
@@ -82,7 +84,7 @@ export class Routing {
   /** Removes the exchange, with everything that is bound from it and to it, as one step. Errors: EXCHANGE_NOT_FOUND. */
   async delete(name: string): Promise<void> {
     const { catalog, store } = this.#parts;
-    await this.#turns.run(`exchange/${name}`, async () => {
+    const gone = await this.#turns.run(`exchange/${name}`, async () => {
       const exchange = this.declared(name);
       const { options } = exchange;
       const bound = this.bindingsOf("exchange", name);
@@ -94,7 +96,21 @@ export class Routing {
       exchange.isDeleted = true;
       this.#forgetRoutes();
       if (late.length > 0) await catalog.removeAll(late, store);
+      return [...bound, ...late];
     });
+    await this.deleteUnbound(gone);
+  }
+
+  /** Deletes those exchanges that these bindings were the last of and that go by themselves. Errors: those of storage. */
+  async deleteUnbound(gone: readonly BindingDefinition[]): Promise<void> {
+    for (const { from } of gone) {
+      if (from === undefined || this.exchanges.get(from)?.options.autoDelete !== true) continue;
+      if (this.bindingsOf("exchange", from).some((binding) => binding.from === from)) continue;
+      await this.delete(from).catch((error: unknown) => {
+        // Somebody else was faster.
+        if (!isBrokerError(error, "EXCHANGE_NOT_FOUND")) throw error;
+      });
+    }
   }
 
   /** Leads messages from an exchange on, durably. Errors: those of {@link Binding}, and that its ends are not there. */
@@ -120,6 +136,7 @@ export class Routing {
       await this.#parts.catalog.remove(definition);
       this.close(definition);
     });
+    await this.deleteUnbound([definition]);
   }
 
   /** Takes in a stored exchange. Errors: FORMAT_UNSUPPORTED. */
@@ -130,7 +147,7 @@ export class Routing {
         `Exchange ${name} is of the kind ${options.kind}, which this version does not know. Use a later version.`,
         { exchange: name },
       );
-    const exchange = new Exchange(name, options);
+    const exchange = new Exchange(name, { ...EXCHANGE_DEFAULTS, ...options });
     this.exchanges.set(name, exchange);
     this.#forgetRoutes();
     return exchange;
@@ -237,7 +254,8 @@ function exchangeOptionProblem(option: string, value: unknown): string | undefin
   if (option === "alternate")
     return typeof value === "string" ? undefined : "give the name of another exchange";
   if (option === "attributes") return attributesProblem(value);
-  if (option !== "kind") return "there is no such option; there are kind, alternate, attributes";
+  if (option === "autoDelete") return typeof value === "boolean" ? undefined : "give true or false";
+  if (option !== "kind") return "there is no such option; there are kind, alternate, autoDelete, attributes";
   return EXCHANGE_KINDS.some((kind) => kind === value)
     ? undefined
     : `give one of ${EXCHANGE_KINDS.join(", ")}`;

@@ -37,6 +37,8 @@ export interface ExchangeOptions<K extends ExchangeKind = ExchangeKind> {
   readonly kind?: K;
   /** The name of another exchange, which has to be there: it gets what nothing is bound for here. @default none */
   readonly alternate?: string;
+  /** The exchange is deleted when the last binding from it is gone, once it had one. @default false */
+  readonly autoDelete?: boolean;
   /** What leads to this exchange: patterns of subjects of the bus, or bindings of other exchanges. */
   readonly bind?: readonly (string | BindingSource)[];
 }
@@ -76,7 +78,7 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
   constructor(core: BusCore, name: string, options: ExchangeOptions) {
     this.name = name;
     this.#core = core;
-    this.#options = knownOptions(`exchange ${name}`, options, ["kind", "alternate", "bind"]);
+    this.#options = knownOptions(`exchange ${name}`, options, ["kind", "alternate", "autoDelete", "bind"]);
     if (name !== BUS_EXCHANGE) core.assertSupports("exchanges", "exchanges");
     else if (Object.keys(this.#options).length > 0)
       throw invalidOption(

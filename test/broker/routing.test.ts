@@ -468,3 +468,42 @@ test("what cannot be stored is not declared, bound or deleted", async () => {
   assert.deepEqual(reached(broker, ""), []);
   await broker.close();
 });
+
+function exchangesOf(broker: Broker): string[] {
+  return [...broker.exchanges].map(({ name }) => name).sort();
+}
+
+test("an exchange that goes by itself goes with its last binding, and those go with it that led to it alone", async () => {
+  const world = new BrokerWorld();
+  const broker = await withQueues(world, ["a", "b"]);
+  await broker.declareTopic("log");
+  for (const name of ["by-unbind", "by-queue", "by-topic", "never-bound", "first", "second"])
+    await broker.declareExchange(name, { kind: "fanout", autoDelete: true });
+  await broker.declareExchange("staying", { kind: "fanout" });
+  const bind = (from: string, binding: Omit<Binding, "from">): Promise<void> =>
+    broker.bind({ from, ...binding });
+  await bind("by-unbind", toQueue("a"));
+  await bind("by-unbind", toQueue("b"));
+  await bind("by-queue", toQueue("b"));
+  await bind("staying", toQueue("b"));
+  await bind("by-topic", { to: { kind: "topic", name: "log" } });
+  await bind("first", toExchange("second"));
+  await bind("second", toQueue("a"));
+  await Promise.all(["a", "b"].map((name) => broker.unbind({ from: "by-unbind", ...toQueue(name) })));
+  assert.equal(exchangesOf(broker).includes("by-unbind"), false);
+  await broker.deleteQueue("b");
+  await broker.deleteTopic("log");
+  assert.deepEqual(exchangesOf(broker), ["first", "never-bound", "second", "staying"]);
+  await broker.unbind({ from: "second", ...toQueue("a") });
+  assert.deepEqual(exchangesOf(broker), ["never-bound", "staying"]);
+  assert.deepEqual(broker.bindings, []);
+  await broker.close();
+  const again = await world.open();
+  assert.deepEqual(exchangesOf(again), ["never-bound", "staying"]);
+  await again.declareExchange("staying", { kind: "fanout", autoDelete: false });
+  await assert.rejects(
+    again.declareExchange("never-bound", { autoDelete: false }),
+    withCode("EXCHANGE_MISMATCH", /autoDelete/),
+  );
+  await again.close();
+});
