@@ -4,10 +4,19 @@ import { readInt32 } from "../../bytes/cursor.js";
 import { Ring } from "../../collections/ring.js";
 import type { ChannelMethod, ServedChannel } from "./channel-host.js";
 import { IncomingMessage } from "./incoming-message.js";
-import { FRAME_BODY, FRAME_HEADER, FRAME_HEARTBEAT, FRAME_METHOD, snippet } from "./wire/frames.js";
+import {
+  CONTENT_HEADER_BYTES,
+  FRAME_BODY,
+  FRAME_HEADER,
+  FRAME_HEARTBEAT,
+  FRAME_METHOD,
+  isKnownFrame,
+  unexpectedFrame,
+  unknownFrame,
+} from "./wire/frames.js";
 import { type Method, readMethod } from "./wire/methods.js";
 import { ProtocolError } from "./wire/protocol-error.js";
-import { WireReader } from "./wire/reader.js";
+import { cannotDecode } from "./wire/reader.js";
 
 const TWO_32 = 2 ** 32;
 const PUBLISH = (60 << 16) | 40;
@@ -94,8 +103,10 @@ export class ChannelFeed {
    */
   frame(type: number, bytes: Buffer, start: number, end: number): Promise<void> | undefined {
     if (this.isClosing) return this.afterClose(type, bytes, start, end);
-    if (type === FRAME_METHOD && this.expects === EXPECTS_METHOD) return this.method(bytes, start, end);
-    if (type === FRAME_HEADER && this.expects === EXPECTS_HEADER) {
+    const sizeBytes = end - start;
+    if (type === FRAME_METHOD && this.expects === EXPECTS_METHOD && sizeBytes >= 4)
+      return this.method(bytes, start, end);
+    if (type === FRAME_HEADER && this.expects === EXPECTS_HEADER && sizeBytes >= CONTENT_HEADER_BYTES) {
       const isWhole = this.message.header(bytes, start, end, this.owner.messageBytesMax);
       this.expects = EXPECTS_BODY;
       return isWhole ? this.publish() : undefined;
@@ -114,7 +125,6 @@ export class ChannelFeed {
   }
 
   private method(bytes: Buffer, start: number, end: number): Promise<void> | undefined {
-    if (end - start < 4) throw new ProtocolError("FRAME_ERROR", "a method is cut off");
     const key = readInt32(bytes, start);
     this.methodKey = key;
     if (key === PUBLISH) {
@@ -124,11 +134,11 @@ export class ChannelFeed {
       return undefined;
     }
     if (key === ACK || key === NACK || key === REJECT) return this.settle(key, bytes, start, end);
-    return this.other(readMethod(new WireReader(bytes, start, end)));
+    return this.other(readMethod(bytes, start, end));
   }
 
   private settle(key: number, bytes: Buffer, start: number, end: number): Promise<void> | undefined {
-    if (end - start < ACK_BYTES) throw new ProtocolError("FRAME_ERROR", "a settlement is cut off");
+    if (end - start !== ACK_BYTES) throw cannotDecode(bytes, start + 4, end);
     const tag = (readInt32(bytes, start + 4) >>> 0) * TWO_32 + (readInt32(bytes, start + 8) >>> 0);
     const flags = bytes[start + 12]!;
     if (key === ACK) return this.opened.ack(tag, (flags & 1) !== 0);
@@ -162,10 +172,9 @@ export class ChannelFeed {
   }
 
   private unexpected(type: number, bytes: Buffer, start: number, end: number): ProtocolError {
-    if (type < FRAME_METHOD || (type > FRAME_BODY && type !== FRAME_HEARTBEAT))
-      return new ProtocolError("FRAME_ERROR", `type ${type}, ${snippet(bytes, start, end)}: unknown_frame`);
-    if (type === FRAME_HEARTBEAT)
-      return new ProtocolError("UNEXPECTED_FRAME", `type ${type}, ${snippet(bytes, start, end)}`);
+    if (this.expects === EXPECTS_METHOD) this.methodKey = 0;
+    if (!isKnownFrame(type, end - start)) return unknownFrame(type, bytes, start, end);
+    if (type === FRAME_HEARTBEAT) return unexpectedFrame(type, bytes, start, end);
     return new ProtocolError("UNEXPECTED_FRAME", this.expectation);
   }
 

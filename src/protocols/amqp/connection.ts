@@ -30,7 +30,7 @@ import type { Realm } from "./realm.js";
 import type { AlarmListener } from "./storage-alarm.js";
 import { Uncommitted } from "./uncommitted.js";
 import { writeMethodFrame } from "./wire/basic.js";
-import { FRAME_METHOD, FrameReader, snippet } from "./wire/frames.js";
+import { FRAME_METHOD, FrameReader, unexpectedFrame } from "./wire/frames.js";
 import { type MethodFields, type MethodName, methodId } from "./wire/methods.js";
 import { ProtocolError } from "./wire/protocol-error.js";
 
@@ -298,8 +298,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   private takeControlFrame(type: number, channel: number, bytes: Buffer, start: number, end: number): void {
     try {
       if (channel === 0) this.control.frame(type, bytes, start, end);
-      else if (!this.control.isStopping)
-        throw new ProtocolError("UNEXPECTED_FRAME", `type ${type}, ${snippet(bytes, start, end)}`);
+      else if (!this.control.isStopping) throw unexpectedFrame(type, bytes, start, end);
     } catch (error) {
       this.failWith(0, error, type === FRAME_METHOD && end - start >= 4 ? readInt32(bytes, start) : 0);
     }

@@ -6,10 +6,16 @@ import type { SocketWriter } from "../../network/socket-writer.js";
 import { Heartbeat } from "./heartbeat.js";
 import { Negotiation } from "./negotiation.js";
 import { writeMethodFrame } from "./wire/basic.js";
-import { FRAME_BODY, FRAME_END, FRAME_HEARTBEAT, FRAME_METHOD, snippet } from "./wire/frames.js";
+import {
+  FRAME_END,
+  FRAME_HEARTBEAT,
+  FRAME_METHOD,
+  isKnownFrame,
+  unexpectedFrame,
+  unknownFrame,
+} from "./wire/frames.js";
 import { type Method, type MethodFields, type MethodName, readMethod } from "./wire/methods.js";
 import { ProtocolError } from "./wire/protocol-error.js";
-import { WireReader } from "./wire/reader.js";
 
 /** How long the client may take to say that it knows of our close. */
 const CLOSE_MS = 10_000;
@@ -119,7 +125,9 @@ export class Control {
 
   /** A frame of channel 0. Errors: those of the protocol. */
   frame(type: number, bytes: Buffer, start: number, end: number): void {
-    if (type === FRAME_METHOD) this.#method(readMethod(new WireReader(bytes, start, end)));
+    if (!isKnownFrame(type, end - start)) {
+      if (!this.isStopping) throw unknownFrame(type, bytes, start, end);
+    } else if (type === FRAME_METHOD) this.#method(readMethod(bytes, start, end));
     else if (type !== FRAME_HEARTBEAT && !this.isStopping) throw unexpectedFrame(type, bytes, start, end);
   }
 
@@ -287,11 +295,4 @@ export class Control {
   #send<N extends MethodName>(name: N, fields: MethodFields<N>): void {
     writeMethodFrame(this.#connection.writer, 0, name, fields);
   }
-}
-
-function unexpectedFrame(type: number, bytes: Buffer, start: number, end: number): ProtocolError {
-  const what = `type ${type}, ${snippet(bytes, start, end)}`;
-  return type < FRAME_METHOD || type > FRAME_BODY
-    ? new ProtocolError("FRAME_ERROR", `${what}: unknown_frame`)
-    : new ProtocolError("UNEXPECTED_FRAME", what);
 }

@@ -2,13 +2,12 @@
 
 import { readInt32 } from "../../bytes/cursor.js";
 import type { IncomingPublish } from "./channel-host.js";
+import { CONTENT_HEADER_BYTES } from "./wire/frames.js";
 import { ProtocolError } from "./wire/protocol-error.js";
-import { readText } from "./wire/reader.js";
+import { cannotDecode, readText } from "./wire/reader.js";
 
 const BASIC = 60;
 const TWO_32 = 2 ** 32;
-/** Of a content header, before the properties: class, weight, body size. */
-const HEADER_BYTES = 12;
 const MANDATORY = 1;
 const IMMEDIATE = 2;
 const NO_BYTES = Buffer.alloc(0);
@@ -52,7 +51,7 @@ export class IncomingMessage implements IncomingPublish {
     const exchangeAt = start + 2;
     const keyAt = exchangeAt < end ? exchangeAt + 1 + bytes[exchangeAt]! : end;
     const flagsAt = keyAt < end ? keyAt + 1 + bytes[keyAt]! : end;
-    if (flagsAt >= end) throw new ProtocolError("FRAME_ERROR", "basic.publish is cut off");
+    if (flagsAt + 1 !== end) throw cannotDecode(bytes, start, end);
     const flags = bytes[flagsAt]!;
     this.isMandatory = (flags & MANDATORY) !== 0;
     this.isImmediate = (flags & IMMEDIATE) !== 0;
@@ -65,20 +64,15 @@ export class IncomingMessage implements IncomingPublish {
 
   /** Hot: the content header. Returns whether the message is whole, which one without a body is. Errors: FRAME_ERROR, UNEXPECTED_FRAME, PRECONDITION_FAILED. */
   header(bytes: Buffer, start: number, end: number, bodyBytesMax: number): boolean {
-    if (end - start < HEADER_BYTES + 2) throw new ProtocolError("FRAME_ERROR", "a content header is cut off");
-    const classId = readInt32(bytes, start) >>> 16;
-    if (classId !== BASIC)
-      throw new ProtocolError(
-        "UNEXPECTED_FRAME",
-        `expected content header for class ${BASIC}, got one for class ${classId} instead`,
-      );
+    const key = readInt32(bytes, start);
+    if (key !== BASIC << 16) throw otherHeader(key);
     const size = (readInt32(bytes, start + 4) >>> 0) * TWO_32 + (readInt32(bytes, start + 8) >>> 0);
     if (size > bodyBytesMax)
       throw new ProtocolError(
         "PRECONDITION_FAILED",
         `message size ${size} is larger than configured max size ${bodyBytesMax}`,
       );
-    this.propertiesBytes = bytes.subarray(start + HEADER_BYTES, end);
+    this.propertiesBytes = bytes.subarray(start + CONTENT_HEADER_BYTES, end);
     this.bodySize = size;
     this.received = 0;
     this.body = NO_BYTES;
@@ -116,6 +110,15 @@ export class IncomingMessage implements IncomingPublish {
     this.body.copy(grown, 0, 0, this.received);
     this.body = grown;
   }
+}
+
+/** `key` is the class and a weight, which has to be 0. */
+function otherHeader(key: number): ProtocolError {
+  const got = (key & 0xffff) === 0 ? `one for class ${key >>> 16}` : "non content header frame";
+  return new ProtocolError(
+    "UNEXPECTED_FRAME",
+    `expected content header for class ${BASIC}, got ${got} instead`,
+  );
 }
 
 /** Hot: publishers mostly publish to the address that they published to before. */

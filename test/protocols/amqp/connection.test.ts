@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { NO_FIELDS } from "../../../src/protocols/amqp/wire/fields.js";
 import { FRAME_BODY, FRAME_HEADER, FRAME_METHOD } from "../../../src/protocols/amqp/wire/frames.js";
 import type { Method } from "../../../src/protocols/amqp/wire/methods.js";
-import { frame, headerFrame, methodFrame, publishFrames, RawClient } from "./raw-client.js";
+import { frame, headerFrame, methodFrame, PROTOCOL_HEADER, publishFrames, RawClient } from "./raw-client.js";
 import { serve } from "./serving.js";
 
 /** How the server closes the connection. */
@@ -25,13 +25,13 @@ test("a client that speaks another protocol is told which one is spoken here, an
   client.isFramed = false;
   client.socket.write("GET / HTTP/1.1\r\n\r\n");
   await client.ended();
-  assert.deepEqual(Buffer.concat(client.bytes), Buffer.from("AMQP\x00\x00\x09\x01", "latin1"));
+  assert.deepEqual(Buffer.concat(client.bytes), PROTOCOL_HEADER);
 });
 
 test("the handshake offers RabbitMQ's mechanisms, capabilities and limits", async (t) => {
   const { port } = await serve(t);
   const client = new RawClient(port);
-  client.socket.write(Buffer.from("AMQP\x00\x00\x09\x01", "latin1"));
+  client.socket.write(PROTOCOL_HEADER);
   const start = await client.expect("connection.start");
   assert.deepEqual([start.versionMajor, start.versionMinor], [0, 9]);
   assert.match(start.mechanisms.toString(), /\bPLAIN\b/);
@@ -115,7 +115,7 @@ const hardErrors: readonly [string, (client: RawClient) => void, string][] = [
   [
     "content on channel 0",
     (client) => client.socket.write(frame(FRAME_HEADER, 0, Buffer.from([1]))),
-    "505 UNEXPECTED_FRAME - type 2, all octets = <<1>>",
+    "501 FRAME_ERROR - type 2, all octets = <<1>>: unknown_frame",
   ],
   [
     "a method of channels on channel 0",

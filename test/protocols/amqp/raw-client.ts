@@ -18,7 +18,6 @@ import {
   readMethod,
   writeMethod,
 } from "../../../src/protocols/amqp/wire/methods.js";
-import { WireReader } from "../../../src/protocols/amqp/wire/reader.js";
 
 export const PROTOCOL_HEADER = Buffer.from("AMQP\x00\x00\x09\x01", "latin1");
 
@@ -59,7 +58,7 @@ export class RawClient {
     this.socket.setNoDelay(true);
     this.#reader = new FrameReader(0, (type, channel, bytes, start, end) => {
       const payload = bytes.subarray(start, end);
-      const method = type === FRAME_METHOD ? readMethod(new WireReader(payload)) : undefined;
+      const method = type === FRAME_METHOD ? readMethod(payload, 0, payload.length) : undefined;
       this.#take({ type, channel, method, payload });
       return true;
     });

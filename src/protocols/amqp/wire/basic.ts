@@ -2,7 +2,14 @@
 
 import { writeInt32 } from "../../../bytes/cursor.js";
 import type { SocketWriter } from "../../../network/socket-writer.js";
-import { FRAME_BODY, FRAME_END, FRAME_HEADER, FRAME_METHOD, FRAME_OVERHEAD_BYTES } from "./frames.js";
+import {
+  CONTENT_HEADER_BYTES,
+  FRAME_BODY,
+  FRAME_END,
+  FRAME_HEADER,
+  FRAME_METHOD,
+  FRAME_OVERHEAD_BYTES,
+} from "./frames.js";
 import { type MethodFields, type MethodName, methodSize, writeMethod } from "./methods.js";
 
 const BASIC = 60;
@@ -12,8 +19,6 @@ const GET_OK = 71;
 const ACK = 80;
 const NACK = 120;
 const TWO_32 = 2 ** 32;
-/** Of a content header, before its properties: class, weight, body size. */
-const HEADER_BYTES = 12;
 /** Smaller pieces are copied byte by byte, which costs less than a call into the runtime. */
 const BY_HAND_BYTES_MAX = 48;
 /** A larger body is not copied, but given to the socket as it is. */
@@ -165,7 +170,7 @@ function ensureContent(
 ): void {
   const copied = body.length <= COPIED_BODY_BYTES_MAX ? body.length : 0;
   writer.ensure(
-    3 * FRAME_OVERHEAD_BYTES + methodBytes + HEADER_BYTES + original.length - addressBytes + copied,
+    3 * FRAME_OVERHEAD_BYTES + methodBytes + CONTENT_HEADER_BYTES + original.length - addressBytes + copied,
   );
 }
 
@@ -180,10 +185,10 @@ function writeContent(
 ): void {
   const { buffer } = writer;
   const propertiesBytes = original.length - addressBytes;
-  let at = writeFrameStart(buffer, writer.at, FRAME_HEADER, channel, HEADER_BYTES + propertiesBytes);
+  let at = writeFrameStart(buffer, writer.at, FRAME_HEADER, channel, CONTENT_HEADER_BYTES + propertiesBytes);
   writeInt32(buffer, at, BASIC << 16);
   writeTag(buffer, at + 4, body.length);
-  at = copy(original, addressBytes, original.length, buffer, at + HEADER_BYTES);
+  at = copy(original, addressBytes, original.length, buffer, at + CONTENT_HEADER_BYTES);
   buffer[at] = FRAME_END;
   writer.at = at + 1;
   const pieceMax = frameMax === 0 ? body.length : frameMax - FRAME_OVERHEAD_BYTES;

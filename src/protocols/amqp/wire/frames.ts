@@ -17,6 +17,9 @@ export const FRAME_HEADER = 2;
 export const FRAME_BODY = 3;
 export const FRAME_HEARTBEAT = 8;
 
+/** The payload of a content header, before the properties: class, weight, body size. */
+export const CONTENT_HEADER_BYTES = 12;
+
 /** Some clients exceed the negotiated size by that much: RabbitMQ lets them. */
 const EXCESS_BYTES = 8;
 
@@ -125,8 +128,25 @@ export class FrameReader {
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** The beginning of a payload, as RabbitMQ's errors show it. */
-export function snippet(bytes: Buffer, start: number, end: number): string {
+/** A frame that is none of its kind, as RabbitMQ says it. */
+export function unknownFrame(type: number, bytes: Buffer, start: number, end: number): ProtocolError {
+  return new ProtocolError("FRAME_ERROR", `type ${type}, ${snippet(bytes, start, end)}: unknown_frame`);
+}
+
+/** A frame that has no place where it came, as RabbitMQ says it. */
+export function unexpectedFrame(type: number, bytes: Buffer, start: number, end: number): ProtocolError {
+  return new ProtocolError("UNEXPECTED_FRAME", `type ${type}, ${snippet(bytes, start, end)}`);
+}
+
+/** Whether it is a frame of its kind, as far as that is known without reading it. */
+export function isKnownFrame(type: number, sizeBytes: number): boolean {
+  if (type === FRAME_METHOD) return sizeBytes >= 4;
+  if (type === FRAME_HEADER) return sizeBytes >= CONTENT_HEADER_BYTES;
+  return type === FRAME_BODY || type === FRAME_HEARTBEAT;
+}
+
+/** The beginning of a payload. */
+function snippet(bytes: Buffer, start: number, end: number): string {
   const shown = bytes.subarray(start, Math.min(end, start + 16));
   return `${end - start <= 16 ? "all" : "first 16"} octets = <<${[...shown].join(",")}>>`;
 }

@@ -3,7 +3,7 @@
 
 import { type FieldTable, NO_FIELDS, readTable, tableSize, writeTable } from "./fields.js";
 import { ProtocolError } from "./protocol-error.js";
-import type { WireReader } from "./reader.js";
+import { WireReader } from "./reader.js";
 
 /** How a field is encoded; `bit`s that follow each other share octets, the first in the lowest bit. */
 interface FieldTypes {
@@ -265,15 +265,16 @@ export function methodId(name: MethodName): readonly [classId: number, methodId:
 }
 
 /**
- * Reads a method with its numbers, up to the end of its frame. `longstr` fields are views. Errors: COMMAND_INVALID when
+ * Reads the method in `bytes[start, end)`, its numbers first, which have to be there. `longstr` fields are views. Errors: COMMAND_INVALID when
  * there is no such method, FRAME_ERROR when its fields cannot be read, SYNTAX_ERROR for a field table that cannot.
  */
-export function readMethod(reader: WireReader): Method {
-  const classId = reader.short();
-  const method = reader.short();
+export function readMethod(bytes: Buffer, start: number, end: number): Method {
+  const classId = bytes.readUInt16BE(start);
+  const method = bytes.readUInt16BE(start + 2);
   const codec = codecsById.get((classId << 16) | method);
   if (codec === undefined)
     throw new ProtocolError("COMMAND_INVALID", `unknown method ${method} of class ${classId}`);
+  const reader = new WireReader(bytes, start + 4, end);
   const fields: Record<string, unknown> = { name: codec.name };
   let bits = 0;
   let bitsUsed = 0;
@@ -287,7 +288,7 @@ export function readMethod(reader: WireReader): Method {
     fields[name] = (bits & (1 << (bitsUsed % 8))) !== 0;
     bitsUsed += 1;
   }
-  // Longer frames are taken: RabbitMQ's own decoding takes them for some methods only, no client sends them.
+  reader.assertAtEnd();
   return fields as unknown as Method;
 }
 

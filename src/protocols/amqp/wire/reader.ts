@@ -13,14 +13,21 @@ export class WireReader {
   position: number;
   end: number;
 
+  /** What is read, for errors: {@link end} may lie before its end for a while. */
+  private readonly start: number;
+  private readonly limit: number;
+
   constructor(bytes: Buffer, position = 0, end: number = bytes.length) {
     this.bytes = bytes;
     this.position = position;
     this.end = end;
+    this.start = position;
+    this.limit = end;
   }
 
-  get isAtEnd(): boolean {
-    return this.position === this.end;
+  /** Errors: FRAME_ERROR when there is more. */
+  assertAtEnd(): void {
+    if (this.position !== this.end) throw cannotDecode(this.bytes, this.start, this.limit);
   }
 
   octet(): number {
@@ -71,11 +78,7 @@ export class WireReader {
   /** Moves over `size` bytes and returns where they begin. */
   skip(size: number): number {
     const start = this.position;
-    if (size > this.end - start)
-      throw new ProtocolError(
-        "FRAME_ERROR",
-        `${size} bytes are needed where only ${this.end - start} are left`,
-      );
+    if (size > this.end - start) throw cannotDecode(this.bytes, this.start, this.limit);
     this.position = start + size;
     return start;
   }
@@ -87,4 +90,12 @@ export function readText(bytes: Buffer, start: number, end: number): string {
   if (text.includes(REPLACEMENT) && !Buffer.from(text).equals(bytes.subarray(start, end)))
     throw new ProtocolError("FRAME_ERROR", "Malformed UTF-8 in shortstr");
   return text;
+}
+
+/** Fields of a method that are not what they should be, as RabbitMQ says it. */
+export function cannotDecode(bytes: Buffer, start: number, end: number): ProtocolError {
+  return new ProtocolError(
+    "FRAME_ERROR",
+    `cannot decode <<${[...bytes.subarray(start, end).subarray(0, 256)].join(",")}>>`,
+  );
 }
