@@ -75,10 +75,11 @@ export class UnstoredMessage implements LiveMessage, MessageView {
   readonly source = undefined;
   readonly partition = undefined;
   readonly offset = -1;
-  private readonly message: OutgoingMessage;
+  /** As it was published: who published it may know more of it. */
+  readonly outgoing: OutgoingMessage;
 
   constructor(message: OutgoingMessage) {
-    this.message = message;
+    this.outgoing = message;
   }
 
   get record(): MessageView {
@@ -86,41 +87,41 @@ export class UnstoredMessage implements LiveMessage, MessageView {
   }
 
   get subject(): string {
-    return this.message.subject;
+    return this.outgoing.subject;
   }
 
   get timestampMs(): number {
-    return this.message.timestampMs;
+    return this.outgoing.timestampMs;
   }
 
   get key(): Buffer | null {
-    return bytesOf(this.message.key);
+    return bytesOf(this.outgoing.key);
   }
 
   get value(): Buffer | null {
-    return bytesOf(this.message.value);
+    return bytesOf(this.outgoing.value);
   }
 
   valueText(): string {
-    return textOf(this.message.value) ?? "";
+    return textOf(this.outgoing.value) ?? "";
   }
 
   keyText(): string | null {
-    return textOf(this.message.key);
+    return textOf(this.outgoing.key);
   }
 
   header(name: string): Buffer | undefined {
-    const { headers } = this.message;
+    const { headers } = this.outgoing;
     return findHeader(viewOf(headers), 0, headers.length, name);
   }
 
   headerEquals(name: Uint8Array, value: Uint8Array): boolean | undefined {
-    const { headers } = this.message;
+    const { headers } = this.outgoing;
     return headerEquals(viewOf(headers), 0, headers.length, name, value);
   }
 
   headers(): readonly Header[] {
-    return decodeHeaders(this.message.headers);
+    return decodeHeaders(this.outgoing.headers);
   }
 }
 

@@ -10,6 +10,8 @@ const KEPT_BYTES_MAX = 4 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 /** A view as large as this is written as it is; smaller ones are copied, which costs less than another write. */
 const COPY_BYTES_MAX = 16 * 1024;
+/** What the socket is given before it has taken what it was given before: so it can be seen how it gets on. */
+const WRITE_BYTES_MAX = 512 * 1024;
 
 /**
  * Hot: protocols encode straight into {@link buffer} at {@link at}, after {@link ensure}. What was written in one turn goes
@@ -22,18 +24,23 @@ export class SocketWriter {
   at: number;
   /** Runs when less than half of the limit is pending again, after it had been reached. Must not throw. */
   onRoom: (() => void) | undefined;
+  /** Bytes that the system has taken, since the beginning. */
+  takenBytes: number;
   private readonly socket: Writable;
   private readonly pendingBytesMax: number;
   /** Full chunks and large bodies that the socket has not been given. */
   private readonly waiting: Buffer[];
   private waitingBytes: number;
+  /** What the socket has been given and the system has not taken. */
+  private givenBytes: number;
   private start: number;
   private chunkBytes: number;
   private isScheduled: boolean;
   private isCongestedNow: boolean;
+  private isEnding: boolean;
   private isEnded: boolean;
   private readonly flushInTurn: () => void;
-  private readonly written: () => void;
+  private readonly taken: (error?: Error | null) => void;
 
   constructor(socket: Writable, pendingBytesMax: number) {
     this.socket = socket;
@@ -41,23 +48,26 @@ export class SocketWriter {
     this.buffer = NO_BYTES;
     this.at = 0;
     this.onRoom = undefined;
+    this.takenBytes = 0;
     this.waiting = [];
     this.waitingBytes = 0;
+    this.givenBytes = 0;
     this.start = 0;
     this.chunkBytes = CHUNK_BYTES_MIN;
     this.isScheduled = false;
     this.isCongestedNow = false;
+    this.isEnding = false;
     this.isEnded = false;
     this.flushInTurn = () => this.flush();
-    this.written = () => this.tellOfRoom();
+    this.taken = (error) => this.wasTaken(error);
   }
 
-  /** Bytes that the system has not taken yet. */
+  /** Hot: bytes that the system has not taken yet. */
   get pendingBytes(): number {
-    return this.waitingBytes + (this.at - this.start) + this.socket.writableLength;
+    return this.waitingBytes + this.givenBytes + this.at - this.start;
   }
 
-  /** Whether as much waits as may: who can wait should, until {@link onRoom}. */
+  /** Hot: whether as much waits as may: who can wait should, until {@link onRoom}. */
   get isCongested(): boolean {
     if (!this.isCongestedNow && this.pendingBytes >= this.pendingBytesMax) this.isCongestedNow = true;
     return this.isCongestedNow;
@@ -80,7 +90,10 @@ export class SocketWriter {
     }
     if (!this.isScheduled) this.schedule();
     this.closeChunk();
-    this.push(Buffer.from(view.buffer, view.byteOffset, length));
+    for (let from = 0; from < length; from += WRITE_BYTES_MAX) {
+      const sizeBytes = Math.min(WRITE_BYTES_MAX, length - from);
+      this.push(Buffer.from(view.buffer, view.byteOffset + from, sizeBytes));
+    }
   }
 
   text(text: string): void {
@@ -88,27 +101,22 @@ export class SocketWriter {
     this.at += this.buffer.write(text, this.at);
   }
 
-  /** Gives everything to the socket now. */
+  /** Gives everything to the socket now, or as soon as it has taken what it was given before. */
   flush(): void {
     this.isScheduled = false;
     this.closeChunk();
-    if (this.isEnded || this.waiting.length === 0) return;
-    const { socket, waiting } = this;
-    if (waiting.length > 1) socket.cork();
-    for (const chunk of waiting) socket.write(chunk, this.written);
-    if (waiting.length > 1) socket.uncork();
-    waiting.length = 0;
+    if (this.isEnded || this.waitingBytes === 0) return;
     this.chunkBytes = Math.min(CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, this.waitingBytes));
-    this.waitingBytes = 0;
     if (this.buffer.length > KEPT_BYTES_MAX) this.nextChunkIs(NO_BYTES);
+    if (this.givenBytes === 0) this.give();
   }
 
-  /** Sends what there is, and ends the socket; nothing more is sent. */
+  /** Sends what there is, and ends the socket then; nothing more is sent. */
   end(): void {
-    if (this.isEnded) return;
+    if (this.isEnding || this.isEnded) return;
     this.flush();
-    this.isEnded = true;
-    this.socket.end();
+    this.isEnding = true;
+    if (this.waitingBytes === 0) this.endSocket();
   }
 
   /** Drops what there is; nothing more is sent. */
@@ -144,14 +152,51 @@ export class SocketWriter {
   }
 
   private push(piece: Buffer): void {
-    if (this.isEnded) return;
+    if (this.isEnding || this.isEnded) return;
     this.waiting.push(piece);
     this.waitingBytes += piece.length;
   }
 
+  /** Hands the socket as many pieces as it may have at once. */
+  private give(): void {
+    const { socket, waiting } = this;
+    let count = 0;
+    let bytes = 0;
+    do {
+      bytes += waiting[count]!.length;
+      count += 1;
+    } while (count < waiting.length && bytes + waiting[count]!.length <= WRITE_BYTES_MAX);
+    const pieces = count === waiting.length ? waiting.slice() : waiting.slice(0, count);
+    waiting.splice(0, count);
+    this.waitingBytes -= bytes;
+    this.givenBytes = bytes;
+    if (count === 1) {
+      socket.write(pieces[0]!, this.taken);
+      return;
+    }
+    socket.cork();
+    for (let index = 0; index < count - 1; index += 1) socket.write(pieces[index]!);
+    socket.write(pieces[count - 1]!, this.taken);
+    socket.uncork();
+  }
+
+  private wasTaken(error: Error | null | undefined): void {
+    if (error != null) return;
+    this.takenBytes += this.givenBytes;
+    this.givenBytes = 0;
+    if (this.waitingBytes > 0) this.give();
+    else if (this.isEnding) this.endSocket();
+    if (this.isCongestedNow && this.pendingBytes * 2 < this.pendingBytesMax) this.tellOfRoom();
+  }
+
   private tellOfRoom(): void {
-    if (!this.isCongestedNow || this.pendingBytes * 2 >= this.pendingBytesMax) return;
     this.isCongestedNow = false;
     this.onRoom?.();
+  }
+
+  private endSocket(): void {
+    if (this.isEnded) return;
+    this.isEnded = true;
+    this.socket.end();
   }
 }

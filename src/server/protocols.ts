@@ -2,6 +2,7 @@
 
 import type { Protocol, ProtocolHost } from "../network/host.js";
 import { AmqpProtocol } from "../protocols/amqp/protocol.js";
+import { NatsProtocol } from "../protocols/nats/protocol.js";
 
 /** Makes a protocol. */
 export type MakeProtocol = (host: ProtocolHost) => Protocol;
@@ -11,5 +12,5 @@ export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol | unde
 
 export const PROTOCOLS: ProtocolTable = {
   amqp: (host) => new AmqpProtocol(host),
-  nats: undefined,
+  nats: (host) => new NatsProtocol(host),
 };

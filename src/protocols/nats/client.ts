@@ -1,0 +1,249 @@
+// What one client may do and asks for: publishing and subscribing, until its connection ends.
+
+import { BrokerError } from "../../broker-error.js";
+import type { Access, ConnectionLimits } from "../../network/host.js";
+import type { SocketWriter } from "../../network/socket-writer.js";
+import { isLiteral, subjectText, toCanonicalPattern, toCanonicalSubject } from "./address.js";
+import * as errors from "./errors.js";
+import type { Outbound } from "./outbound.js";
+import type { Behind } from "./pressure.js";
+import { Publication } from "./publication.js";
+import type { Receiving } from "./receiving.js";
+import type { NatsShared } from "./shared.js";
+import { Storing } from "./storing.js";
+import { type PublishedSubject, SubjectTable } from "./subject-table.js";
+import { NatsSubscription } from "./subscription.js";
+import { Subscriptions } from "./subscriptions.js";
+import { type ConnectOptions, parseConnect, SILENT } from "./wire/connect.js";
+import type { ClientOperations } from "./wire/parser.js";
+import { errorLine, NO_RESPONDERS, OK, PONG } from "./wire/replies.js";
+
+/** The connection that it is a client of. */
+export interface ClientLink {
+  readonly writer: SocketWriter;
+  readonly limits: ConnectionLimits;
+  readonly clientId: number;
+  /** The client has said who it is. The connection lets it in, now or later, or ends. */
+  admit(options: ConnectOptions): void;
+  /** Reads nothing more, for one more reason. */
+  hold(): void;
+  /** One reason less. */
+  release(): void;
+  /** Sends what there is, and hangs up. */
+  finish(): void;
+  /** Tells the client why first. */
+  refuse(text: string): void;
+  /** Hangs up at once: the client does not read what it is sent. */
+  cutSlow(why: string): void;
+  /** Hangs up at once: something is wrong with us. */
+  failed(error: unknown): void;
+  warn(fields: Readonly<Record<string, unknown>>, text: string): void;
+}
+
+export class NatsClient implements ClientOperations, Receiving, Behind {
+  readonly outbound: Outbound;
+  hasHeaders: boolean;
+  delivered: number;
+  echoToken: string | undefined;
+  isGivenUp: boolean;
+  options: ConnectOptions;
+  /** Undefined until it has said who it is. */
+  access: Access | undefined;
+  private readonly shared: NatsShared;
+  private readonly link: ClientLink;
+  private readonly subjects: SubjectTable;
+  private readonly subscriptions: Subscriptions;
+  private readonly storing: Storing;
+  /** When the chunk was read that is being looked at. */
+  private nowMs: number;
+  /** Its number: permissions are asked for again with each. */
+  private chunk: number;
+
+  constructor(shared: NatsShared, link: ClientLink) {
+    const { host } = shared;
+    this.outbound = shared.outbound;
+    this.hasHeaders = false;
+    this.delivered = 0;
+    this.echoToken = undefined;
+    this.isGivenUp = false;
+    this.options = SILENT;
+    this.access = host.anonymous;
+    this.shared = shared;
+    this.link = link;
+    this.subjects = new SubjectTable();
+    this.subscriptions = new Subscriptions(host.broker.live);
+    this.storing = new Storing(link);
+    this.nowMs = 0;
+    this.chunk = 0;
+  }
+
+  get writer(): SocketWriter {
+    return this.link.writer;
+  }
+
+  get subscriptionCount(): number {
+    return this.subscriptions.count;
+  }
+
+  /** What it does from now on, it does at `nowMs`. */
+  beginChunk(nowMs: number): void {
+    this.nowMs = nowMs;
+    this.chunk += 1;
+  }
+
+  opened(options: ConnectOptions, access: Access): void {
+    this.options = options;
+    this.access = access;
+    this.hasHeaders = options.headers;
+    this.echoToken = options.echo ? undefined : this.shared.echoToken(this.link.clientId);
+    if (options.verbose) this.writer.view(OK);
+  }
+
+  /** Gives back what belongs to it. */
+  dispose(): void {
+    this.subscriptions.removeAll();
+    this.subjects.clear();
+    this.shared.pressure.caughtUp(this);
+  }
+
+  connect(json: string): void {
+    const options = parseConnect(json, this.options);
+    if (options === undefined) return void this.refuse(errors.PARSER_ERROR);
+    if (options.protocol < 0 || options.protocol > 1) return void this.refuse(errors.INVALID_CLIENT_PROTOCOL);
+    if (options.noResponders && !options.headers)
+      return void this.refuse(errors.NO_RESPONDERS_REQUIRES_HEADERS);
+    this.link.admit(options);
+  }
+
+  /** Hot: every message that a client publishes. */
+  publish(
+    bytes: Buffer,
+    subjectStart: number,
+    hash: number,
+    tailStart: number,
+    replyEnd: number,
+    headStart: number,
+    bodyStart: number,
+    bodyEnd: number,
+  ): void {
+    const { options, shared } = this;
+    if (bodyStart > headStart && !options.headers) return void this.refuse(errors.HEADERS_NOT_SUPPORTED);
+    const to = this.subjects.find(bytes, subjectStart, tailStart - 1, hash);
+    const message = new Publication(
+      to,
+      this,
+      this.nowMs,
+      bytes,
+      tailStart,
+      replyEnd,
+      headStart,
+      bodyStart,
+      bodyEnd,
+    );
+    shared.counters.received += 1;
+    shared.counters.receivedBytes += bodyEnd - headStart;
+    if (options.verbose) this.writer.view(OK);
+    if (to.askedIn !== this.chunk) this.ask(to);
+    if (!to.isAllowed) return void this.refusePublish(to);
+    if (options.pedantic && !isLiteral(to.text)) this.tell(errors.INVALID_PUBLISH_SUBJECT);
+    try {
+      const { appended, receivers } = shared.host.broker.broadcast(message);
+      if (appended.length > 0) this.storing.follow(appended, message.sizeBytes, to.text, this.notStored);
+      else if (receivers === 0 && replyEnd > tailStart && options.noResponders) this.answerNobody(message);
+    } catch (error) {
+      this.notStored(error, to.text);
+    }
+  }
+
+  subscribe(subjectBytes: Buffer, queueBytes: Buffer | undefined, sid: Buffer): void {
+    const { subscriptions } = this;
+    if (this.options.verbose) this.writer.view(OK);
+    const text = subjectText(subjectBytes);
+    const pattern = text === undefined ? undefined : toCanonicalPattern(text);
+    if (text === undefined || pattern === undefined) return void this.tell(errors.INVALID_SUBJECT);
+    const queue = queueBytes?.toString("utf8");
+    if (this.access?.maySubscribe(pattern) !== true) {
+      this.link.warn({ pattern }, "a subscription was refused");
+      return void this.tell(errors.subscriptionViolation(text, queue));
+    }
+    if (subscriptions.has(sid)) return;
+    if (subscriptions.count >= this.link.limits.subscriptionsMax)
+      return void this.tell(errors.SUBSCRIPTIONS_EXCEEDED);
+    try {
+      subscriptions.add(new NatsSubscription(this, Buffer.from(sid), pattern, queue));
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      this.tell(errors.INVALID_SUBJECT);
+    }
+  }
+
+  unsubscribe(sid: Buffer, max: number): void {
+    if (this.options.verbose) this.writer.view(OK);
+    const subscription = this.subscriptions.get(sid);
+    if (subscription === undefined) return;
+    if (max > subscription.delivered) subscription.max = max;
+    else this.subscriptions.remove(subscription);
+  }
+
+  ping(): void {
+    this.writer.view(PONG);
+  }
+
+  leave(): void {
+    this.link.finish();
+  }
+
+  refuse(text: string): void {
+    this.link.refuse(text);
+  }
+
+  refuseLocked(): void {
+    this.link.refuse(errors.AUTHORIZATION_VIOLATION);
+  }
+
+  ended(subscription: NatsSubscription): void {
+    this.subscriptions.remove(subscription);
+  }
+
+  congested(): void {
+    if (this.writer.pendingBytes <= this.link.limits.pendingBytesMax) this.shared.pressure.fellBehind(this);
+    else this.link.cutSlow("too much waits for it");
+  }
+
+  /** Hot: whether the client may publish there. That may have changed since the last chunk was read. */
+  private ask(to: PublishedSubject): void {
+    to.askedIn = this.chunk;
+    to.isAllowed = to.subject !== undefined && this.access?.mayPublish(to.subject) === true;
+  }
+
+  private refusePublish({ subject, text }: PublishedSubject): void {
+    this.shared.counters.refusedPublishes += 1;
+    if (subject === undefined) return void this.tell(errors.INVALID_PUBLISH_SUBJECT);
+    this.link.warn({ subject }, "a publish was refused");
+    this.tell(errors.publishViolation(text));
+  }
+
+  private readonly notStored = (error: unknown, text: string): void => {
+    if (!(error instanceof BrokerError)) return void this.link.failed(error);
+    this.shared.counters.refusedPublishes += 1;
+    this.link.warn({ subject: text, error }, "a message was not stored");
+    this.tell(errors.refusedPublish(text, error.code));
+  };
+
+  /** Nobody is there to answer: the one who asks is told at once, on its own subscription. */
+  private answerNobody({ replyBytes }: Publication): void {
+    this.shared.counters.noResponders += 1;
+    const reply = subjectText(replyBytes);
+    if (reply === undefined) return;
+    const subscription = this.subscriptions.matching(toCanonicalSubject(reply));
+    if (subscription === undefined) return;
+    this.writer.text(`HMSG ${reply} ${subscription.sid} `);
+    this.writer.view(NO_RESPONDERS);
+    subscription.delivered += 1;
+    if (subscription.delivered === subscription.max) this.ended(subscription);
+  }
+
+  private tell(text: string): void {
+    this.writer.text(errorLine(text));
+  }
+}

@@ -1,0 +1,28 @@
+// What all connections of the protocol share.
+
+import type { ProtocolHost } from "../../network/host.js";
+import type { Counters } from "./counters.js";
+import type { Outbound } from "./outbound.js";
+import type { Pressure } from "./pressure.js";
+import type { ServerInfo } from "./wire/replies.js";
+
+export interface NatsShared {
+  readonly host: ProtocolHost;
+  readonly identity: Pick<
+    ServerInfo,
+    "server_id" | "server_name" | "version" | "proto" | "headers" | "jetstream"
+  >;
+  readonly counters: Counters;
+  readonly outbound: Outbound;
+  readonly pressure: Pressure;
+  /** How long clients are served after they were told to go elsewhere. */
+  readonly lameDuckMs: number;
+  /** Whether TLS begins before the server says anything. */
+  readonly handshakeFirst: boolean;
+  /** Something to sign, another one each time. */
+  nonce(): string;
+  /** What a connection is known by in messages, also after a restart. */
+  echoToken(clientId: number): string;
+  /** The connection has ended. */
+  gone(connection: { readonly delivered: number }): void;
+}

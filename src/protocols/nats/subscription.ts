@@ -1,0 +1,139 @@
+// One subscription of one client: writes what it is offered straight into what goes to the client's socket.
+
+import {
+  CommittedMessage,
+  type LiveMessage,
+  type LiveReceiver,
+  UnstoredMessage,
+} from "../../broker/live-message.js";
+import { originOf } from "./headers.js";
+import { Publication } from "./publication.js";
+import type { Receiving } from "./receiving.js";
+import { copyBytes, writeNumber } from "./wire/bytes.js";
+import { CRLF } from "./wire/replies.js";
+
+/** From here on a message goes to the socket as it lies, without being copied. */
+const VIEW_BYTES_MIN = 16 * 1024;
+const SPACE = 32;
+const CR = 13;
+const LF = 10;
+/** Of a number, its blanks and line ends. */
+const SIZES_BYTES_MAX = 32;
+
+export class NatsSubscription implements LiveReceiver {
+  /** As the client gave it. */
+  readonly sid: string;
+  /** Canonical. */
+  readonly pattern: string;
+  /** The queue group. */
+  readonly group: string | undefined;
+  /** How many it takes in all before it ends; 0 for no end. */
+  max: number;
+  /** How many it took. */
+  delivered: number;
+  isClosed: boolean;
+  private readonly receiving: Receiving;
+  /** `sid ` as it stands in each message. */
+  private readonly sidBytes: Buffer;
+
+  constructor(receiving: Receiving, sid: Buffer, pattern: string, group: string | undefined) {
+    this.sid = sid.toString("latin1");
+    this.pattern = pattern;
+    this.group = group;
+    this.max = 0;
+    this.delivered = 0;
+    this.isClosed = false;
+    this.receiving = receiving;
+    this.sidBytes = Buffer.concat([sid, Buffer.from(" ")]);
+  }
+
+  /** Hot. */
+  offer(message: LiveMessage): boolean {
+    if (this.isClosed) return false;
+    if (message instanceof UnstoredMessage && message.outgoing instanceof Publication)
+      return this.offerPublication(message.outgoing);
+    return this.offerOther(message);
+  }
+
+  /** Hot: what NATS sent goes to NATS as it came: subject, subscription, and all that stood behind the subject. */
+  private offerPublication(message: Publication): boolean {
+    const { receiving } = this;
+    if (message.origin === receiving && receiving.echoToken !== undefined) return false;
+    if (message.hasHeaders && !receiving.hasHeaders) this.writeWithoutHeaders(message);
+    else this.writeAsItCame(message);
+    this.wasWritten();
+    return true;
+  }
+
+  /** Hot. */
+  private writeAsItCame({ to, bytes, tailStart, bodyEnd, headStart, bodyStart }: Publication): void {
+    const { writer } = this.receiving;
+    const { line } = to;
+    const { sidBytes } = this;
+    const tailEnd = bodyEnd + 2;
+    const isLarge = tailEnd - tailStart >= VIEW_BYTES_MIN;
+    const headBytes = line.length + sidBytes.length;
+    writer.ensure(isLarge ? headBytes : headBytes + tailEnd - tailStart);
+    const { buffer } = writer;
+    const isPlain = bodyStart === headStart;
+    let { at } = writer;
+    at = copyBytes(buffer, at, line, isPlain ? 1 : 0, line.length);
+    at = copyBytes(buffer, at, sidBytes, 0, sidBytes.length);
+    if (!isLarge) at = copyBytes(buffer, at, bytes, tailStart, tailEnd);
+    writer.at = at;
+    if (isLarge) writer.view(bytes.subarray(tailStart, tailEnd));
+  }
+
+  private writeWithoutHeaders(message: Publication): void {
+    const reply = message.hasReply ? Buffer.concat([message.replyBytes, Buffer.from(" ")]) : NOTHING;
+    this.writeMessage(message.to.line, 1, reply, NOTHING, message.value);
+  }
+
+  private offerOther(message: LiveMessage): boolean {
+    const { receiving } = this;
+    const { echoToken } = receiving;
+    if (
+      echoToken !== undefined &&
+      message instanceof CommittedMessage &&
+      originOf(message.record) === echoToken
+    )
+      return false;
+    const { line, reply, block, body } = receiving.outbound.of(message);
+    if (block === undefined || !receiving.hasHeaders) this.writeMessage(line, 1, reply, NOTHING, body);
+    else this.writeMessage(line, 0, reply, block, body);
+    this.wasWritten();
+    return true;
+  }
+
+  private writeMessage(line: Buffer, lineStart: number, reply: Buffer, block: Buffer, body: Buffer): void {
+    const { writer } = this.receiving;
+    writer.ensure(line.length + this.sidBytes.length + reply.length + SIZES_BYTES_MAX);
+    const { buffer } = writer;
+    let at = copyBytes(buffer, writer.at, line, lineStart, line.length);
+    at = copyBytes(buffer, at, this.sidBytes, 0, this.sidBytes.length);
+    at = copyBytes(buffer, at, reply, 0, reply.length);
+    if (lineStart === 0) {
+      at = writeNumber(buffer, at, block.length);
+      buffer[at] = SPACE;
+      at += 1;
+    }
+    at = writeNumber(buffer, at, block.length + body.length);
+    buffer[at] = CR;
+    buffer[at + 1] = LF;
+    writer.at = at + 2;
+    if (block.length > 0) writer.view(block);
+    if (body.length > 0) writer.view(body);
+    writer.view(CRLF);
+  }
+
+  /** Hot: counts, and looks whether the client keeps up. */
+  private wasWritten(): void {
+    const { receiving } = this;
+    this.delivered += 1;
+    receiving.delivered += 1;
+    if (this.delivered === this.max) receiving.ended(this);
+    if (receiving.writer.isCongested) receiving.congested();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
