@@ -6,9 +6,10 @@ import {
   type LiveReceiver,
   UnstoredMessage,
 } from "../../broker/live-message.js";
+import type { SocketWriter } from "../../network/socket-writer.js";
 import { originOf } from "./headers.js";
-import { Publication } from "./publication.js";
-import type { Receiving } from "./receiving.js";
+import type { Outbound } from "./outbound.js";
+import { type Origin, Publication } from "./publication.js";
 import { copyBytes, writeNumber } from "./wire/bytes.js";
 import { CRLF } from "./wire/replies.js";
 
@@ -19,6 +20,20 @@ const CR = 13;
 const LF = 10;
 /** Of a number, its blanks and line ends. */
 const SIZES_BYTES_MAX = 32;
+
+/** What subscriptions need of the client whose they are. */
+export interface Receiving extends Origin {
+  readonly writer: SocketWriter;
+  readonly outbound: Outbound;
+  /** Whether the client takes headers. */
+  readonly hasHeaders: boolean;
+  /** How many messages it was sent. */
+  delivered: number;
+  /** The subscription has what it asked for. */
+  ended(subscription: NatsSubscription): void;
+  /** More waits for the client than should. */
+  congested(): void;
+}
 
 export class NatsSubscription implements LiveReceiver {
   /** As the client gave it. */
