@@ -37,12 +37,13 @@ export class FrameReader {
   /** With its overhead, at most; 0 is no limit. Takes effect at the next frame. */
   frameMax: number;
   private readonly onFrame: OnFrame;
-  /** What has come, and not been given out: `bytes[position, end)`. */
+  /** What came last, of which `bytes[position, end)` was not given out. */
   private bytes: Buffer;
   private position: number;
   private end: number;
-  /** Whether {@link bytes} is the reader's own, to which more may be added. */
-  private isOwn: boolean;
+  /** The beginning of a frame whose rest is to come. */
+  private cut: Buffer;
+  private cutBytes: number;
 
   constructor(frameMax: number, onFrame: OnFrame) {
     this.frameMax = frameMax;
@@ -50,83 +51,100 @@ export class FrameReader {
     this.bytes = NO_BYTES;
     this.position = 0;
     this.end = 0;
-    this.isOwn = false;
+    this.cut = NO_BYTES;
+    this.cutBytes = 0;
   }
 
-  /** Bytes that have come and were not given out. */
-  get heldBytes(): number {
-    return this.end - this.position;
-  }
-
-  /** The first `size` bytes that were not given out; undefined when there are fewer. They count as given out. */
+  /** The first `size` bytes, before any frame was read; undefined when there are fewer. They count as given out. */
   take(size: number): Buffer | undefined {
-    if (this.heldBytes < size) return undefined;
+    if (this.end - this.position < size) return undefined;
     this.position += size;
     return this.bytes.subarray(this.position - size, this.position);
   }
 
   /** Adds what came from the socket. */
   push(chunk: Buffer): void {
-    if (this.position === this.end) {
-      this.bytes = chunk;
-      this.position = 0;
-      this.end = chunk.length;
-      this.isOwn = false;
-      return;
-    }
-    const held = this.heldBytes;
-    const needed = held + chunk.length;
-    if (!this.isOwn || this.position + needed > this.bytes.length) this.regrow(held, needed);
-    this.bytes.set(chunk, this.end);
-    this.end += chunk.length;
-  }
-
-  /** Given-out frames are views: what they were cut from is never written to again, so what is left moves. */
-  private regrow(held: number, needed: number): void {
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, held * 2));
-    this.bytes.copy(grown, 0, this.position, this.end);
-    this.bytes = grown;
+    const hasRest = this.position < this.end;
+    this.bytes = hasRest ? Buffer.concat([this.bytes.subarray(this.position, this.end), chunk]) : chunk;
     this.position = 0;
-    this.end = held;
-    this.isOwn = true;
+    this.end = this.bytes.length;
   }
 
   /** Gives out every frame that is whole. Errors: FRAME_ERROR; then the rest means nothing any more. */
   read(): void {
-    const { onFrame } = this;
+    if (this.cutBytes > 0 && !this.completeCut()) return;
+    const { onFrame, bytes, end } = this;
     for (;;) {
-      const { bytes, position } = this;
+      const { position } = this;
       const start = position + HEADER_BYTES;
-      if (start > this.end) return;
-      const size = readInt32(bytes, position + 3) >>> 0;
-      if (this.frameMax !== 0 && size > this.frameMax - FRAME_OVERHEAD_BYTES + EXCESS_BYTES)
-        this.refuse(size);
-      const end = start + size;
-      if (end >= this.end) return;
-      if (bytes[end] !== FRAME_END) this.refuseEnd(bytes[position]!, start, end);
-      this.position = end + 1;
-      const channel = (bytes[position + 1]! << 8) | bytes[position + 2]!;
-      if (!onFrame(bytes[position]!, channel, bytes, start, end)) return;
+      if (start > end) break;
+      const frameEnd = start + this.payloadSize(bytes, position);
+      if (frameEnd >= end) break;
+      this.position = frameEnd + 1;
+      if (!give(onFrame, bytes, position, frameEnd)) return;
+    }
+    if (this.position < end) this.keepCut();
+  }
+
+  /** Adds to the frame that was cut. Returns whether it was given out, and reading goes on. */
+  private completeCut(): boolean {
+    for (;;) {
+      const wanted =
+        this.cutBytes < HEADER_BYTES ? HEADER_BYTES : HEADER_BYTES + this.payloadSize(this.cut, 0) + 1;
+      if (this.cutBytes === wanted) {
+        const { cut } = this;
+        this.cut = NO_BYTES;
+        this.cutBytes = 0;
+        return give(this.onFrame, cut, 0, wanted - 1);
+      }
+      const size = Math.min(wanted - this.cutBytes, this.end - this.position);
+      if (size === 0) return false;
+      this.addToCut(size, wanted);
     }
   }
 
-  private refuse(size: number): never {
-    const limit = this.frameMax - FRAME_OVERHEAD_BYTES;
-    throw new ProtocolError(
-      "FRAME_ERROR",
-      `type ${this.bytes[this.position]}, all octets = <<>>: {frame_too_large,${size},${limit}}`,
-    );
+  private keepCut(): void {
+    this.addToCut(this.end - this.position, HEADER_BYTES);
   }
 
-  private refuseEnd(type: number, start: number, end: number): never {
+  /** `wanted` is as much as will be needed, as far as that is known. */
+  private addToCut(size: number, wanted: number): void {
+    const neededBytes = this.cutBytes + size;
+    if (neededBytes > this.cut.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(neededBytes, Math.min(wanted, neededBytes * 2)));
+      this.cut.copy(grown, 0, 0, this.cutBytes);
+      this.cut = grown;
+    }
+    this.bytes.copy(this.cut, this.cutBytes, this.position, this.position + size);
+    this.cutBytes = neededBytes;
+    this.position += size;
+  }
+
+  /** Errors: FRAME_ERROR when there would be more than was agreed on. */
+  private payloadSize(bytes: Buffer, position: number): number {
+    const size = readInt32(bytes, position + 3) >>> 0;
+    const { frameMax } = this;
+    if (frameMax === 0 || size <= frameMax - FRAME_OVERHEAD_BYTES + EXCESS_BYTES) return size;
     throw new ProtocolError(
       "FRAME_ERROR",
-      `type ${type}, ${snippet(this.bytes, start, end)}: {invalid_frame_end_marker,${this.bytes[end]}}`,
+      `type ${bytes[position]}, all octets = <<>>: {frame_too_large,${size},${frameMax - FRAME_OVERHEAD_BYTES}}`,
     );
   }
 }
 
 const NO_BYTES = Buffer.alloc(0);
+
+/** Gives out the frame that begins at `position` and whose payload ends at `end`. Errors: FRAME_ERROR. */
+function give(onFrame: OnFrame, bytes: Buffer, position: number, end: number): boolean {
+  const type = bytes[position]!;
+  const start = position + HEADER_BYTES;
+  if (bytes[end] !== FRAME_END)
+    throw new ProtocolError(
+      "FRAME_ERROR",
+      `type ${type}, ${snippet(bytes, start, end)}: {invalid_frame_end_marker,${bytes[end]}}`,
+    );
+  return onFrame(type, (bytes[position + 1]! << 8) | bytes[position + 2]!, bytes, start, end);
+}
 
 /** A frame that is none of its kind, as RabbitMQ says it. */
 export function unknownFrame(type: number, bytes: Buffer, start: number, end: number): ProtocolError {

@@ -39,7 +39,7 @@ const closing = { replyCode: "short", replyText: "shortstr", classId: "short", m
 const tuning = { channelMax: "short", frameMax: "long", heartbeat: "short" } as const;
 
 /** The order of the fields is that of the wire. */
-const ROWS = {
+export const METHODS = {
   "connection.start": {
     id: [10, 10],
     fields: {
@@ -228,12 +228,12 @@ const ROWS = {
   "tx.rollback-ok": { id: [90, 31], fields: {} },
 } as const satisfies Readonly<Record<string, MethodRow>>;
 
-export type MethodName = keyof typeof ROWS;
+export type MethodName = keyof typeof METHODS;
 
 /** The fields of a method, without its name. */
 export type MethodFields<N extends MethodName> = {
-  readonly [F in keyof (typeof ROWS)[N]["fields"]]: (typeof ROWS)[N]["fields"][F] extends FieldType
-    ? FieldTypes[(typeof ROWS)[N]["fields"][F]]
+  readonly [F in keyof (typeof METHODS)[N]["fields"]]: (typeof METHODS)[N]["fields"][F] extends FieldType
+    ? FieldTypes[(typeof METHODS)[N]["fields"][F]]
     : never;
 };
 
@@ -252,7 +252,7 @@ interface Codec {
 
 const codecsByName = new Map<string, Codec>();
 const codecsById = new Map<number, Codec>();
-for (const [name, { id, fields }] of Object.entries(ROWS)) {
+for (const [name, { id, fields }] of Object.entries(METHODS)) {
   const [classId, methodId] = id;
   const codec: Codec = { name: name as MethodName, classId, methodId, fields: Object.entries(fields) };
   codecsByName.set(name, codec);
@@ -261,7 +261,7 @@ for (const [name, { id, fields }] of Object.entries(ROWS)) {
 
 /** The numbers of a method, as `connection.close` and `channel.close` name the one that failed. */
 export function methodId(name: MethodName): readonly [classId: number, methodId: number] {
-  return ROWS[name].id;
+  return METHODS[name].id;
 }
 
 /**
