@@ -43,12 +43,10 @@ export class Meters {
     "result",
     ["accepted", "refused", "busy"],
   );
-  readonly #clock: Clock;
   readonly #beganMs: number;
   readonly #bus: PrometheusMetrics;
 
   constructor(bus: Bus, clock: Clock) {
-    this.#clock = clock;
     this.#beganMs = clock.nowMs();
     this.#bus = prometheus(bus);
   }
@@ -79,12 +77,6 @@ export class Meters {
       help: "When the server was opened, in seconds since 1970.",
       labels,
       value: this.#beganMs / 1000,
-    };
-    yield {
-      name: "omnibus_uptime_seconds",
-      help: "How long the server has been open.",
-      labels,
-      value: Math.max(0, (this.#clock.nowMs() - this.#beganMs) / 1000),
     };
   }
 }

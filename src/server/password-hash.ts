@@ -24,10 +24,14 @@ export interface PasswordHash {
 }
 
 /** The text to keep instead of `password`; another one each time. For {@link UserOptions.password} and `token`. */
-export async function hashPassword(password: string, random: Random = systemIo.random): Promise<string> {
+export async function hashPassword(
+  password: string,
+  random: Random = systemIo.random,
+  cost: PasswordHash["cost"] = COST,
+): Promise<string> {
   const salt = randomBytes(random, SALT_BYTES);
-  const hash = await derive(password, salt, HASH_BYTES, COST);
-  const { N, r, p } = COST;
+  const hash = await derive(password, salt, HASH_BYTES, cost);
+  const { N, r, p } = cost;
   return `$scrypt$${N}$${r}$${p}$${base64(salt)}$${base64(hash)}`;
 }
 
