@@ -2,7 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import type { Random } from "../io/io.js";
-import { isPassword, type PasswordHash, randomBytes } from "./password-hash.js";
+import { isPassword, type PasswordHash, drawBytes } from "./password-hash.js";
 
 /** Each takes a thread of the pool that the disk is written with as well, and that has four. */
 const AT_A_TIME = 2;
@@ -28,7 +28,7 @@ export class PasswordCheck {
   #running = 0;
 
   constructor(random: Random) {
-    this.#key = randomBytes(random, KEY_BYTES);
+    this.#key = drawBytes(random, KEY_BYTES);
   }
 
   /** Never rejects: what cannot be checked is wrong. `user` is empty for a token. */

@@ -29,7 +29,7 @@ export async function hashPassword(
   random: Random = systemIo.random,
   cost: PasswordHash["cost"] = COST,
 ): Promise<string> {
-  const salt = randomBytes(random, SALT_BYTES);
+  const salt = drawBytes(random, SALT_BYTES);
   const hash = await derive(password, salt, HASH_BYTES, cost);
   const { N, r, p } = cost;
   return `$scrypt$${N}$${r}$${p}$${base64(salt)}$${base64(hash)}`;
@@ -57,7 +57,7 @@ export async function isPassword(password: string, { cost, salt, hash }: Passwor
 }
 
 /** Bytes that nobody can guess. */
-export function randomBytes(random: Random, count: number): Buffer {
+export function drawBytes(random: Random, count: number): Buffer {
   const bytes = Buffer.alloc(Math.ceil(count / 4) * 4);
   for (let at = 0; at < bytes.length; at += 4) bytes.writeUInt32LE(random.uint32(), at);
   return bytes.subarray(0, count);

@@ -88,8 +88,8 @@ export class LineClient {
     this.use(socket);
   }
 
-  static connect(port: number): LineClient {
-    return new LineClient(connect(port, "127.0.0.1"));
+  static connect(port: number, options: { readonly allowHalfOpen?: boolean } = {}): LineClient {
+    return new LineClient(connect({ port, host: "127.0.0.1", ...options }));
   }
 
   /** Reads from another socket from now on. */
