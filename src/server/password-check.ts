@@ -2,7 +2,7 @@
 
 import { createHmac } from "node:crypto";
 import type { Random } from "../io/io.js";
-import { isPassword, type PasswordHash, drawBytes } from "./password-hash.js";
+import { drawBytes, isPassword, type PasswordHash } from "./password-hash.js";
 
 /** Each takes a thread of the pool that the disk is written with as well, and that has four. */
 const AT_A_TIME = 2;

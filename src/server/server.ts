@@ -200,12 +200,7 @@ export class Server {
   async #protocol(kind: "amqp" | "nats"): Promise<Protocol> {
     const known = this.#protocols.get(kind);
     if (known !== undefined) return known;
-    const make = this.#base.protocols[kind];
-    if (make === undefined)
-      throw new BrokerError("NOT_SUPPORTED", `This version does not speak ${kind}. Turn it "off".`, {
-        listener: kind,
-      });
-    const protocol = make(this.#host);
+    const protocol = this.#base.protocols[kind](this.#host);
     await protocol.open();
     this.#protocols.set(kind, protocol);
     return protocol;
