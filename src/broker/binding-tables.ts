@@ -101,7 +101,7 @@ class TopicTable<T extends object> implements BindingTable<T> {
 /** One condition, and what is bound with it. */
 interface Condition<T> {
   readonly needsAll: boolean;
-  readonly values: readonly (readonly [name: string, value: string])[];
+  readonly values: readonly (readonly [name: string, value: string | null])[];
   readonly targets: Set<T>;
 }
 
@@ -176,6 +176,9 @@ function headerTexts({ headers }: OutgoingMessage): ReadonlyMap<string, string> 
 }
 
 function isMet<T>({ needsAll, values }: Condition<T>, headers: ReadonlyMap<string, string>): boolean {
-  for (const [name, value] of values) if ((headers.get(name) === value) !== needsAll) return !needsAll;
+  for (const [name, value] of values) {
+    const isThere = value === null ? headers.has(name) : headers.get(name) === value;
+    if (isThere !== needsAll) return !needsAll;
+  }
   return needsAll;
 }

@@ -49,7 +49,8 @@ export type TargetKind = "queue" | "topic" | "exchange";
 export interface HeaderCondition {
   /** Whether all of `values` have to be there, or one of them. */
   readonly match: "all" | "any";
-  readonly values: Readonly<Record<string, string>>;
+  /** Null is any value. */
+  readonly values: Readonly<Record<string, string | null>>;
 }
 
 /** Errors of a binding that its exchange cannot have: INVALID_OPTION, INVALID_SUBJECT. */
@@ -143,7 +144,8 @@ function checkedHeaders(headers: HeaderCondition | undefined): HeaderCondition {
         name,
         `give names of headers that do not begin with ${RESERVED_PREFIX}`,
       );
-    if (typeof value !== "string") throw invalid(`headers.values.${name}`, value, "give a string");
+    if (typeof value !== "string" && value !== null)
+      throw invalid(`headers.values.${name}`, value, "give a string, or null for any value");
   }
   return { match, values: Object.fromEntries(entries) };
 }

@@ -33,8 +33,6 @@ import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
 import { Transactions } from "./transactions.js";
 
-/** Synced, so that whatever fails all synced logs fails it. */
-const CATALOG = "catalog";
 const CATALOG_SEGMENT_BYTES = 256 * 1024;
 const SETTLEMENT_SEGMENT_BYTES = 8 * 1024 * 1024;
 
@@ -106,7 +104,7 @@ export class Broker {
   static async open(io: Io, store: LogStore, options: BrokerOptions): Promise<Broker> {
     const { clock } = io;
     const { durability, readOnly, onError } = options;
-    const catalogLog = await store.openLog(CATALOG, {
+    const catalogLog = await store.openLog("catalog", {
       durability: "synced",
       segmentBytes: CATALOG_SEGMENT_BYTES,
       compact: true,
@@ -268,13 +266,21 @@ export class Broker {
     return this.#topology.routing.exchanges.values();
   }
 
+  exchange(name: string): Exchange | undefined {
+    return this.#topology.routing.exchanges.get(name);
+  }
+
   get bindings(): readonly Binding[] {
     return this.#topology.routing.bindings;
   }
 
-  /** See {@link declareQueue}; a topic exchange unless it says otherwise. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND for the alternate. */
-  declareExchange(name: string, options: Partial<ExchangeOptions> = {}): Promise<Exchange> {
-    return this.#topology.routing.declare(name, options);
+  /** See {@link declareQueue}; a topic exchange unless it says otherwise. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_MISMATCH, EXCHANGE_NOT_FOUND for the alternate, unless it may be missing: until it is there it gets nothing. */
+  declareExchange(
+    name: string,
+    options: Partial<ExchangeOptions> = {},
+    mayLackAlternate = false,
+  ): Promise<Exchange> {
+    return this.#topology.routing.declare(name, options, mayLackAlternate);
   }
 
   /** Removes the exchange, with everything that is bound from it and to it. Errors: EXCHANGE_NOT_FOUND. */
@@ -322,10 +328,13 @@ export class Broker {
   /**
    * Hot: publishes the message, and shows it to everybody who looks on at its subject when it comes past the bus: once it
    * is committed to a topic, if it leads to one, else at once. What is published to an inbox is only live. Nobody may
-   * change its bytes from then on. Errors: those of {@link publish}; then nobody has seen it.
+   * change its bytes from then on. `alsoBy` are more subjects that it is routed by. Errors: those of {@link publish}; then
+   * nobody has seen it.
    */
-  broadcast(message: OutgoingMessage, exchange = BUS_EXCHANGE): Broadcast {
-    const { destinations, isSeenAtOnce } = this.#topology.routing.route(message, exchange);
+  broadcast(message: OutgoingMessage, exchange = BUS_EXCHANGE, alsoBy?: readonly string[]): Broadcast {
+    const { routing } = this.#topology;
+    const { destinations, isSeenAtOnce } =
+      alsoBy === undefined ? routing.route(message, exchange) : routing.routeByAll(message, exchange, alsoBy);
     if (destinations.length === 0) return liveOnly(isSeenAtOnce ? this.live.publish(message) : 0);
     const appended = handOver(this.#store, destinations, message);
     return { appended, receivers: isSeenAtOnce ? this.live.publish(message) : 0 };
@@ -365,13 +374,6 @@ export class Broker {
     for (const queue of this.queues) yield queue.dispatcher;
     for (const topic of this.topics)
       for (const { dispatcher } of topic.subscriptions.values()) yield dispatcher;
-  }
-
-  /** Why nothing can be stored for now, in words; undefined when it can. Cheap, unlike {@link statistics}. */
-  get trouble(): string | undefined {
-    const stalledMs = this.#census.stalledMs;
-    if (stalledMs > 0) return `a sync to disk has not come back for ${Math.round(stalledMs)} ms`;
-    return this.#store.failureOf(CATALOG)?.message;
   }
 
   statistics(): BrokerStatistics {

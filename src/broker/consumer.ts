@@ -119,6 +119,11 @@ export class Consumer implements DeliveryHolder {
     return this.dispatcher.hasReadyFor(this);
   }
 
+  /** Of the bodies that it has. */
+  get bytesInFlight(): number {
+    return this.#leases.bytes;
+  }
+
   get inFlight(): number {
     return this.#leases.size + this.#settling;
   }

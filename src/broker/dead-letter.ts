@@ -39,7 +39,7 @@ export interface DeadLetterEntry {
 export type Death = Omit<DeadLetterEntry, "times">;
 
 /** JSON: an array of {@link DeadLetterEntry}, the latest last. */
-const DEAD_LETTER_HEADER = `${RESERVED_PREFIX}dead-letter`;
+export const DEAD_LETTER_HEADER = `${RESERVED_PREFIX}dead-letter`;
 const SPENT_HEADERS = [READY_AT_HEADER, EXPIRES_AT_HEADER, FORWARDS_HEADER, DEAD_LETTER_HEADER];
 /** How many deaths of one message are remembered. */
 const HISTORY_MAX = 20;

@@ -26,6 +26,8 @@ export interface NackOptions {
 export interface DeliveryHolder {
   readonly name: string;
   readonly dispatcher: DeliverySettler;
+  /** Tries of a message before it is dead-lettered. */
+  readonly attemptsMax: number;
   find(state: DeliveryState, offset: number): Delivery | undefined;
   remove(delivery: Delivery): void;
   /** Its settlement is on its way to disk: it keeps its slot, and its lease does not run out. */

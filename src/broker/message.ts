@@ -13,7 +13,7 @@ export const READY_AT_HEADER = "omnibus-ready-at";
 /** Milliseconds since 1970 in decimal: not handed out from then on. */
 export const EXPIRES_AT_HEADER = "omnibus-expires-at";
 /** A whole number in decimal, 0 when there is none: the level at which it waits in queues that have so many. */
-const PRIORITY_HEADER = "omnibus-priority";
+export const PRIORITY_HEADER = "omnibus-priority";
 /** How often the message was forwarded, in decimal. */
 export const FORWARDS_HEADER = "omnibus-forwards";
 export const CONTENT_TYPE_HEADER = "content-type";

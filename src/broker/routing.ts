@@ -63,7 +63,11 @@ export class Routing {
    * Makes the exchange, durably, or finds it. Errors: INVALID_NAME, INVALID_OPTION, EXCHANGE_NOT_FOUND for the
    * alternate, EXCHANGE_MISMATCH.
    */
-  async declare(name: string, options: Partial<ExchangeOptions>): Promise<Exchange> {
+  async declare(
+    name: string,
+    options: Partial<ExchangeOptions>,
+    mayLackAlternate = false,
+  ): Promise<Exchange> {
     assertName("exchange", name);
     return await this.#turns.run(`exchange/${name}`, async () => {
       const asked = given(options);
@@ -73,7 +77,7 @@ export class Routing {
         assertSame("EXCHANGE_MISMATCH", `Exchange ${name}`, existing.options, asked);
         return existing;
       }
-      if (asked.alternate !== undefined) this.declared(asked.alternate);
+      if (asked.alternate !== undefined && !mayLackAlternate) this.declared(asked.alternate);
       const complete = { ...EXCHANGE_DEFAULTS, ...asked };
       const definition: ExchangeDefinition = { kind: "exchange", name, options: complete };
       await this.#parts.catalog.put(definition);
@@ -181,6 +185,17 @@ export class Routing {
     return this.#bus.bindings.isEmpty ? PAST_THE_BUS : this.#route(message, this.#bus);
   }
 
+  /** The same, by each of `subjects` as well: every destination once. */
+  routeByAll(message: OutgoingMessage, name: string, subjects: readonly string[]): Route {
+    const routes = [message.subject, ...subjects].map((subject) => this.route({ ...message, subject }, name));
+    const destinations = new Set(routes.flatMap((route) => route.destinations));
+    const isTopic = ({ kind }: Destination): boolean => kind === "topic";
+    return {
+      destinations: [...destinations].sort((a, b) => Number(isTopic(b)) - Number(isTopic(a))),
+      isSeenAtOnce: routes.some((route) => route.isSeenAtOnce) && ![...destinations].some(isTopic),
+    };
+  }
+
   /** The exchange of that name, the bus included. Errors: EXCHANGE_NOT_FOUND. */
   declared(name: string): Exchange {
     const exchange = this.#find(name);
@@ -215,7 +230,7 @@ export class Routing {
   }
 
   readonly #alternateOf = ({ options: { alternate } }: Exchange): Exchange | undefined =>
-    alternate === undefined ? undefined : this.exchanges.get(alternate);
+    alternate === undefined ? undefined : this.#find(alternate);
 
   #find(name = BUS_EXCHANGE): Exchange | undefined {
     return name === BUS_EXCHANGE ? this.#bus : this.exchanges.get(name);

@@ -53,13 +53,10 @@ export class UserAccess implements Access {
   readonly user: string;
   /** Undefined is everything. */
   permissions: Permissions | undefined;
-  /** Given without a proof, where nobody has to give one. */
-  readonly isOpen: boolean;
 
-  constructor(user: string, permissions: Permissions | undefined, isOpen = false) {
+  constructor(user: string, permissions: Permissions | undefined) {
     this.user = user;
     this.permissions = permissions;
-    this.isOpen = isOpen;
   }
 
   mayPublish(subject: string): boolean {

@@ -7,7 +7,8 @@ import { NatsProtocol } from "../protocols/nats/protocol.js";
 /** Makes a protocol. */
 export type MakeProtocol = (host: ProtocolHost) => Protocol;
 
-export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol>>;
+/** Undefined for one that this version does not speak. */
+export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol | undefined>>;
 
 export const PROTOCOLS: ProtocolTable = {
   amqp: (host) => new AmqpProtocol(host),

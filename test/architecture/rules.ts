@@ -15,7 +15,6 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: [
     "protocols",
     "console",
-    "observe",
     "network",
     "bus",
     "engines",

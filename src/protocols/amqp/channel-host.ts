@@ -5,6 +5,7 @@ import type { Appended } from "../../broker/appended.js";
 import type { Session } from "../../broker/session.js";
 import type { Access, Peer, ProtocolHost } from "../../network/host.js";
 import type { SocketWriter } from "../../network/socket-writer.js";
+import type { IncomingPublish } from "./incoming-publish.js";
 import type { Realm } from "./realm.js";
 import type { Method, MethodFields, MethodName } from "./wire/methods.js";
 
@@ -24,23 +25,6 @@ type ChannelMethodName = Exclude<
   >,
   "basic.publish" | "basic.ack" | "basic.nack" | "basic.reject"
 >;
-
-/**
- * A message from the client. There is one of these for each connection: everything in it holds until {@link
- * ServedChannel.publish} returns, texts and the bytes themselves as long as whoever keeps them.
- */
-export interface IncomingPublish {
-  readonly exchange: string;
-  readonly routingKey: string;
-  /** Exchange and routing key as two short strings, as received: what `basic.deliver` and `basic.return` repeat. */
-  readonly addressBytes: Buffer;
-  readonly isMandatory: boolean;
-  readonly isImmediate: boolean;
-  /** Property flags and list, as received; not checked. */
-  readonly propertiesBytes: Buffer;
-  /** Nobody writes to it any more. */
-  readonly body: Buffer;
-}
 
 /**
  * A channel, as its connection drives it. While a promise that one of its methods returned is pending, whatever comes

@@ -1,7 +1,7 @@
 // Putting a message of a client together from its method, header and body frames.
 
 import { readInt32 } from "../../bytes/cursor.js";
-import type { IncomingPublish } from "./channel-host.js";
+import type { IncomingPublish } from "./incoming-publish.js";
 import { CONTENT_HEADER_BYTES } from "./wire/frames.js";
 import { ProtocolError } from "./wire/protocol-error.js";
 import { cannotDecode, readText } from "./wire/reader.js";
