@@ -29,6 +29,10 @@ export interface FoundJournalFile {
   /** Where its last entry begins and ends. */
   readonly lastStart: number;
   readonly lastEnd: number;
+  /** Of its last entry; 0 when there is none. */
+  readonly pass: number;
+  /** Whether it says that it holds nothing. */
+  readonly isBlank: boolean;
 }
 
 /** Where the journal left a log. */
@@ -42,21 +46,24 @@ export interface RecoveredLog {
 export async function readJournal(files: Files, directory: string): Promise<JournalContent> {
   const entries: JournalEntry[] = [];
   const found: FoundJournalFile[] = [];
+  const strays: JournalEntry[] = [];
   let nextFileNumber = 0;
   for (const name of await files.list(directory)) {
     if (!/^\d{20}\.journal$/.test(name)) continue;
     const path = `${directory}/${name}`;
     nextFileNumber = Math.max(nextFileNumber, Number(name.slice(0, 20)) + 1);
-    const inFile = await readEntries(files, path);
+    const { entries: inFile, stray } = await readEntries(files, path);
+    if (stray !== undefined) strays.push(stray);
     const logNames = new Set(inFile.flatMap((entry) => entry.parts.map((part) => part.logName)));
     const lastEnd = inFile.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    const lastStart = lastEnd - (inFile.at(-1)?.sizeBytes ?? 0);
-    found.push({ path, logNames, lastNumber: inFile.at(-1)?.number ?? 0, lastStart, lastEnd });
+    const { number: lastNumber = 0, sizeBytes = 0, pass = 0, isBlank = false } = inFile.at(-1) ?? {};
+    found.push({ path, logNames, lastNumber, lastStart: lastEnd - sizeBytes, lastEnd, pass, isBlank });
     for (const entry of inFile) entries.push(entry);
   }
   entries.sort((a, b) => a.number - b.number);
-  requireUnbroken(directory, entries);
-  return { files: found, parts: collectParts(entries), nextNumber: nextNumberAfter(entries), nextFileNumber };
+  requireUnbroken(directory, entries, strays);
+  const nextNumber = nextNumberAfter([...entries, ...strays].sort((a, b) => a.number - b.number));
+  return { files: found, parts: collectParts(entries), nextNumber, nextFileNumber };
 }
 
 /**
@@ -137,13 +144,17 @@ export async function salvageJournal(
   return collectParts(entries);
 }
 
-async function readEntries(files: Files, path: string): Promise<JournalEntry[]> {
+/** The entries of the last pass; or, where the first of them cannot be read, the newest that lies behind it. */
+async function readEntries(
+  files: Files,
+  path: string,
+): Promise<{ readonly entries: JournalEntry[]; readonly stray: JournalEntry | undefined }> {
   const file = await files.open(path, "read");
   let bytes: Buffer;
   try {
     const head = Buffer.alloc(BLOCK_BYTES);
     const first = decodeEntry(head.subarray(0, await file.read(head, 0)), 0);
-    if (first?.isBlank) return [first];
+    if (first?.isBlank) return { entries: [first], stray: undefined };
     bytes = Buffer.allocUnsafeSlow(await file.size());
     bytes = bytes.subarray(0, await file.read(bytes, 0));
   } finally {
@@ -158,7 +169,16 @@ async function readEntries(files: Files, path: string): Promise<JournalEntry[]> 
     at += entry.sizeBytes;
   }
   requireNothingAfter(path, bytes, at, entries.at(-1));
-  return entries;
+  return { entries, stray: entries.length === 0 ? newestOf(bytes) : undefined };
+}
+
+function newestOf(bytes: Buffer): JournalEntry | undefined {
+  let newest: JournalEntry | undefined;
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+    const entry = decodeEntry(bytes, at);
+    if (entry !== undefined && entry.number > (newest?.number ?? 0)) newest = entry;
+  }
+  return newest;
 }
 
 function follows(previous: JournalEntry, entry: JournalEntry): boolean {
@@ -175,9 +195,17 @@ function requireNothingAfter(path: string, bytes: Buffer, end: number, last: Jou
   }
 }
 
-/** Every entry that the newest one counts on must be there. */
-function requireUnbroken(directory: string, entries: readonly JournalEntry[]): void {
-  const newest = entries.at(-1);
+/**
+ * Every entry that the newest one counts on must be there. Behind a first entry that cannot be read lie either those of an
+ * earlier pass, the last of which says that none is needed, or those that came after it: then it was damaged.
+ */
+function requireUnbroken(
+  directory: string,
+  entries: readonly JournalEntry[],
+  strays: readonly JournalEntry[],
+): void {
+  let newest = entries.at(-1);
+  for (const stray of strays) if (stray.number > (newest?.number ?? 0)) newest = stray;
   if (newest === undefined) return;
   const numbers = new Set(entries.map((entry) => entry.number));
   for (let number = newest.neededFrom; number < newest.number; number += 1) {

@@ -106,10 +106,11 @@ export class Journal {
     await this.checkpointing;
     const current = this.current;
     this.current = undefined;
-    if (current !== undefined && this.failure === undefined) await this.#release(current);
+    let isEnded = this.failure === undefined;
+    if (current !== undefined && isEnded) isEnded = await this.#end(current).catch(() => false);
     // The newest first: a blank may be torn, and what is left must not count on it.
     for (const file of this.journalFiles.sort((a, b) => b.lastNumber - a.lastNumber)) {
-      if (this.failure === undefined) await file.blank(this.#header(file));
+      if (isEnded) await file.blank(this.#header(file));
       await file.close();
     }
   }
@@ -181,6 +182,20 @@ export class Journal {
     if (!isCountedOn) return;
     await current.allocate(current.usedBytes + BLOCK_BYTES, this.capacityBytes);
     await this.#write(current, encodeData(Buffer.alloc(BLOCK_BYTES), this.#header(current), []), () => {});
+  }
+
+  /**
+   * Releases the last file, and says in it that no entry is needed, before the first of them is overwritten: should that be
+   * torn, what lies behind it does not look as if it were lost. Errors: DISK_FULL and others; then the next open reads it.
+   */
+  async #end(file: JournalFile): Promise<boolean> {
+    if (file.usedBytes > 0 && (await syncAll([...file.covered]))) {
+      file.isNeeded = false;
+      await this.#failUnlessFull(() => file.allocate(file.usedBytes + BLOCK_BYTES, this.capacityBytes));
+      await this.#write(file, encodeData(Buffer.alloc(BLOCK_BYTES), this.#header(file), []), () => {});
+    }
+    await this.#release(file);
+    return true;
   }
 
   async #create(): Promise<JournalFile> {

@@ -95,6 +95,40 @@ test("an entry that is missing, and may be needed, means damage", async () => {
   assert.equal(nextNumber, 4);
 });
 
+test("a first entry that cannot be read means damage when others count on it, and nothing when none does", async () => {
+  const damaged = data(4, 5, [part("a", "4")], 4).fill(1, 50, 51);
+  const rest = [data(5, 5, [part("a", "5")], 4), data(6, 5, [part("a", "6")], 4)];
+  const earlier = data(3, 4, [part("a", "3")], 3);
+  const isDamage = (error: unknown) => isBrokerError(error, "LOG_CORRUPT") && error.context["expected"] === 4;
+  await assert.rejects(read([damaged, ...rest]), isDamage);
+  await assert.rejects(read([earlier], [damaged, ...rest]), isDamage);
+  const { nextNumber, parts } = await read([damaged, ...rest, data(7, 5, [], 7)]);
+  assert.deepEqual([nextNumber, parts.size], [8, 0]);
+});
+
+test("the last entry says that none is needed before the first of them is overwritten", async () => {
+  for (const isClosed of [true, false]) {
+    const world = new PlainWorld();
+    const store = await LogStore.open(world.io, "data");
+    const logs = await Promise.all(
+      ["a", "b", "c"].map((name) => store.openLog(name, { durability: "synced" })),
+    );
+    for (const text of ["one", "two"]) {
+      for (const log of logs) append(log, text);
+      await store.flush();
+    }
+    if (isClosed) await store.close();
+    world.crash(false);
+    if (!isClosed) await LogStore.open(world.io, "data");
+    world.crash(false);
+    const file = await world.disk.open("data/journal/00000000000000000000.journal", "write");
+    await file.write(Buffer.from("torn"), 0);
+    const again = await LogStore.open(world.io, "data");
+    assert.equal((await again.openLog("a", { durability: "synced" })).highWatermark, 2);
+    await again.close();
+  }
+});
+
 test("an entry that was not synced is applied whole or not at all, also when the power fails meanwhile", async () => {
   let applied = 0;
   for (let seed = 1; seed <= 300; seed += 1) {
