@@ -231,7 +231,7 @@ class CompactedOutput {
 async function* batchesOf(logName: string, segment: Segment): AsyncGenerator<StoredBatch> {
   const file = await segment.acquire();
   try {
-    const scan = new SegmentScan(file, 0, segment.sizeBytes);
+    const scan = new SegmentScan(file, 0, segment.sizeBytes, segment.offsets);
     while (await scan.load()) {
       for (let batch = scan.next(); batch !== undefined; batch = scan.next()) yield batch;
     }

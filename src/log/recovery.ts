@@ -1,11 +1,13 @@
 // Finds where a segment ends after a crash: cuts off what a torn write left, and tells that from damage.
 
+import { readInt32 } from "../bytes/cursor.js";
 import type { OpenFile } from "../io/io.js";
 import {
   BATCH_HEADER_BYTES,
   type BatchFault,
   batchSizeAt,
   findBatchFault,
+  LAST_OFFSET_DELTA_AT,
   MAGIC,
   MAGIC_AT,
 } from "./record-batch.js";
@@ -77,10 +79,24 @@ function cutOff(segment: Segment, soundBytes: number): BatchFault {
 async function isFollowedByBatch(file: OpenFile, segment: Segment, fileBytes: number): Promise<boolean> {
   const rest = Buffer.allocUnsafeSlow(Math.max(fileBytes - segment.sizeBytes, 0));
   const bytes = rest.subarray(0, await file.read(rest, segment.sizeBytes));
+  if (hasNext(bytes, segment.nextOffset)) return true;
   for (let at = bytes.indexOf(MAGIC, MAGIC_AT + 1); at !== -1; at = bytes.indexOf(MAGIC, at + 1)) {
     if (isSoundFrom(bytes, at - MAGIC_AT, segment.nextOffset)) return true;
   }
   return false;
+}
+
+/**
+ * Whether a whole batch lies where the first one ends, and goes on where that says. What follows it may be torn: two things
+ * went wrong then. A message that looks like batches lies within its own batch, so it is not taken for one.
+ */
+function hasNext(bytes: Buffer, baseOffset: number): boolean {
+  if (bytes.length < BATCH_HEADER_BYTES) return false;
+  const at = batchSizeAt(bytes, 0);
+  if (at < BATCH_HEADER_BYTES || findBatchFault(bytes, at) !== undefined) return false;
+  return (
+    new StoredBatch(bytes.subarray(at)).baseOffset === baseOffset + readInt32(bytes, LAST_OFFSET_DELTA_AT) + 1
+  );
 }
 
 /** Batches with consecutive offsets from `start` on, the last of which may be cut off by the end of the file. */

@@ -1,7 +1,9 @@
 // Walks the batches of a segment file in order, a large read at a time.
 
+import { readInt64 } from "../bytes/cursor.js";
 import type { OpenFile } from "../io/io.js";
 import {
+  BASE_OFFSET_AT,
   BATCH_HEADER_BYTES,
   type BatchFault,
   batchSizeAt,
@@ -12,6 +14,14 @@ import {
 import { StoredBatch } from "./stored-batch.js";
 
 const CHUNK_BYTES = 1024 * 1024;
+
+/** Which offsets lie in what is scanned, where that is known: checksums do not cover the offset of a batch. */
+export interface ScannedOffsets {
+  /** None is lower. */
+  readonly from: number;
+  /** All are lower. */
+  readonly end: number;
+}
 
 /**
  * `while (await scan.load()) for (let b = scan.next(); b; b = scan.next()) ...` gives every whole batch of
@@ -30,8 +40,18 @@ export class SegmentScan {
   private chunk: Buffer;
   private chunkStart: number;
   private neededBytes: number;
+  private readonly offsets: ScannedOffsets | undefined;
+  /** The next batch does not begin before. */
+  private nextOffset: number;
 
-  constructor(file: OpenFile, start: number, end: number, chunkBytes = CHUNK_BYTES) {
+  /** `offsets`: those of `[start, end)`, which is committed; without them, the order of batches is not looked at. */
+  constructor(
+    file: OpenFile,
+    start: number,
+    end: number,
+    offsets?: ScannedOffsets,
+    chunkBytes = CHUNK_BYTES,
+  ) {
     this.position = start;
     this.fault = undefined;
     this.checkedFrom = 0;
@@ -41,6 +61,8 @@ export class SegmentScan {
     this.chunk = Buffer.alloc(0);
     this.chunkStart = start;
     this.neededBytes = 0;
+    this.offsets = offsets;
+    this.nextOffset = offsets?.from ?? 0;
   }
 
   /** Reads on from `position`; false at the end or after a fault. */
@@ -71,9 +93,23 @@ export class SegmentScan {
     if (sizeBytes > available) return this.#need(sizeBytes);
     const batch = new StoredBatch(this.chunk.subarray(at, at + sizeBytes));
     if (batch.lastOffset >= this.checkedFrom) this.#check(at, at + sizeBytes);
+    if (this.fault === undefined && this.offsets !== undefined) this.#checkOrder(batch, at);
     if (this.fault !== undefined) return undefined;
     this.position += sizeBytes;
     return batch;
+  }
+
+  /** Batches are in order, and the last one ends where the next one begins, or before. */
+  #checkOrder({ baseOffset, lastOffset, sizeBytes }: StoredBatch, at: number): void {
+    const following = at + sizeBytes;
+    const isNextThere = following + BASE_OFFSET_AT + 8 <= this.chunk.length;
+    const end = isNextThere ? readInt64(this.chunk, following + BASE_OFFSET_AT) : this.offsets!.end;
+    if (baseOffset < this.nextOffset || lastOffset >= end) {
+      const expected = `${this.nextOffset} to ${end - 1 - (lastOffset - baseOffset)}`;
+      const position = this.position + BASE_OFFSET_AT;
+      this.fault = { what: "base offset", position, expected, found: baseOffset };
+    }
+    this.nextOffset = lastOffset + 1;
   }
 
   #need(sizeBytes: number): undefined {

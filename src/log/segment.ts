@@ -4,7 +4,7 @@ import type { Files, OpenFile } from "../io/io.js";
 import type { RecoveryPoint } from "./data-directory.js";
 import { INDEX_INTERVAL_BYTES, SegmentIndex } from "./segment-index.js";
 import type { SegmentPool } from "./segment-pool.js";
-import { SegmentScan } from "./segment-scan.js";
+import { type ScannedOffsets, SegmentScan } from "./segment-scan.js";
 import type { StoredBatch } from "./stored-batch.js";
 import { removeIfThere } from "./write-file.js";
 
@@ -262,7 +262,12 @@ export class Segment {
   scanFrom(index: SegmentIndex, offset: number, bytesExpected?: number): SegmentScan {
     const start = index.offsets.positionOf(offset);
     const chunkBytes = bytesExpected === undefined ? undefined : bytesExpected + 2 * INDEX_INTERVAL_BYTES;
-    return new SegmentScan(this.openFile, start, this.sizeBytes, chunkBytes);
+    return new SegmentScan(this.openFile, start, this.sizeBytes, this.offsets, chunkBytes);
+  }
+
+  /** Of what was committed. */
+  get offsets(): ScannedOffsets {
+    return { from: this.baseOffset, end: this.nextOffset };
   }
 
   /**

@@ -341,3 +341,43 @@ test("a torn end is cut off; damage before a sound batch refuses that log", asyn
   await append(await third.openLog("other", { durability: "synced" }), "fine").committed;
   await third.close();
 });
+
+test("damage before a whole batch is not cut off when the write behind that was torn", async () => {
+  const world = new PlainWorld();
+  const { log } = await openLog(world, { segmentBytes: 1_000_000 });
+  await appendBatches(log, [1, 1, 1]);
+  const { path, sizeBytes } = log.activeSegment;
+  world.crash(false);
+  const file = await world.disk.open(path, "write");
+  await file.write(Buffer.alloc(500), sizeBytes);
+  await file.write(Buffer.from("!"), (2 * sizeBytes) / 3 - 5);
+  await assert.rejects(openLog(world, { segmentBytes: 1_000_000 }), (error) =>
+    isBrokerError(error, "LOG_CORRUPT"),
+  );
+});
+
+test("a batch whose offset changed is damage, although no checksum covers that", async () => {
+  for (const compact of [false, true]) {
+    const world = new PlainWorld();
+    const { store, log } = await openLog(world, { segmentBytes: 1_000_000, compact });
+    await appendBatches(log, [2, 2, 2]);
+    const { path, sizeBytes } = log.activeSegment;
+    await store.close();
+    for (const [batch, lowest] of [
+      [0, 1],
+      [1, 0],
+      [1, 3],
+      [2, 64],
+    ] as const) {
+      const file = await world.disk.open(path, "write");
+      const at = (batch * sizeBytes) / 3 + 7;
+      const kept = Buffer.alloc(1);
+      await file.read(kept, at);
+      await file.write(Buffer.from([lowest]), at);
+      const again = await openLog(world, { segmentBytes: 1_000_000, compact });
+      await assert.rejects(values(again.log), (error) => isBrokerError(error, "LOG_CORRUPT"));
+      await again.store.close();
+      await file.write(kept, at);
+    }
+  }
+});
