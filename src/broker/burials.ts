@@ -96,6 +96,8 @@ export class Burials {
       firstFailedAtMs: earlier?.firstFailedAtMs ?? this.#parts.clock.nowMs(),
       isParked: false,
     };
+    // Should the process die meanwhile, that is no try of it.
+    state.keepUnbegun(record.offset);
     try {
       await this.bury(record, state, reason, failure);
       return true;

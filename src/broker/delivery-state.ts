@@ -123,9 +123,9 @@ export class DeliveryState {
     return this.#progress.failures.get(offset);
   }
 
-  /** The message is in flight, but its consumer has not started on it. */
+  /** The message is in flight, and nobody works on it: its consumer has not started, or it is on its way to the dead letters. */
   keepUnbegun(offset: number): void {
-    this.#progress.keepUnbegun(offset);
+    if (offset < this.#progress.cursor) this.#progress.keepUnbegun(offset);
   }
 
   /** Hot: its consumer starts on the message, which is in flight. */
@@ -401,8 +401,11 @@ export class DeliveryState {
   #skipSettled(): void {
     const progress = this.#progress;
     progress.cursor = progress.settled.endOfRangeAt(progress.cursor);
-    while (this.#takenAhead.size > 0 && this.#takenAhead.delete(progress.cursor))
-      progress.cursor = progress.settled.endOfRangeAt(progress.cursor + 1);
+    while (this.#takenAhead.size > 0 && this.#takenAhead.delete(progress.cursor)) {
+      const taken = progress.cursor;
+      progress.cursor = progress.settled.endOfRangeAt(taken + 1);
+      progress.keepUnbegun(taken);
+    }
   }
 
   /** Hot: whether `record` may be handed out; when not, it is held until its time or its key's turn. Sets the verdict. */

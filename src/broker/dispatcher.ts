@@ -247,17 +247,6 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
     return this.burials.bury(delivery.record, delivery.state, reason, failure);
   }
 
-  /** The oldest message of one of its logs that is not in flight; undefined when there is none, or it is not in memory. */
-  oldestOf(state: DeliveryState): StoredRecord | undefined {
-    try {
-      return this.failure === undefined ? state.peekOldest() : undefined;
-    } catch (error) {
-      if (!isBrokerError(error)) throw error;
-      this.fail(error);
-      return undefined;
-    }
-  }
-
   /**
    * Drops the oldest message that is not in flight, of the lowest priority that has one. False when there is none, it is
    * not in memory yet (then {@link onFetched} follows), or many are being dead-lettered (then {@link onEnded} does).
@@ -265,11 +254,11 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   dropOldest(toDeadLetters: boolean): boolean {
     if (toDeadLetters && this.burials.isFull) return false;
     for (const state of this.states.toReversed()) {
-      if (this.oldestOf(state) === undefined) {
+      const record = this.#takeOldest(state);
+      if (record === undefined) {
         if (state.isFetchingOldest) return false;
         continue;
       }
-      const record = state.takeOldest()!;
       this.#handing.inFlight += 1;
       if (toDeadLetters) {
         const error = "the queue was full and this was its oldest message";
@@ -282,6 +271,17 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
       return true;
     }
     return false;
+  }
+
+  /** The oldest message of one of its logs that is not in flight; undefined when there is none, or it is not in memory. */
+  #takeOldest(state: DeliveryState): StoredRecord | undefined {
+    try {
+      return this.failure === undefined ? state.takeOldest() : undefined;
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      this.fail(error);
+      return undefined;
+    }
   }
 
   /**

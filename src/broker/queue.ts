@@ -263,7 +263,8 @@ export class Queue {
 
   /** Those policies that remove messages do so once the new ones are safe. */
   #dropExcess(): void {
-    if (!this.#isLimited || this.#refuses) return;
+    // One that is being closed drops what is too much when it is open again.
+    if (!this.#isLimited || this.#refuses || this.dispatcher.isClosed) return;
     const toDeadLetters = this.options.overflow === "dead-letter-oldest";
     while (this.#isExceeded()) if (!this.dispatcher.dropOldest(toDeadLetters)) return;
   }

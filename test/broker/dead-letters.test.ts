@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
+import { Burials } from "../../src/broker/burials.js";
 import type { DeadLetter } from "../../src/broker/dead-letters.js";
+import { DispatcherCounters } from "../../src/broker/dispatcher-counters.js";
 import type { QueueOptions } from "../../src/broker/limits.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
@@ -360,4 +362,29 @@ test("many messages expire at once without being on their way to the dead letter
   assert.equal(queue.dispatcher.counters.deadLettered, 3_000);
   assert.equal((await lettersOf(broker)).length, 3_000);
   await broker.close();
+});
+
+test("a crash while a waiting message is on its way to the dead letters is no try of it", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("work");
+  queue.append(message("a"));
+  await broker.flush();
+  const [state] = queue.states;
+  const burials = new Burials({
+    name: "work",
+    clock: world.clock,
+    counters: new DispatcherCounters(),
+    moveToDeadLetters: () => new Promise(() => undefined),
+    onEnded: () => undefined,
+    onError: () => undefined,
+  });
+  void burials.buryWaiting(state!.takeOldest()!, state!, "overflow", "there were too many");
+  await broker.flush();
+  world.crash();
+  const again = await world.open();
+  const consumer = new TestConsumer(again.queue("work")!.dispatcher);
+  await world.quiet();
+  assert.equal(consumer.take("a").attempt, 1);
+  await again.close();
 });

@@ -156,6 +156,37 @@ test("drop-oldest: what is in flight is passed over, and what waits for another 
   await broker.close();
 });
 
+test("drop-oldest: what is not in memory is dropped when it was read", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open({ tailCacheBytes: 1 });
+  const queue = await broker.declareQueue("work", { countMax: 2, overflow: "drop-oldest" });
+  for (const value of ["a", "b", "c", "d", "e"]) {
+    queue.append(message(value));
+    await broker.flush();
+    await world.quiet();
+  }
+  assert.equal(queue.count, 2);
+  assert.equal(queue.dispatcher.counters.dropped, 3);
+  await broker.close();
+});
+
+test("dead-letter-oldest: what is committed while the broker closes waits there, and nothing is reported", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue, publish } = await limited(world, { countMax: 1, overflow: "dead-letter-oldest" });
+  await publish("a");
+  for (const value of ["b", "c"]) queue.append(message(value));
+  await broker.close();
+  assert.deepEqual(world.reported, []);
+  const again = await world.open();
+  assert.equal(again.queue("work")!.count, 3);
+  again.queue("work")!.append(message("d"));
+  await again.flush();
+  await world.quiet();
+  assert.equal(again.queue("work")!.count, 1);
+  assert.deepEqual(await deadOf(again), ["a", "b", "c"]);
+  await again.close();
+});
+
 test("drop-oldest: with everything in flight nothing is dropped", async () => {
   const world = new BrokerWorld();
   const { broker, queue, publish } = await limited(world, { countMax: 2, overflow: "drop-oldest" });
