@@ -170,7 +170,7 @@ class Run {
       this.#published += 1;
       const priority = Math.min(this.#random.below(4), this.#work.priorities! - 1);
       for (const source of this.#sources)
-        source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
+        source.publishing(id, key, { isDelayed, priority: source.name === "work" ? priority : 0 });
       const readyAtMs = isDelayed ? this.#world.clock.nowMs() + this.#random.below(3_000) : undefined;
       ids.push(id);
       const appended = broker.publish(message(id, { key, readyAtMs, priority }));
@@ -203,7 +203,7 @@ class Run {
         source.settled(held);
       } else if (what < 8) {
         delivery.nack({ delayMs, error: "it failed", keepsTurn });
-        source.failed(held, delayMs > 0 && !keepsTurn);
+        source.failed(held, delayMs > 0 && !keepsTurn, delayMs > 0);
       } else if (what < 9) {
         delivery.release(delayMs);
         source.released(held, delayMs > 0);
@@ -223,7 +223,7 @@ class Run {
     const burial = held.delivery.deadLetter("rejected", "no");
     source.settled(held);
     await burial;
-    source.dead(held.message.id);
+    source.died(held.message.id);
   }
 
   async #letters(): Promise<DeadLetter[]> {
@@ -238,7 +238,7 @@ class Run {
     for (const { queue, record } of letters) {
       const source = this.#sources.find(({ name }) => name === queue.deadLettersOf)!;
       // The exhausted ones are noticed here for the first time.
-      source.dead(record.valueText());
+      source.died(record.valueText());
       source.replayed(record.valueText());
     }
     assert.equal(await this.#broker!.deadLetters.replay(letters), letters.length);
@@ -267,7 +267,7 @@ class Run {
     await this.#open();
     for (const letter of await this.#letters()) {
       const source = this.#sources.find(({ name }) => name === letter.queue.deadLettersOf)!;
-      source.dead(letter.record.valueText());
+      source.died(letter.record.valueText());
     }
   }
 
@@ -295,7 +295,7 @@ class Run {
     if (this.#problem !== undefined) throw this.#problem;
     for (const letter of await this.#letters()) {
       const source = this.#sources.find(({ name }) => name === letter.queue.deadLettersOf)!;
-      source.dead(letter.record.valueText());
+      source.died(letter.record.valueText());
     }
     for (const source of this.#sources) {
       assert.deepEqual(source.unsettled(), [], `${source.name} lost messages`);

@@ -87,11 +87,15 @@ async function showSmallest(seed: number): Promise<void> {
   await failureOf(smallest, (line) => say(`  ${line}`));
 }
 
-function described({ operations, faults, end, brokenOpening, isUncached }: Life): string {
+function described(life: Life): string {
+  const { operations, faults, end, brokenOpening, openingFault, flip, isUncached } = life;
   const parts: string[] = operations.map(({ kind }) => kind);
   if (brokenOpening > 0) parts.unshift(`crash after ${brokenOpening} steps of opening`);
+  if (brokenOpening > 0 && openingFault >= 0) parts.unshift(`operation ${openingFault} of opening fails`);
+  if (flip > 0) parts.unshift("a bit flips");
   if (isUncached) parts.unshift("no cache");
   if (faults.failingSync >= 0) parts.push(`sync ${faults.failingSync} fails`);
+  if (faults.failingRead >= 0) parts.push(`read ${faults.failingRead} fails`);
   if (faults.failingOperation >= 0) parts.push(`operation ${faults.failingOperation} fails`);
   if (faults.shortWrites > 0) parts.push("short writes");
   return [...parts, end].join(", ");

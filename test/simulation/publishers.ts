@@ -1,17 +1,13 @@
-// The publishers of a history: what they send, what they are told, and what follows from that for the model.
+// The publishers of a history: what they send, what they are told, and what follows from that for the models.
 
 import assert from "node:assert/strict";
 import type { Appended } from "../../src/broker/appended.js";
-import type { Broker } from "../../src/broker/broker.js";
 import type { Delivery } from "../../src/broker/delivery.js";
+import type { OutgoingMessage } from "../../src/broker/message.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { message } from "../support/broker-world.js";
-import type { SeededRandom } from "../support/seeded-random.js";
-import type { SourceModel } from "../support/source-model.js";
-import type { Plan } from "./plan.js";
-import type { Tally } from "./tally.js";
-import type { TransactionModel } from "./transaction-model.js";
-import type { World } from "./world.js";
+import type { HeldDelivery, SourceModel } from "../support/source-model.js";
+import { COUNT_MAX, type Stage } from "./stage.js";
 
 /** A message as its publisher knows it. */
 interface Sent {
@@ -25,171 +21,226 @@ interface Sent {
   readonly filler: string;
 }
 
-interface Published {
-  readonly id: string;
-  /** Where it goes. */
-  readonly sources: readonly SourceModel[];
-  readonly appended: readonly Appended[];
-}
-
-/** The history that they are a part of. */
-export interface PublishersOwner {
-  readonly plan: Plan;
-  readonly world: World;
-  readonly sources: readonly SourceModel[];
-  readonly transactions: TransactionModel;
-  readonly tally: Tally;
-  readonly trace: (line: string) => void;
-  /** Of the operation that runs. */
-  readonly random: SeededRandom;
-  readonly broker: Broker | undefined;
-  isStorageError(error: unknown): boolean;
+/** What a transaction settles. */
+interface Input {
+  readonly source: SourceModel;
+  readonly held: HeldDelivery;
 }
 
 export class Publishers {
-  readonly #owner: PublishersOwner;
-  #published = 0;
+  readonly #stage: Stage;
   readonly #sent: Sent[] = [];
   readonly #inTransactions = new Set<string>();
+  /** Publishers that wait for room. */
+  #waiting = 0;
+  readonly operations = {
+    publish: () => this.#publish(),
+    repeat: () => this.#repeat(),
+    transact: () => this.#transact(),
+  };
 
-  constructor(owner: PublishersOwner) {
-    this.#owner = owner;
+  constructor(stage: Stage) {
+    this.#stage = stage;
+  }
+
+  /** The process is gone, and they with it. */
+  forget(): void {
+    this.#waiting = 0;
+  }
+
+  /** Nobody waits for ever. */
+  checkDrained(): void {
+    assert.equal(this.#waiting, 0, "publishers wait although there is room");
   }
 
   /** A message came: neither before its time nor after its end. */
   checkTimes(source: SourceModel, { record }: Delivery): void {
     const id = record.valueText();
     const { readyAtMs = 0, expiresAtMs = Number.POSITIVE_INFINITY } = this.#sent[Number(id)]!;
-    const { nowMs } = this.#owner.world;
+    const { nowMs } = this.#stage.world;
     // What was due before the clock was set back stays due.
     const isEarly =
-      nowMs < readyAtMs && !source.wasReplayed(id) && this.#owner.tally.faults["clock jump"] === 0;
+      nowMs < readyAtMs && !source.wasReplayed(id) && this.#stage.tally.faults["clock jump"] === 0;
     assert.ok(!isEarly, `${id} came ${readyAtMs - nowMs} ms before its time`);
     const isLate = nowMs > expiresAtMs && !source.wasReplayed(id);
     assert.ok(!isLate, `${id} came ${nowMs - expiresAtMs} ms after its end`);
   }
 
-  async publish(): Promise<void> {
+  /** A message was taken out because its time was over. The clock may have been set back since. */
+  checkExpired(id: string): void {
+    const { expiresAtMs = Number.POSITIVE_INFINITY } = this.#sent[Number(id)]!;
+    const { latestMs } = this.#stage.world;
+    assert.ok(latestMs >= expiresAtMs, `${id} was expired ${expiresAtMs - latestMs} ms before its end`);
+  }
+
+  async #publish(): Promise<void> {
+    const { random, world, trace } = this.#stage;
     const commits: Promise<void>[] = [];
     const ids: string[] = [];
-    for (let count = 1 + this.#owner.random.below(6); count > 0; count -= 1) {
-      const published = this.#append();
-      ids.push(published.id);
-      const { appended } = published;
-      commits.push(this.#followed([published], Promise.all(appended.map(({ committed }) => committed))));
+    for (let count = 1 + random.below(6); count > 0; count -= 1) {
+      const sent = this.#draw();
+      ids.push(sent.id);
+      commits.push(this.#append(sent));
     }
-    this.#owner.trace(`    ${ids.join(", ")}`);
-    if (this.#owner.random.chance(0.5)) await this.#owner.world.run(Promise.all(commits));
-  }
-
-  /** Hands over a message to one source, or to all. */
-  #append(): Published {
-    const id = String(this.#published);
-    // One that goes to all is an atomic step, which the journal makes durable, whatever the logs promise.
-    const isAlone = !this.#owner.plan.isSynced || this.#owner.random.chance(0.4);
-    const only = isAlone ? this.#owner.random.pick(this.#owner.sources) : undefined;
-    const sources = only === undefined ? this.#owner.sources : [only];
-    const key = this.#owner.random.pick(["a", "b", "c"]);
-    const isDelayed = this.#owner.random.chance(0.1);
-    const priority = this.#owner.random.below(this.#owner.plan.priorities);
-    this.#published += 1;
-    for (const source of sources)
-      source.publishing(id, key, isDelayed, source.name === "work" ? priority : 0);
-    const sent: Sent = {
-      id,
-      sources,
-      subject: only?.name ?? "all",
-      key,
-      priority,
-      readyAtMs: isDelayed ? this.#owner.world.nowMs + this.#owner.random.below(3_000) : undefined,
-      expiresAtMs: this.#owner.random.chance(0.1)
-        ? this.#owner.world.nowMs + this.#owner.random.below(8_000)
-        : undefined,
-      filler: "x".repeat(this.#owner.random.below(300)),
-    };
-    if (sent.expiresAtMs !== undefined) for (const source of sources) source.mayExpire(id);
-    this.#sent.push(sent);
-    return this.#handOver(sent);
-  }
-
-  #handOver(sent: Sent): Published {
-    const { id, sources, subject, key, priority, readyAtMs, expiresAtMs, filler } = sent;
-    const timestampMs = this.#owner.world.nowMs;
-    const named = this.#owner.plan.isOnce ? { id: `id-${id}` } : {};
-    const properties = { ...named, subject, key, priority, readyAtMs, expiresAtMs, timestampMs };
-    const appended = this.#owner.broker!.publish(message(id, { ...properties, headers: { filler } }));
-    const isKnown = appended.some(({ firstSentMs }) => firstSentMs !== undefined);
-    if (!isKnown) assert.equal(appended.length, sources.length);
-    return { id, sources, appended };
+    trace(`    ${ids.join(", ")}`);
+    if (this.#waiting === 0 && random.chance(0.5)) await world.run(Promise.all(commits));
   }
 
   /** A publisher that had no answer, or does not trust it, publishes once more. */
-  async repeat(): Promise<void> {
-    if (!this.#owner.plan.isOnce || this.#sent.length === 0) return;
-    const sent = this.#owner.random.pick(this.#sent.slice(-10));
+  async #repeat(): Promise<void> {
+    const { plan, random, world, trace } = this.#stage;
+    if (!plan.isOnce || this.#sent.length === 0) return;
+    const sent = random.pick(this.#sent.slice(-10));
     // The outputs of a transaction belong to it.
     if (this.#inTransactions.has(sent.id)) return;
-    for (const source of sent.sources) source.repeating(sent.id);
-    const published = this.#handOver(sent);
-    this.#owner.trace(`    ${sent.id}`);
-    const { appended } = published;
-    const committed = this.#followed([published], Promise.all(appended.map((one) => one.committed)));
-    if (this.#owner.random.chance(0.5)) await this.#owner.world.run(committed);
+    for (const source of sent.sources) if (source.isKnown(sent.id)) source.repeating(sent.id);
+    trace(`    ${sent.id}`);
+    const committed = this.#append(sent);
+    if (this.#waiting === 0 && random.chance(0.5)) await world.run(committed);
   }
 
-  /** Tells the model what the publisher of the messages was told. */
-  async #followed(published: readonly Published[], committed: Promise<unknown>): Promise<void> {
-    const process = this.#owner.tally.crashes;
-    try {
-      await committed;
-    } catch (error) {
-      if (process !== this.#owner.tally.crashes) return;
-      if (!this.#owner.isStorageError(error)) throw error;
-      if (!isBrokerError(error, "DISK_FULL")) return;
-      for (const { id, sources } of published) for (const source of sources) source.neverStored(id);
-      return;
+  /** A message to one source, or to all. */
+  #draw(): Sent {
+    const { plan, random, sources, world, bodyBytesMax } = this.#stage;
+    const id = String(this.#sent.length);
+    // One that goes to all is an atomic step, which the journal makes durable, whatever the logs promise.
+    const isAlone = !plan.isSynced || random.chance(0.4);
+    const only = isAlone ? random.pick(sources) : undefined;
+    const isDelayed = random.chance(0.1);
+    const sent: Sent = {
+      id,
+      sources: only === undefined ? sources : [only],
+      subject: only?.name ?? "all",
+      key: random.pick(["a", "b", "c"]),
+      priority: random.below(plan.priorities),
+      readyAtMs: isDelayed ? world.nowMs + random.below(3_000) : undefined,
+      expiresAtMs: random.chance(0.1) ? world.nowMs + random.below(8_000) : undefined,
+      filler: "x".repeat(random.below(bodyBytesMax)),
+    };
+    this.#sent.push(sent);
+    return sent;
+  }
+
+  /** It is handed over in a moment. */
+  #announce({ id, sources, key, priority, readyAtMs, expiresAtMs }: Sent): void {
+    for (const source of sources) {
+      if (source.isKnown(id)) continue;
+      const isDelayed = readyAtMs !== undefined;
+      source.publishing(id, key, { isDelayed, priority: source === this.#stage.work ? priority : 0 });
+      if (expiresAtMs !== undefined) source.mayExpire(id);
     }
-    if (process !== this.#owner.tally.crashes) return;
-    for (const { id, sources } of published) for (const source of sources) source.committed(id);
+  }
+
+  /** Hands it over, when there is room for it, and tells the models what its publisher was told. Never rejects. */
+  async #append(sent: Sent): Promise<void> {
+    const { broker, process, work } = this.#stage;
+    const queue = sent.subject === work.name ? broker!.queue("work") : undefined;
+    const waits = queue?.makesWait === true;
+    if (waits) {
+      this.#waiting += 1;
+      const isLetIn = await queue.waitForRoom().then(
+        () => true,
+        () => false,
+      );
+      if (process !== this.#stage.process) return;
+      this.#waiting -= 1;
+      if (!isLetIn) return;
+    }
+    this.#announce(sent);
+    try {
+      const appended = waits ? [queue.append(this.#messageOf(sent))] : this.#handOver(sent);
+      await this.#followed([sent], Promise.all(appended.map((one) => one.committed)));
+    } catch (error) {
+      try {
+        this.#refused(error, [sent]);
+      } catch (problem) {
+        this.#stage.fail(problem);
+      }
+    }
+  }
+
+  /** They were not taken. What is refused for want of room has to be one too many. */
+  #refused(error: unknown, all: readonly Sent[]): void {
+    const { plan, work } = this.#stage;
+    if (!this.#stage.isStorageError(error)) {
+      if (!isBrokerError(error, "QUEUE_FULL") || plan.overflow === undefined) throw error;
+      // Where publishers wait, those who do not are refused while others stand in line.
+      const isFull = work.countMax(plan.isOnce) >= COUNT_MAX || plan.overflow === "wait";
+      assert.ok(isFull, `the queue is full with ${work.countMax(plan.isOnce)} messages`);
+    }
+    for (const { id, sources } of all)
+      for (const source of sources) if (!source.wasReplayed(id)) source.neverStored(id);
+  }
+
+  #handOver(sent: Sent): readonly Appended[] {
+    const appended = this.#stage.broker!.publish(this.#messageOf(sent));
+    const isKnown = appended.some(({ firstSentMs }) => firstSentMs !== undefined);
+    if (!isKnown) assert.equal(appended.length, sent.sources.length);
+    return appended;
+  }
+
+  #messageOf({ id, subject, key, priority, readyAtMs, expiresAtMs, filler }: Sent): OutgoingMessage {
+    const { plan, world } = this.#stage;
+    const named = plan.isOnce ? { id: `id-${id}` } : {};
+    const times = { readyAtMs, expiresAtMs, timestampMs: world.nowMs };
+    return message(id, { ...named, ...times, subject, key, priority, headers: { filler } });
+  }
+
+  #followed(all: readonly Sent[], committed: Promise<unknown>): Promise<void> {
+    return this.#stage.follow(
+      committed,
+      () => {
+        for (const { id, sources } of all) for (const source of sources) source.committed(id);
+      },
+      (error) => {
+        if (!isBrokerError(error, "DISK_FULL")) return;
+        for (const { id, sources } of all) for (const source of sources) source.neverStored(id);
+      },
+    );
   }
 
   /** Settles some messages and publishes others, as one. */
-  async transact(): Promise<void> {
-    const inputs = this.#owner.sources.flatMap((source) =>
+  async #transact(): Promise<void> {
+    const { random, sources, transactions, trace, world } = this.#stage;
+    const inputs: Input[] = sources.flatMap((source) =>
       [...source.held]
-        .filter(({ delivery }) => delivery.isLeased && this.#owner.random.chance(0.3))
+        .filter(({ delivery }) => delivery.isLeased && random.chance(0.3))
         .map((held) => ({ source, held })),
     );
-    const outputs: Published[] = [];
-    const deliveries = inputs.map(({ held }) => held.delivery);
-    const committed = this.#owner.broker!.commit(deliveries, () => {
-      const all: Appended[] = [];
-      for (let count = this.#owner.random.below(3); count >= 0; count -= 1) {
-        const published = this.#append();
-        outputs.push(published);
-        this.#inTransactions.add(published.id);
-        all.push(...published.appended);
-      }
-      return all;
-    });
+    const outputs = Array.from({ length: 1 + random.below(3) }, () => this.#draw());
+    for (const sent of outputs) {
+      this.#inTransactions.add(sent.id);
+      this.#announce(sent);
+    }
+    const committed = this.#tryCommit(inputs, outputs);
+    if (committed === undefined) return;
     for (const { source, held } of inputs) source.settling(held);
     const outputPlaces = outputs.flatMap(({ id, sources }) => sources.map(({ name }) => `${name} ${id}`));
     const inputPlaces = inputs.map(({ source, held }) => `${source.name} ${held.message.id}`);
-    this.#owner.trace(`    ${inputPlaces.join(", ")} -> ${outputPlaces.join(", ")}`);
-    this.#owner.transactions.begin(inputPlaces, outputPlaces);
-    const process = this.#owner.tally.crashes;
-    const settled = committed.then(
+    trace(`    ${inputPlaces.join(", ")} -> ${outputPlaces.join(", ")}`);
+    transactions.begin(inputPlaces, outputPlaces);
+    const settled = this.#stage.follow(
+      committed,
       () => {
-        if (process === this.#owner.tally.crashes)
-          for (const { source, held } of inputs) source.settledForGood(held);
+        for (const { source, held } of inputs) source.settledForGood(held);
       },
-      (error: unknown) => {
-        if (process !== this.#owner.tally.crashes) return;
+      (error) => {
         const isKnown = !isBrokerError(error, "STORAGE_FAILED");
         for (const { source, held } of inputs) if (isKnown) source.leasedAnew(held);
       },
     );
     const followed = this.#followed(outputs, committed);
-    if (this.#owner.random.chance(0.5)) await this.#owner.world.run(Promise.all([followed, settled]));
+    if (random.chance(0.5)) await world.run(Promise.all([followed, settled]));
+  }
+
+  /** Undefined when it was refused: then nothing was done. */
+  #tryCommit(inputs: readonly Input[], outputs: readonly Sent[]): Promise<void> | undefined {
+    const deliveries = inputs.map(({ held }) => held.delivery);
+    try {
+      return this.#stage.broker!.commit(deliveries, () => outputs.flatMap((sent) => this.#handOver(sent)));
+    } catch (error) {
+      this.#refused(error, outputs);
+      return undefined;
+    }
   }
 }

@@ -77,7 +77,13 @@ function inWorker(share: Share, report: (part: Summary) => void): Promise<void> 
 }
 
 function emptySummary(): Summary {
-  return { seeds: 0, crashes: 0, operations: 0, faults: { ...emptyTally().faults }, violations: [] };
+  return {
+    seeds: 0,
+    crashes: 0,
+    operations: 0,
+    faults: emptyTally().faults as Record<string, number>,
+    violations: [],
+  };
 }
 
 function addTally(summary: Summary, { crashes, operations, faults }: Tally): void {

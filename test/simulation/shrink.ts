@@ -59,6 +59,9 @@ function* smallerLives(life: Life): Generator<Life> {
   if (faults.failingSync >= 0) yield { ...life, faults: { ...faults, failingSync: -1 } };
   if (faults.failingOperation >= 0) yield { ...life, faults: { ...faults, failingOperation: -1 } };
   if (faults.shortWrites > 0) yield { ...life, faults: { ...faults, shortWrites: 0 } };
+  if (faults.failingRead >= 0) yield { ...life, faults: { ...faults, failingRead: -1 } };
+  if (life.flip > 0) yield { ...life, flip: 0 };
+  if (life.openingFault >= 0) yield { ...life, openingFault: -1 };
   if (life.isUncached) yield { ...life, isUncached: false };
 }
 

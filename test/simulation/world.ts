@@ -19,11 +19,15 @@ interface SimulatedTimer extends Timer {
 export class World {
   readonly random: SeededRandom;
   disk: SimulatedDisk;
-  steps = 0;
+  /** Answers of the disk that came before earlier ones. */
+  reordered = 0;
   #pid = 1;
+  /** Until then the disk answers nothing. */
+  #slowUntilMs = 0;
   #elapsedMs = 0;
   /** How far somebody has set the wall clock ahead. */
   #jumpedMs = 0;
+  #latestMs = 0;
   /** Answers of the disk, which come in any order. */
   #answers: (() => void)[] = [];
   /** Turns of the event loop, one after the other. */
@@ -37,6 +41,11 @@ export class World {
 
   get nowMs(): number {
     return START_MS + Math.floor(this.#elapsedMs) + this.#jumpedMs;
+  }
+
+  /** The latest that the wall clock ever showed. */
+  get latestMs(): number {
+    return Math.max(this.#latestMs, this.nowMs);
   }
 
   /** The world as the process sees it that runs now. After a crash, ask again. */
@@ -57,7 +66,13 @@ export class World {
   }
 
   jumpWallClock(byMs: number): void {
+    this.#latestMs = this.latestMs;
     this.#jumpedMs += byMs;
+  }
+
+  /** The disk answers nothing for so long. */
+  slowDisk(durationMs: number): void {
+    this.#slowUntilMs = this.#elapsedMs + durationMs;
   }
 
   /** Takes so many steps, or as many as there are. */
@@ -90,7 +105,6 @@ export class World {
   async #step(untilMs: number): Promise<boolean> {
     const action = this.#next(untilMs);
     if (action === undefined) return false;
-    this.steps += 1;
     action();
     await microtasks();
     return true;
@@ -98,20 +112,33 @@ export class World {
 
   #next(untilMs: number): (() => void) | undefined {
     const { random } = this;
-    const ready = this.#answers.length + this.#turns.length;
+    const isSlow = this.#elapsedMs < this.#slowUntilMs;
+    const ready = (isSlow ? 0 : this.#answers.length) + this.#turns.length;
     if (ready === 0 || random.chance(SLOW)) {
       const timer = this.#firstTimer(untilMs);
-      if (timer !== undefined) {
+      if (timer !== undefined && !(isSlow && ready === 0 && this.#slowUntilMs < timer.dueMs)) {
         this.#timers.delete(timer);
         this.#elapsedMs = Math.max(this.#elapsedMs, timer.dueMs);
         return timer.action;
       }
-      if (ready === 0) return undefined;
+      if (ready === 0) return this.#slowAnswer(untilMs);
     }
     this.#elapsedMs += STEP_MS;
     if (random.below(ready) < this.#turns.length) return this.#turns.shift();
-    const [answer] = this.#answers.splice(random.below(this.#answers.length), 1);
-    return answer;
+    return this.#answer();
+  }
+
+  /** The first answer after the disk was slow, if that ends by then. */
+  #slowAnswer(untilMs: number): (() => void) | undefined {
+    if (this.#answers.length === 0 || this.#slowUntilMs > untilMs) return undefined;
+    this.#elapsedMs = Math.max(this.#elapsedMs, this.#slowUntilMs);
+    return this.#answer();
+  }
+
+  #answer(): (() => void) | undefined {
+    const index = this.random.below(this.#answers.length);
+    if (index > 0) this.reordered += 1;
+    return this.#answers.splice(index, 1)[0];
   }
 
   #firstTimer(untilMs: number): SimulatedTimer | undefined {

@@ -24,10 +24,19 @@ interface EntryChange {
 
 type Node = File | Folder;
 
+/** What crashes have taken, of all disks that followed one another. */
+export interface Losses {
+  writes: number;
+  tornWrites: number;
+  names: number;
+}
+
 class File {
   readonly content: Content;
   readonly durable: Content;
   unsynced: Change[] = [];
+  /** Where a bit is not what was written. */
+  flip: Flip | undefined = undefined;
 
   constructor(content = new Content(), durable = new Content()) {
     this.content = content;
@@ -77,6 +86,11 @@ class Folder {
   unsynced: EntryChange[] = [];
 }
 
+interface Flip {
+  readonly position: number;
+  readonly mask: number;
+}
+
 /** Runs what the disk was asked to do, at some later time. */
 export type Schedule = (action: () => void) => void;
 
@@ -87,27 +101,54 @@ export class SimulatedDisk implements Files {
   onOperation: (operation: DiskOperation) => number | undefined = () => undefined;
   /** Writes beyond this fail with ENOSPC. */
   capacityBytes = Number.POSITIVE_INFINITY;
+  losses: Losses = { writes: 0, tornWrites: 0, names: 0 };
   readonly #random: SeededRandom;
   readonly #schedule: Schedule;
-  readonly #root = new Folder();
+  readonly #root: Folder;
   #isOff = false;
 
-  constructor(random: SeededRandom, schedule: Schedule) {
+  constructor(random: SeededRandom, schedule: Schedule, root = new Folder()) {
     this.#random = random;
     this.#schedule = schedule;
+    this.#root = root;
   }
 
   /** The bytes of all files. */
   get usedBytes(): number {
     let total = 0;
-    const add = (folder: Folder) => {
-      for (const node of folder.entries.values()) {
-        if (node instanceof Folder) add(node);
-        else total += node.content.size;
-      }
-    };
-    add(this.#root);
+    for (const [, file] of filesIn(this.#root, "")) total += file.content.size;
     return total;
+  }
+
+  /** Every file with its bytes as they are, which nobody may change. */
+  *contents(): Generator<readonly [path: string, bytes: Buffer]> {
+    for (const [path, file] of filesIn(this.#root, "")) yield [path, file.content.view()];
+  }
+
+  /** Changes a bit of what is on the disk; false where that is not at rest: it has not been synced. */
+  flipBit(path: string, position: number, bit: number): boolean {
+    const file = this.#find(path);
+    if (!(file instanceof File)) throw systemError("ENOENT", path);
+    const isAtRest =
+      position < file.durable.size && !file.unsynced.some((change) => touches(change, position));
+    if (!isAtRest) return false;
+    file.flip = { position, mask: 1 << bit };
+    this.#turnBit(file, file.flip);
+    return true;
+  }
+
+  /** Puts every bit right that was flipped and has not been written over. */
+  repairBits(): void {
+    for (const [, file] of filesIn(this.#root, "")) {
+      const { flip } = file;
+      file.flip = undefined;
+      if (flip !== undefined) this.#turnBit(file, flip);
+    }
+  }
+
+  #turnBit(file: File, { position, mask }: Flip): void {
+    for (const content of [file.content, file.durable])
+      if (position < content.size) content.view()[position]! ^= mask;
   }
 
   /** Nothing that was asked for is done any more. */
@@ -121,10 +162,10 @@ export class SimulatedDisk implements Files {
    */
   afterCrash(power: boolean, schedule: Schedule): SimulatedDisk {
     this.turnOff();
-    const disk = new SimulatedDisk(this.#random, schedule);
-    const decided = new Map<EntryChange, boolean>();
-    const copies = new Map<Node, Node>();
-    this.#copyFolder(this.#root, disk.#root, power, decided, copies);
+    // What a process did stays as it is, in memory or on the disk.
+    const disk = new SimulatedDisk(this.#random, schedule, power ? new Folder() : this.#root);
+    disk.losses = this.losses;
+    if (power) this.#copyFolder(this.#root, disk.#root, new Map(), new Map());
     return disk;
   }
 
@@ -233,9 +274,7 @@ export class SimulatedDisk implements Files {
           const room = this.capacityBytes - this.usedBytes + Math.max(file.content.size - position, 0);
           const size = Math.min(copy.length, limit ?? copy.length, Math.max(room, 0));
           if (size === 0 && copy.length > 0) throw systemError("ENOSPC", path);
-          const change = { position, bytes: copy.subarray(0, size) };
-          file.content.apply(change);
-          file.unsynced.push(change);
+          this.#apply(file, { position, bytes: copy.subarray(0, size) });
           return size;
         });
       },
@@ -260,9 +299,7 @@ export class SimulatedDisk implements Files {
         ),
       truncate: (sizeBytes) =>
         this.#later({ kind: "truncate", path }, () => {
-          const change = { position: sizeBytes, bytes: undefined };
-          file.content.apply(change);
-          file.unsynced.push(change);
+          this.#apply(file, { position: sizeBytes, bytes: undefined });
         }),
       size: () => this.#later(undefined, () => file.content.size),
       close: () => this.#later(undefined, () => {}),
@@ -296,6 +333,12 @@ export class SimulatedDisk implements Files {
     }
   }
 
+  #apply(file: File, change: Change): void {
+    file.content.apply(change);
+    file.unsynced.push(change);
+    if (file.flip !== undefined && touches(change, file.flip.position)) file.flip = undefined;
+  }
+
   #change(change: EntryChange): void {
     for (const [folder, name] of change.removed) folder.entries.delete(name);
     for (const [folder, name, node] of change.added) folder.entries.set(name, node);
@@ -303,32 +346,24 @@ export class SimulatedDisk implements Files {
     for (const folder of folders) folder.unsynced.push(change);
   }
 
-  #copyFolder(
-    from: Folder,
-    to: Folder,
-    power: boolean,
-    decided: Map<EntryChange, boolean>,
-    copies: Map<Node, Node>,
-  ): void {
-    const entries = power ? this.#survivingEntries(from, decided) : from.entries;
-    for (const [name, node] of entries) {
+  #copyFolder(from: Folder, to: Folder, decided: Map<EntryChange, boolean>, copies: Map<Node, Node>): void {
+    for (const [name, node] of this.#survivingEntries(from, decided)) {
       let copy = copies.get(node);
       if (copy === undefined) {
-        copy = node instanceof Folder ? new Folder() : this.#survivingFile(node, power);
+        copy = node instanceof Folder ? new Folder() : this.#survivingFile(node);
         copies.set(node, copy);
-        if (node instanceof Folder) this.#copyFolder(node, copy as Folder, power, decided, copies);
+        if (node instanceof Folder) this.#copyFolder(node, copy as Folder, decided, copies);
       }
       to.entries.set(name, copy);
     }
-    // After a power failure, what is there is on the disk; after a kill it is still only in memory.
-    to.durable = new Map(power ? to.entries : this.#mapped(from.durable, copies));
-    if (!power) to.unsynced = this.#allChanges(to);
+    to.durable = new Map(to.entries);
   }
 
   #survivingEntries(folder: Folder, decided: Map<EntryChange, boolean>): Map<string, Node> {
     const entries = new Map(folder.durable);
     for (const change of folder.unsynced) {
       const isKept = decided.get(change) ?? this.#random.chance(0.5);
+      if (!isKept && !decided.has(change)) this.losses.names += 1;
       decided.set(change, isKept);
       if (!isKept) continue;
       for (const [at, name] of change.removed) if (at === folder) entries.delete(name);
@@ -337,32 +372,11 @@ export class SimulatedDisk implements Files {
     return entries;
   }
 
-  #mapped(entries: ReadonlyMap<string, Node>, copies: ReadonlyMap<Node, Node>): [string, Node][] {
-    return [...entries].flatMap(([name, node]) => {
-      const copy = copies.get(node);
-      return copy === undefined ? [] : [[name, copy] as [string, Node]];
-    });
-  }
-
-  #allChanges(folder: Folder): EntryChange[] {
-    const changes: EntryChange[] = [];
-    for (const [name, node] of folder.entries) {
-      if (folder.durable.get(name) !== node) changes.push({ removed: [], added: [[folder, name, node]] });
-    }
-    for (const name of folder.durable.keys()) {
-      if (!folder.entries.has(name)) changes.push({ removed: [[folder, name]], added: [] });
-    }
-    return changes;
-  }
-
-  #survivingFile(file: File, power: boolean): File {
+  #survivingFile(file: File): File {
     const durable = file.durable.copy();
-    if (power) {
-      this.#keepSome(file.unsynced, durable);
-      return new File(durable.copy(), durable);
-    }
-    const copy = new File(file.content.copy(), durable);
-    copy.unsynced = [...file.unsynced];
+    this.#keepSome(file.unsynced, durable);
+    const copy = new File(durable.copy(), durable);
+    copy.flip = file.flip;
     return copy;
   }
 
@@ -375,7 +389,11 @@ export class SimulatedDisk implements Files {
   #survivingParts(change: Change): Change[] {
     const fate = this.#random.below(4);
     if (fate === 0) return [change];
-    if (fate === 1 || change.bytes === undefined) return [];
+    if (fate === 1 || change.bytes === undefined) {
+      this.losses.writes += 1;
+      return [];
+    }
+    this.losses.tornWrites += 1;
     if (fate === 2) {
       return [
         {
@@ -411,6 +429,19 @@ export class SimulatedDisk implements Files {
     const name = parts.pop()!;
     return [this.#folder(parts.join("/")), name];
   }
+}
+
+function* filesIn(folder: Folder, path: string): Generator<readonly [string, File]> {
+  for (const [name, node] of folder.entries) {
+    if (node instanceof Folder) yield* filesIn(node, `${path}${name}/`);
+    else yield [path + name, node];
+  }
+}
+
+/** Whether the change has something to do with the byte at `position`. */
+function touches(change: Change, position: number): boolean {
+  if (change.bytes === undefined) return position >= change.position;
+  return position >= change.position && position < change.position + change.bytes.length;
 }
 
 function partsOf(path: string): string[] {

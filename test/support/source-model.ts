@@ -2,41 +2,10 @@
 // every delivery and every restart is held against.
 
 import assert from "node:assert/strict";
+import type { DeadLetterEntry } from "../../src/broker/dead-letter.js";
 import type { Delivery } from "../../src/broker/delivery.js";
-
-/** Where the last that happened to a message is known: what a kill takes, what only a power failure takes, or neither. */
-type Storage = "process" | "system" | "disk";
-
-interface ModelMessage {
-  readonly id: string;
-  readonly key: string;
-  /** In the order of publishing. */
-  readonly number: number;
-  /** Higher ones overtake. */
-  readonly priority: number;
-  readonly isDelayed: boolean;
-  isCommitted: boolean;
-  /** How often it may have been tried without success. */
-  triesMin: number;
-  triesMax: number;
-  /** An answer was accepted that settled it. After a crash that may be forgotten. */
-  isSettled: boolean;
-  storage: Storage;
-  /** It was settled, a crash came, and it is not known whether that was forgotten. */
-  isInDoubt: boolean;
-  /** Whether some consumer was ever given it, or it was set aside: then it is out of the plain order. */
-  isOutOfOrder: boolean;
-  /** With order by key: later ones of the key may overtake it. */
-  isParked: boolean;
-  /** It stands behind those that came meanwhile, or in a log of its own. */
-  isReplayed: boolean;
-  /** What settles it, its dead letter or a transaction, is under way. */
-  isSettling: boolean;
-  /** Its publisher was told that it is not stored. */
-  isRefused: boolean;
-  /** Nothing can be said of it any more. */
-  isUnknown: boolean;
-}
+import { DeliveryOrder } from "./delivery-order.js";
+import { type ModelMessage, newMessage } from "./model-message.js";
 
 /** One hand-over that has not been answered. */
 export interface HeldDelivery {
@@ -44,47 +13,65 @@ export interface HeldDelivery {
   readonly message: ModelMessage;
 }
 
+/** What the publisher of a message may say of it. */
+interface Told {
+  readonly isDelayed?: boolean;
+  readonly priority?: number;
+  /** By which way it comes, unless directly. */
+  readonly way?: string;
+}
+
 export class SourceModel {
   readonly name: string;
   readonly isByKey: boolean;
+  /** What its dead letters may name as the place where they died. */
+  readonly names: readonly string[];
   /** Answers that were refused, because the lease was lost. */
   refused = 0;
+  /** Whether it is known that nothing is handed out. */
+  isPaused = false;
+  /** What happens to the oldest when there are too many. */
+  overflow: "drop" | "bury" | undefined = undefined;
   readonly #attemptsMax: number;
   readonly #isSynced: boolean;
   readonly held = new Set<HeldDelivery>();
   readonly #messages = new Map<string, ModelMessage>();
-  /** By partition and priority, the last number that came in plain order in this life. */
-  #lastNumbers = new Map<string, number>();
+  readonly #order: DeliveryOrder;
 
   /** `isSynced`: a power failure takes nothing that was acknowledged to its publisher. */
-  constructor(name: string, isByKey: boolean, attemptsMax: number, isSynced = true) {
+  constructor(
+    name: string,
+    isByKey: boolean,
+    attemptsMax: number,
+    isSynced = true,
+    ways: readonly string[] = [],
+  ) {
     this.name = name;
+    this.names = [name, ...ways];
+    this.#order = new DeliveryOrder(this, attemptsMax);
     this.#isSynced = isSynced;
     this.isByKey = isByKey;
     this.#attemptsMax = attemptsMax;
   }
 
+  get messages(): Iterable<ModelMessage> {
+    return this.#messages.values();
+  }
+
+  /** The disk is full, or fails: what is too much finds no way to the dead letters, and comes back later. */
+  setAside(): void {
+    if (this.overflow === "bury") this.#order.isKept = false;
+  }
+
   /** Before the message is appended. */
-  publishing(id: string, key: string, isDelayed: boolean, priority = 0): void {
-    this.#messages.set(id, {
-      id,
-      key,
-      priority,
-      number: this.#messages.size,
-      isDelayed,
-      isCommitted: false,
-      triesMin: 0,
-      triesMax: 0,
-      isSettled: false,
-      storage: "disk",
-      isInDoubt: false,
-      isOutOfOrder: isDelayed,
-      isParked: isDelayed,
-      isReplayed: false,
-      isSettling: false,
-      isRefused: false,
-      isUnknown: false,
-    });
+  publishing(id: string, key: string, told: Told = {}): void {
+    const { isDelayed = false, priority = 0, way = "" } = told;
+    const number = this.#messages.size;
+    this.#messages.set(id, newMessage({ id, key, number, priority, isDelayed, way }));
+  }
+
+  isKnown(id: string): boolean {
+    return this.#messages.has(id);
   }
 
   committed(id: string): void {
@@ -100,6 +87,7 @@ export class SourceModel {
   delivered(delivery: Delivery): HeldDelivery {
     const message = this.#messages.get(delivery.record.valueText())!;
     const what = `${this.name}: ${message.id}, attempt ${delivery.attempt}`;
+    assert.ok(!this.isPaused, `${what} came although nothing is to be handed out`);
     assert.ok(!message.isRefused, `${what} came although its publisher was told that it is not stored`);
     if (message.isUnknown) message.isSettled = false;
     assert.ok(!message.isSettled, `${what} came although it was settled`);
@@ -114,8 +102,7 @@ export class SourceModel {
     message.triesMax = tries;
     message.storage = "process";
     if (message.isUnknown) message.isReplayed = true;
-    if (this.isByKey) this.#checkKey(message, what);
-    else this.#checkOrder(message, delivery.partition, what);
+    this.#order.check(message, delivery.partition, what);
     message.isOutOfOrder = true;
     // It came, so it is in the log, and not settled.
     message.isCommitted = true;
@@ -135,6 +122,7 @@ export class SourceModel {
   settled(held: HeldDelivery): void {
     this.held.delete(held);
     held.message.isSettled = true;
+    held.message.isAcknowledged = true;
     held.message.storage = "process";
   }
 
@@ -143,6 +131,7 @@ export class SourceModel {
     for (const message of this.#messages.values()) {
       if (!message.isSettled || message.isSettling || message.storage !== "process") continue;
       message.isSettled = false;
+      message.isAcknowledged = false;
       message.isInDoubt = true;
       message.isParked = true;
     }
@@ -157,17 +146,25 @@ export class SourceModel {
   }
 
   /**
-   * It is being settled with something else: a dead letter, after which {@link dead} or {@link burialFailed} follows, or
+   * It is being settled with something else: a dead letter, after which {@link died} or {@link burialFailed} follows, or
    * a transaction, after which {@link settledForGood} or {@link leasedAnew} does; unless a crash comes, or the storage
    * fails: then it is not known, and it does not come before the next restart.
    */
   settling(held: HeldDelivery): void {
     this.settled(held);
+    held.message.isAcknowledged = false;
     held.message.isSettling = true;
+  }
+
+  /** A consumer sends it to the dead letters. */
+  burying(held: HeldDelivery): void {
+    this.settling(held);
+    held.message.wasBuried = true;
   }
 
   settledForGood({ message }: HeldDelivery): void {
     message.isSettling = false;
+    message.isAcknowledged = true;
     message.storage = "disk";
   }
 
@@ -177,8 +174,10 @@ export class SourceModel {
     this.held.add(held);
   }
 
-  failed(held: HeldDelivery, isParked: boolean): void {
+  /** `waits`: not to be handed out at once. */
+  failed(held: HeldDelivery, isParked: boolean, waits = isParked): void {
     this.held.delete(held);
+    held.message.isHeldBack ||= waits;
     held.message.triesMin += 1;
     held.message.triesMax += 1;
     // For good: a clock that is set back makes it wait a second time.
@@ -188,18 +187,50 @@ export class SourceModel {
 
   released(held: HeldDelivery, isParked: boolean): void {
     this.held.delete(held);
+    held.message.isHeldBack ||= isParked;
     // For good: a clock that is set back makes it wait a second time.
     held.message.isParked ||= isParked;
     held.message.storage = "process";
   }
 
-  /** A dead letter is on its way, and whether it gets there is not known before a restart or the end. */
-  dead(id: string): void {
+  /** It is among the dead letters. */
+  died(id: string): void {
     const message = this.#messages.get(id)!;
     message.isSettled = true;
     message.isSettling = false;
     message.storage = "disk";
     message.isInDoubt = false;
+    message.isDead = true;
+  }
+
+  /** It was found among the dead letters, for which there has to be a cause. */
+  foundDead(id: string, { reason, attempts }: DeadLetterEntry): void {
+    const message = this.#messages.get(id);
+    assert.ok(message !== undefined, `${this.name}: ${id}, which nobody published, is a dead letter`);
+    if (!message.isDead && !message.mayBeDead && !message.isUnknown) {
+      const what = `${this.name}: ${id} is a dead letter, ${reason} after ${attempts} attempts,`;
+      assert.ok(!message.isAcknowledged, `${what} although it was acknowledged`);
+      const isLate = reason === "rejected";
+      assert.ok(!isLate || message.wasBuried, `${what} although no consumer said so`);
+      const isExhausted = reason === "attempts-exhausted";
+      assert.ok(!isExhausted || attempts >= this.#attemptsMax, `${what} too early`);
+      assert.ok(reason !== "overflow" || this.overflow === "bury", `${what} although it had room`);
+      assert.ok(
+        isExhausted || isLate || reason === "expired" || reason === "overflow",
+        `${what} for no cause`,
+      );
+      const triesMax = message.triesMax + (isLate ? 1 : 0);
+      assert.ok(
+        attempts >= message.triesMin && attempts <= triesMax,
+        `${what} and was tried ${message.triesMin} to ${triesMax} times`,
+      );
+    }
+    this.died(id);
+  }
+
+  /** Those that are dead letters for certain. */
+  get dead(): string[] {
+    return [...this.#messages.values()].filter(({ isDead }) => isDead).map(({ id }) => id);
   }
 
   /** Its dead letter could not be stored, so it is held and tried again. */
@@ -227,6 +258,7 @@ export class SourceModel {
   /** It may end as a dead letter without a try. */
   mayExpire(id: string): void {
     const message = this.#messages.get(id)!;
+    message.mayExpire = true;
     message.isParked = true;
     // It may be set aside as expired, and come after all: its dead letter finds no room, and the clock is set back.
     message.isOutOfOrder = true;
@@ -235,7 +267,10 @@ export class SourceModel {
   /** A dead letter is replayed or discarded; a crash from here on may undo that. */
   leaving(id: string, how: "replay" | "discard"): void {
     if (how === "replay") this.replayed(id);
-    else this.dead(id);
+    else this.died(id);
+    const message = this.#messages.get(id)!;
+    message.isDead = false;
+    message.mayBeDead = true;
   }
 
   /** The storage failed while it was replayed: it may be a dead letter still, and may come back after a restart. */
@@ -250,6 +285,8 @@ export class SourceModel {
     message.triesMax = 0;
     message.isOutOfOrder = true;
     message.isReplayed = true;
+    message.isDead = false;
+    message.isAcknowledged = false;
   }
 
   /** What happened so far was handed to the system. */
@@ -262,7 +299,7 @@ export class SourceModel {
   closed(): void {
     for (const message of this.#messages.values()) message.storage = "disk";
     this.held.clear();
-    this.#lastNumbers = new Map();
+    this.#order.restart();
   }
 
   /** What was not stored may be forgotten. A power failure takes what the system had not written, of any age. */
@@ -273,58 +310,51 @@ export class SourceModel {
       message.isSettling = false;
       const isKnown = message.storage === "disk" || (message.storage === "system" && !isPower);
       const isOut = [...this.held].some((held) => held.message === message && held.delivery.isLeased);
-      // On its way to the dead letters because it was tried too often, which nobody sees.
-      const mayBeBuried = !message.isSettled && message.triesMax >= this.#attemptsMax;
-      if (isKnown && mayBeBuried) message.triesMax += 1;
       if (isKnown && !isOut) continue;
       // Its last try may count as one that did not come back, or may be forgotten, and others with it.
       message.triesMax += 1;
       message.triesMin = 0;
       message.isInDoubt ||= message.isSettled;
+      message.wasForgotten ||= message.isSettled;
       message.isSettled = false;
+      message.isAcknowledged = false;
     }
     this.held.clear();
-    this.#lastNumbers = new Map();
+    this.#order.restart();
+  }
+
+  /** So many may be there at most. `isOnce`: one that was settled leaves when that is stored. */
+  countMax(isOnce: boolean): number {
+    let count = 0;
+    for (const { isRefused, isSettled, isSettling, storage } of this.#messages.values())
+      if (!isRefused && (!isSettled || isSettling || (isOnce && storage === "process"))) count += 1;
+    return count;
+  }
+
+  /** So many are there at least that count against a limit. */
+  get countMin(): number {
+    let count = 0;
+    for (const message of this.#messages.values())
+      if (
+        isUnsettled(message) &&
+        !message.isReplayed &&
+        !message.wasForgotten &&
+        !message.mayExpire &&
+        message.way === "" &&
+        message.triesMax < this.#attemptsMax
+      )
+        count += 1;
+    return count;
   }
 
   /** Those that are in the log for certain and are not settled. */
   unsettled(): string[] {
-    return [...this.#messages.values()]
-      .filter(
-        ({ isCommitted, isRefused, isSettled, isInDoubt, isUnknown }) =>
-          isCommitted && !isRefused && !isSettled && !isInDoubt && !isUnknown,
-      )
-      .map(({ id }) => id);
+    return [...this.#messages.values()].filter(isUnsettled).map(({ id }) => id);
   }
+}
 
-  #checkKey(message: ModelMessage, what: string): void {
-    for (const { message: other, delivery } of this.held)
-      assert.ok(
-        other === message || other.key !== message.key || !delivery.isLeased || other.isSettled,
-        `${what} came while ${other.id} of its key was out`,
-      );
-    if (message.isParked || message.isReplayed) return;
-    for (const other of this.#messages.values()) {
-      if (other.number >= message.number || other.key !== message.key) continue;
-      const isExhausted = other.triesMax >= this.#attemptsMax;
-      // Which priority of a key stands in line first depends on which was there first.
-      if (other.priority !== message.priority) continue;
-      const mayBeBehind =
-        other.isParked ||
-        other.isUnknown ||
-        other.isReplayed ||
-        other.isInDoubt ||
-        isExhausted ||
-        !other.isCommitted;
-      assert.ok(other.isSettled || mayBeBehind, `${what} came before ${other.id} of its key was settled`);
-    }
-  }
-
-  #checkOrder(message: ModelMessage, partition: number | undefined, what: string): void {
-    if (message.isOutOfOrder) return;
-    const line = `${partition} ${message.priority}`;
-    const last = this.#lastNumbers.get(line) ?? -1;
-    assert.ok(message.number > last, `${what} came after a later one`);
-    this.#lastNumbers.set(line, message.number);
-  }
+/** For certain. */
+function isUnsettled(message: ModelMessage): boolean {
+  const { isCommitted, isRefused, isSettled, isInDoubt, isUnknown } = message;
+  return isCommitted && !isRefused && !isSettled && !isInDoubt && !isUnknown;
 }
