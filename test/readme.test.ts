@@ -26,10 +26,10 @@ test("the README's program prints what the README says", async (t) => {
 
 test("the README names the commands that the package has", () => {
   const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-  const named = [...readme.text.matchAll(/npm (?:run )?(start|test|bench)\b/g)].map(([, name]) => name!);
+  const named = [...readme.text.matchAll(/npm (?:run )?(start|demo|test|bench)\b/g)].map(([, name]) => name!);
   for (const name of new Set(named)) assert.ok(name in scripts, name);
   assert.deepEqual(
     codeBlocks(readme, "sh").map((block) => block.split("\n").map((line) => line.split("#")[0]!.trim())),
-    [["npm start", "npm test", ""]],
+    [["npm start", "npm run demo", "npm test", ""]],
   );
 });

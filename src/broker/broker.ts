@@ -33,6 +33,8 @@ import type { Topic } from "./topic.js";
 import { Topology } from "./topology.js";
 import { Transactions } from "./transactions.js";
 
+/** Synced, so that whatever fails all synced logs fails it. */
+const CATALOG = "catalog";
 const CATALOG_SEGMENT_BYTES = 256 * 1024;
 const SETTLEMENT_SEGMENT_BYTES = 8 * 1024 * 1024;
 
@@ -104,7 +106,7 @@ export class Broker {
   static async open(io: Io, store: LogStore, options: BrokerOptions): Promise<Broker> {
     const { clock } = io;
     const { durability, readOnly, onError } = options;
-    const catalogLog = await store.openLog("catalog", {
+    const catalogLog = await store.openLog(CATALOG, {
       durability: "synced",
       segmentBytes: CATALOG_SEGMENT_BYTES,
       compact: true,
@@ -374,6 +376,13 @@ export class Broker {
     for (const queue of this.queues) yield queue.dispatcher;
     for (const topic of this.topics)
       for (const { dispatcher } of topic.subscriptions.values()) yield dispatcher;
+  }
+
+  /** Why nothing can be stored for now, in words; undefined when it can. Cheap, unlike {@link statistics}. */
+  get trouble(): string | undefined {
+    const stalledMs = this.#census.stalledMs;
+    if (stalledMs > 0) return `a sync to disk has not come back for ${Math.round(stalledMs)} ms`;
+    return this.#store.failureOf(CATALOG)?.message;
   }
 
   statistics(): BrokerStatistics {

@@ -29,7 +29,7 @@ export class Census {
   statistics(): BrokerStatistics {
     const { queues, topics } = this.#topology;
     const { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, bytes } = this.#syncs;
-    const { stalledMs } = this.#storageWatch;
+    const { stalledMs } = this;
     const view = {
       nowMs: this.#clock.nowMs(),
       oldestTimes: this.#oldestTimes,
@@ -40,6 +40,11 @@ export class Census {
       topics: [...topics.values()].map((topic) => topicStatistics(topic, view)),
       storage: { commits, journalCommits, syncs, lastSyncMs, longestSyncMs, stalledMs, bytes },
     };
+  }
+
+  /** How long a sync has been hanging; 0 when none is. */
+  get stalledMs(): number {
+    return this.#storageWatch.stalledMs;
   }
 
   close(): void {

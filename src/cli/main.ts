@@ -16,7 +16,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     if (interruption.signal.aborted) process.exit(EXIT.interrupted);
     interruption.abort();
     process.stdin.destroy();
-    systemIo.clock.setTimer(() => process.exit(EXIT.interrupted), END_WITHIN_MS, true);
+    if (!world.endsByItself)
+      systemIo.clock.setTimer(() => process.exit(EXIT.interrupted), END_WITHIN_MS, true);
   });
 }
 // The reader of a pipe left, as `head` does: nobody wants the rest.
@@ -32,6 +33,7 @@ const world = new World({
   stderr: process.stderr,
   environment: process.env,
   signal: interruption.signal,
+  onHangUp: (listener) => void process.on("SIGHUP", listener),
 });
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 const exitCode = await runCommandLine(world, version, process.argv.slice(2));

@@ -6,6 +6,7 @@ import { deadCommand } from "./commands/dead.js";
 import { deleteCommand } from "./commands/delete.js";
 import { demoCommand } from "./commands/demo.js";
 import { groupsCommand } from "./commands/groups.js";
+import { hashPasswordCommand } from "./commands/hash-password.js";
 import { pauseCommand, resumeCommand } from "./commands/pause.js";
 import { publishCommand } from "./commands/publish.js";
 import { purgeCommand } from "./commands/purge.js";
@@ -13,6 +14,7 @@ import { queuesCommand } from "./commands/queues.js";
 import { replayCommand } from "./commands/replay.js";
 import { scheduleCommand } from "./commands/schedule.js";
 import { sendCommand } from "./commands/send.js";
+import { serveCommand } from "./commands/serve.js";
 import { tailCommand } from "./commands/tail.js";
 import { topCommand } from "./commands/top.js";
 import { topicsCommand } from "./commands/topics.js";
@@ -32,7 +34,7 @@ export async function runCommandLine(
 ): Promise<number> {
   try {
     await createProgram(world, version).parseAsync(argv, { from: "user" });
-    return world.signal.aborted ? EXIT.interrupted : EXIT.ok;
+    return world.signal.aborted && !world.endsByItself ? EXIT.interrupted : EXIT.ok;
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
     if (world.signal.aborted) return EXIT.interrupted;
@@ -44,19 +46,21 @@ export async function runCommandLine(
 function createProgram(world: World, version: string): Command {
   const program = new Command("omnibus")
     .description(
-      "Omnibus: durable queues, topics and events in a directory, without a server.\n" +
-        "The commands work on the data directory of a program that uses Omnibus; those that only look work while it runs.",
+      "Omnibus: durable queues, topics and events in a directory; for programs that open it, and for clients of a server.\n" +
+        "The commands work on the data directory of either; those that only look work while it runs.",
     )
     .version(version, "-V, --version", "print the version")
     .addOption(new Option("--data <dir>", "the data directory").env("OMNIBUS_DATA").default(DATA_DEFAULT))
     .option("--json", "print JSON for programs and nothing else on standard output")
     .option("--debug", "print the stack of an error (or set OMNIBUS_DEBUG)");
   withExamples(program, [
+    ["omnibus serve", "let clients of RabbitMQ and NATS work on it"],
     ["omnibus demo", "watch an order shop be killed and lose nothing"],
     ["cat real-events.jsonl | omnibus publish order.placed", "bring events in"],
     ["omnibus topics", "see what is there and who is behind"],
   ]);
   withExitCodes(program);
+  program.addCommand(serveCommand(world));
   program.addCommand(demoCommand(world));
   program.addCommand(queuesCommand(world));
   program.addCommand(topicsCommand(world));
@@ -80,6 +84,7 @@ function createProgram(world: World, version: string): Command {
       program.setOptionValueWithSource("data", DATA_DEFAULT, "default");
   });
   program.addCommand(scheduleCommand(world));
+  program.addCommand(hashPasswordCommand(world));
   configure(program, world);
   return program;
 }

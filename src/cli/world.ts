@@ -20,6 +20,8 @@ export interface Output {
 /** Standard input. */
 export interface Input extends AsyncIterable<Uint8Array> {
   readonly isTTY?: boolean;
+  /** Of a terminal: whether what is typed comes as it is typed, and is not shown. */
+  setRawMode?(isRaw: boolean): unknown;
 }
 
 /** What is gathered before it is written: a system call for each line would be most of the work. */
@@ -37,6 +39,8 @@ export interface WorldParts {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** Aborted when the person interrupts the command. */
   readonly signal: AbortSignal;
+  /** Has `listener` hear of each SIGHUP, which ends the process otherwise. */
+  readonly onHangUp: (listener: () => void) => void;
 }
 
 /** Everything outside of a command. */
@@ -47,6 +51,9 @@ export class World {
   readonly stderr: Output;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly signal: AbortSignal;
+  readonly onHangUp: (listener: () => void) => void;
+  /** Interrupting the command is how it is meant to end, and it takes the time that it needs. */
+  endsByItself: boolean;
   /** Colours for standard output. */
   readonly colours: Colours;
   /** Colours for standard error. */
@@ -62,6 +69,8 @@ export class World {
     this.stderr = parts.stderr;
     this.environment = parts.environment;
     this.signal = parts.signal;
+    this.onHangUp = parts.onHangUp;
+    this.endsByItself = false;
     this.colours = createColors(wantsColours(parts.stdout, parts.environment));
     this.errorColours = createColors(wantsColours(parts.stderr, parts.environment));
     this.gathered = [];

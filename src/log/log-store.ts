@@ -136,6 +136,11 @@ export class LogStore {
     return this.logs.get(name)?.options;
   }
 
+  /** Why an open log takes nothing any more; undefined when it does. */
+  failureOf(name: string): BrokerError | undefined {
+    return this.logs.get(name)?.failure;
+  }
+
   /** Sorted. */
   logNames(): string[] {
     return [...this.names].sort();

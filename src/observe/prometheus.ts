@@ -12,6 +12,7 @@ import {
   STORAGE_FAMILIES,
   TOPIC_FAMILIES,
 } from "./prometheus-families.js";
+import { CONTENT_TYPE, familyLines, labelText } from "./prometheus-text.js";
 
 export interface PrometheusOptions {
   /**
@@ -55,7 +56,7 @@ export function prometheus(
     group: group.name,
   }));
   return {
-    contentType: "text/plain; version=0.0.4; charset=utf-8",
+    contentType: CONTENT_TYPE,
     text() {
       const statistics = bus.statistics();
       const lines: string[] = [];
@@ -118,12 +119,6 @@ class Section<S> {
   }
 }
 
-/**
- * Text format 0.0.4: https://prometheus.io/docs/instrumenting/exposition_formats/
- *   # HELP name text
- *   # TYPE name counter
- *   name{label="value"} 1
- */
 function writeFamily<S>(family: Family<S>, series: readonly Series<S>[], lines: string[]): void {
   const { name, help, type } = family;
   const samples: string[] = [];
@@ -131,7 +126,7 @@ function writeFamily<S>(family: Family<S>, series: readonly Series<S>[], lines: 
     const value = mergedValue(family, of);
     if (value !== undefined) samples.push(`${name}${labels} ${value}`);
   }
-  if (samples.length > 0) lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`, ...samples);
+  lines.push(...familyLines(name, type, help, samples));
 }
 
 function mergedValue<S>({ value, merge }: Family<S>, sources: readonly S[]): number | undefined {
@@ -143,15 +138,4 @@ function mergedValue<S>({ value, merge }: Family<S>, sources: readonly S[]): num
     else merged = merge === "max" ? Math.max(merged, own) : merged + own;
   }
   return merged;
-}
-
-/** Names of queues, topics and groups need no escaping; names of the broker's own making may. */
-function labelText(labels: Readonly<Record<string, string>>): string {
-  return `{${Object.entries(labels)
-    .map(([name, value]) => `${name}="${value.replace(/[\\"\n]/g, escaped)}"`)
-    .join(",")}}`;
-}
-
-function escaped(character: string): string {
-  return character === "\n" ? "\\n" : `\\${character}`;
 }

@@ -12,16 +12,18 @@ export interface Place {
 class Entry implements Place {
   readonly id: number;
   readonly protocol: string;
+  peer: string | undefined;
   /** Undefined until the socket is ready to be spoken on. */
   served: ServedConnection | undefined;
-  /** Undefined until it has said who it is, and when nobody has to. */
+  /** That of nobody in particular, until it has said who it is. */
   access: Access | undefined;
 
-  constructor(id: number, protocol: string) {
+  constructor(id: number, protocol: string, anonymous: Access | undefined) {
     this.id = id;
     this.protocol = protocol;
+    this.peer = undefined;
     this.served = undefined;
-    this.access = undefined;
+    this.access = anonymous;
   }
 }
 
@@ -40,9 +42,9 @@ export class Connections {
     return this.#entries.size;
   }
 
-  /** Takes a place for a socket that has just been accepted. */
-  take({ name }: Protocol): Place {
-    const entry = new Entry(this.#nextId, name);
+  /** Takes a place for a socket that has just been accepted, with what may be done without a name. */
+  take({ name }: Protocol, anonymous: Access | undefined): Place {
+    const entry = new Entry(this.#nextId, name, anonymous);
     this.#nextId += 1;
     this.#entries.set(entry.id, entry);
     this.#opened.set(name, (this.#opened.get(name) ?? 0) + 1);
@@ -61,6 +63,7 @@ export class Connections {
   serve(place: Place, protocol: Protocol, socket: Duplex, peer: Peer): void {
     const entry = this.#entries.get(place.id);
     if (entry === undefined) return void socket.destroy();
+    entry.peer = peer.address;
     try {
       entry.served = protocol.accept(socket, peer);
     } catch (error) {
@@ -72,7 +75,14 @@ export class Connections {
       this.giveBack(place);
       return;
     }
-    void entry.served.closed.then(() => this.giveBack(place));
+    this.#log.debug({ protocol: protocol.name, peer: peer.address, id: place.id }, "a connection was opened");
+    void entry.served.closed.then(() => {
+      this.#log.debug(
+        { protocol: protocol.name, peer: peer.address, id: place.id },
+        "a connection was closed",
+      );
+      this.giveBack(place);
+    });
   }
 
   /** Somebody has proved who they are. */
@@ -84,9 +94,10 @@ export class Connections {
   /** Ends those for which `reasonFor` has a reason. Returns how many they were. */
   cut(reasonFor: (access: Access | undefined) => string | undefined): number {
     let count = 0;
-    for (const { served, access } of [...this.#entries.values()]) {
+    for (const { protocol, peer, served, access } of [...this.#entries.values()]) {
       const reason = reasonFor(access);
       if (reason === undefined || served === undefined) continue;
+      this.#log.info({ protocol, peer, user: access?.user, reason }, "a connection is cut");
       served.cut(reason);
       count += 1;
     }

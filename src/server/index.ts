@@ -3,6 +3,7 @@
 export type { ConnectionLimits, LogFields, ServerLog } from "../network/host.js";
 export type { ListenerAddress } from "./listener.js";
 export { openServer } from "./open-server.js";
+export { hashPassword } from "./password-hash.js";
 export type { Server } from "./server.js";
 export type {
   ListenerName,

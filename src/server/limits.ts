@@ -5,7 +5,7 @@ import type { ConnectionLimits } from "../network/host.js";
 
 const MIB = 1024 * 1024;
 
-const LIMIT_DEFAULTS: ConnectionLimits = {
+export const LIMIT_DEFAULTS: ConnectionLimits = {
   connectionsMax: 10_000,
   handshakeMs: 10_000,
   idleMs: 60_000,
@@ -17,7 +17,7 @@ const LIMIT_DEFAULTS: ConnectionLimits = {
 };
 
 /** The least and the most of each. */
-const LIMIT_BOUNDS: Readonly<Record<keyof ConnectionLimits, readonly [min: number, max: number]>> = {
+export const LIMIT_BOUNDS: Readonly<Record<keyof ConnectionLimits, readonly [min: number, max: number]>> = {
   connectionsMax: [1, 1_000_000],
   handshakeMs: [100, 600_000],
   idleMs: [1_000, 86_400_000],

@@ -39,7 +39,7 @@ export async function listen(plan: ListenerPlan, onSocket: (socket: Socket) => v
 }
 
 /** Binds `server` to the plan's address. Errors: LISTEN_FAILED. */
-async function bound(plan: ListenerPlan, server: NetServer): Promise<Listener> {
+export async function bound(plan: ListenerPlan, server: NetServer): Promise<Listener> {
   const { name, host, port, hasTls } = plan;
   await new Promise<void>((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(listenFailed(plan, error));

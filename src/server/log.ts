@@ -1,22 +1,37 @@
-// Where a server's log goes when nobody says otherwise.
+// What the server says of itself: a line for each thing that happened, for people or for programs.
 
-import { format } from "node:util";
+import { inspect } from "node:util";
 import type { LogFields, ServerLog } from "../network/host.js";
 
-/** Warnings and errors, a line each on standard error. */
-export const standardErrorLog: ServerLog = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: (fields, text) => write("warning", fields, text),
-  error: (fields, text) => write("error", fields, text),
-};
+export type { LogFields, ServerLog } from "../network/host.js";
 
-function write(level: string, fields: LogFields, text: string): void {
+/** A line of a log that people read. */
+export type WriteLine = (level: LogLevel, fields: LogFields, text: string) => void;
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Warnings and errors, a line each on standard error. */
+export const standardErrorLog: ServerLog = lineLog("warn", (level, fields, text) => {
   process.stderr.write(`omnibus: ${level}: ${text}${fieldsText(fields)}\n`);
+});
+
+/** A log that hands each line of `least` or above to `write`. */
+export function lineLog(least: LogLevel, write: WriteLine): ServerLog {
+  const from = LOG_LEVELS.indexOf(least);
+  const at = (level: LogLevel): WriteLine | undefined =>
+    LOG_LEVELS.indexOf(level) >= from ? write : undefined;
+  const [debug, info, warn, error] = LOG_LEVELS.map(at);
+  return {
+    debug: (fields, text) => debug?.("debug", fields, text),
+    info: (fields, text) => info?.("info", fields, text),
+    warn: (fields, text) => warn?.("warn", fields, text),
+    error: (fields, text) => error?.("error", fields, text),
+  };
 }
 
 /** ` name=value` for each, on one line. */
-function fieldsText(fields: LogFields): string {
+export function fieldsText(fields: LogFields): string {
   return Object.entries(fields)
     .filter(([, value]) => value !== undefined)
     .map(([name, value]) => ` ${name}=${valueText(value)}`)
@@ -25,6 +40,6 @@ function fieldsText(fields: LogFields): string {
 
 function valueText(value: unknown): string {
   if (value instanceof Error) return JSON.stringify(`${value.name}: ${value.message}`);
-  const text = typeof value === "string" ? value : format("%O", value);
+  const text = typeof value === "string" ? value : inspect(value, { breakLength: Number.POSITIVE_INFINITY });
   return /^[^\s"=\\]+$/.test(text) ? text : JSON.stringify(text);
 }

@@ -53,10 +53,13 @@ export class UserAccess implements Access {
   readonly user: string;
   /** Undefined is everything. */
   permissions: Permissions | undefined;
+  /** Given without a proof, where nobody has to give one. */
+  readonly isOpen: boolean;
 
-  constructor(user: string, permissions: Permissions | undefined) {
+  constructor(user: string, permissions: Permissions | undefined, isOpen = false) {
     this.user = user;
     this.permissions = permissions;
+    this.isOpen = isOpen;
   }
 
   mayPublish(subject: string): boolean {

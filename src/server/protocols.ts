@@ -7,8 +7,7 @@ import { NatsProtocol } from "../protocols/nats/protocol.js";
 /** Makes a protocol. */
 export type MakeProtocol = (host: ProtocolHost) => Protocol;
 
-/** Undefined for one that this version does not speak. */
-export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol | undefined>>;
+export type ProtocolTable = Readonly<Record<"amqp" | "nats", MakeProtocol>>;
 
 export const PROTOCOLS: ProtocolTable = {
   amqp: (host) => new AmqpProtocol(host),

@@ -1,31 +1,33 @@
-// A server: its protocols on their listeners, the connections on those, and its end.
+// A server: its protocols on their listeners, what it is told anew while it runs, and its end.
 
-import type { Socket } from "node:net";
+import type { Server as HttpServer } from "node:http";
 import type { Broker } from "../broker/broker.js";
 import { BrokerError } from "../broker-error.js";
 import type { Bus } from "../bus/bus.js";
 import type { Clock, Random } from "../io/io.js";
-import type {
-  Access,
-  ConnectionLimits,
-  Credentials,
-  Peer,
-  Protocol,
-  ProtocolHost,
-  ServerLog,
-} from "../network/host.js";
+import type { Measure, Protocol, ServerLog } from "../network/host.js";
+import { Acceptor } from "./acceptor.js";
 import { Connections } from "./connections.js";
+import { LimitedLog } from "./limited-log.js";
 import { limitsWith } from "./limits.js";
-import { type Listener, type ListenerAddress, listen } from "./listener.js";
+import { bound, type Listener, type ListenerAddress, listen } from "./listener.js";
 import { standardErrorLog } from "./log.js";
-import { UserAccess } from "./permissions.js";
+import { isLoopback } from "./loopback.js";
+import { Meters } from "./meters.js";
+import { answerPage, type Readiness } from "./pages.js";
 import type { ProtocolTable } from "./protocols.js";
+import { ServedHost } from "./served-host.js";
 import {
   type ListenerName,
   type ListenerPlan,
   plannedListeners,
+  type ReloadableOptions,
   type ServerOptions,
 } from "./server-options.js";
+import { TlsGate } from "./tls-gate.js";
+import { Users } from "./users.js";
+import { webServer } from "./web-server.js";
+import { serveWebSockets } from "./web-socket.js";
 
 /** What a server stands on. */
 export interface ServerBase {
@@ -38,40 +40,63 @@ export interface ServerBase {
 
 /** How long {@link Server.close} waits for clients to take their leave. */
 const CLOSE_WAIT_MS = 10_000;
+const PAGE_CONNECTIONS_MAX = 1_000;
 
-const PROTOCOL_OF = { amqp: "amqp", nats: "nats", natsWebSocket: "nats", http: undefined } as const;
-
-export class Server implements ProtocolHost {
-  readonly broker: Broker;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: ServerLog;
-  readonly anonymous: Access | undefined;
-  readonly #limits: ConnectionLimits;
+/** Lets clients talk to a bus. Made by `openServer`. */
+export class Server {
+  readonly #base: ServerBase;
+  readonly #log: ServerLog;
   readonly #connections: Connections;
-  readonly #table: ProtocolTable;
+  readonly #users: Users;
+  readonly #meters: Meters;
+  readonly #host: ServedHost;
+  readonly #acceptor: Acceptor;
+  readonly #gate: TlsGate | undefined;
+  readonly #plans: readonly ListenerPlan[];
   readonly #protocols = new Map<string, Protocol>();
   readonly #listeners: Listener[] = [];
+  #pages: HttpServer | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  private constructor({ broker, clock, random, protocols }: ServerBase, options: ServerOptions) {
-    this.broker = broker;
-    this.clock = clock;
-    this.random = random;
-    this.log = options.log ?? standardErrorLog;
-    this.anonymous = new UserAccess("anonymous", undefined);
-    this.#limits = limitsWith(options.limits);
-    this.#table = protocols;
-    this.#connections = new Connections(this.log);
+  private constructor(base: ServerBase, options: ServerOptions) {
+    const { bus, broker, clock, random } = base;
+    const log = options.log ?? standardErrorLog;
+    const limits = limitsWith(options.limits);
+    const limitedLog = new LimitedLog(log, clock);
+    const connections = new Connections(log);
+    const users = new Users(random);
+    const meters = new Meters(bus, clock);
+    users.use(users.read(options.users, options.anonymous));
+    this.#base = base;
+    this.#log = log;
+    this.#connections = connections;
+    this.#users = users;
+    this.#meters = meters;
+    this.#host = new ServedHost({
+      broker,
+      clock,
+      random,
+      log,
+      limitedLog,
+      users,
+      connections,
+      meters,
+      limits,
+    });
+    this.#acceptor = new Acceptor({ host: this.#host, connections, limitedLog, meters });
+    const handshakeMs = (): number => this.#host.limits.handshakeMs;
+    this.#gate = options.tls === undefined ? undefined : new TlsGate(options.tls, handshakeMs);
+    this.#plans = plannedListeners(options);
+    assertSafe(this.#plans, options);
   }
 
   /** See `openServer`. */
   static async open(base: ServerBase, options: ServerOptions): Promise<Server> {
     const server = new Server(base, options);
     try {
-      for (const plan of plannedListeners(options)) await server.#listen(plan);
+      for (const plan of server.#plans) server.#listeners.push(await server.#listen(plan));
     } catch (error) {
-      await server.close();
+      await server.close(0);
       throw error;
     }
     return server;
@@ -82,20 +107,29 @@ export class Server implements ProtocolHost {
     return Object.fromEntries(this.#listeners.map(({ name, address }) => [name, address]));
   }
 
-  get limits(): ConnectionLimits {
-    return this.#limits;
+  /** Connections of all protocols. */
+  get connectionCount(): number {
+    return this.#connections.count;
   }
 
-  authenticate(credentials: Credentials, peer: Peer): Promise<Access | undefined> {
-    const user = "user" in credentials ? credentials.user : "anonymous";
-    const access = new UserAccess(user, undefined);
-    this.#connections.belongsTo(peer.id, access);
-    return Promise.resolve(access);
+  /**
+   * Takes other users, limits and certificates, for what begins from now on; what is left out is as if it never had been
+   * given. Connections of users who are no more, who prove themselves otherwise or may do less are cut. Returns how many.
+   * Errors: INVALID_OPTION, INVALID_CONFIGURATION; then all stays as it was.
+   */
+  reload(options: ReloadableOptions): number {
+    assertSafe(this.#plans, options);
+    const limits = limitsWith(options.limits);
+    const users = this.#users.read(options.users, options.anonymous);
+    if (options.tls !== undefined) this.#gate?.replace(options.tls);
+    this.#host.limits = limits;
+    this.#users.use(users);
+    return this.#connections.cut((access) => this.#users.reasonToEnd(access));
   }
 
   /**
    * Accepts nobody any more, lets every client finish, and resolves when all are gone: at the latest after `waitMs`,
-   * when those that are left are cut. The bus stays open. Never rejects.
+   * when those that are left are cut. The bus stays open. Never rejects. @default 10 seconds
    */
   close(waitMs = CLOSE_WAIT_MS): Promise<void> {
     this.#closing ??= this.#close(waitMs);
@@ -103,48 +137,101 @@ export class Server implements ProtocolHost {
   }
 
   async #close(waitMs: number): Promise<void> {
-    for (const listener of this.#listeners) listener.close();
+    this.#acceptor.close();
+    for (const listener of this.#listeners) if (listener.name !== "http") listener.close();
     this.#connections.shutDown();
-    const timer = this.clock.setTimer(() => {
-      this.#connections.cut(() => "the server is being closed");
+    const timer = this.#base.clock.setTimer(() => {
+      this.#connections.cut(() => "the server is being closed, and this client did not take its leave");
     }, waitMs);
     await this.#connections.empty();
     timer.cancel();
+    for (const protocol of this.#protocols.values())
+      await protocol.close?.().catch((error: unknown) => {
+        this.#log.error({ protocol: protocol.name, error }, "a protocol was not closed in order");
+      });
+    for (const listener of this.#listeners) listener.close();
+    this.#pages?.closeAllConnections();
   }
 
-  async #listen(plan: ListenerPlan): Promise<void> {
-    const kind = PROTOCOL_OF[plan.name];
-    if (kind === undefined) return;
-    const protocol = await this.#protocol(kind);
-    this.#listeners.push(await listen(plan, (socket) => this.#accept(protocol, socket)));
+  async #listen(plan: ListenerPlan): Promise<Listener> {
+    const gate = plan.hasTls ? this.#gate : undefined;
+    switch (plan.name) {
+      case "http":
+        return await this.#servePages(plan, gate);
+      case "natsWebSocket":
+        return await this.#serveWebSockets(plan, gate, await this.#protocol("nats"));
+      default: {
+        const protocol = await this.#protocol(plan.name);
+        return await listen(plan, (socket) => this.#acceptor.accept(protocol, socket, gate));
+      }
+    }
+  }
+
+  async #servePages(plan: ListenerPlan, gate: TlsGate | undefined): Promise<Listener> {
+    const sources = {
+      readiness: () => this.#readiness(),
+      metrics: () => this.#meters.page(this.#measures()),
+    };
+    const server = webServer(gate, PAGE_CONNECTIONS_MAX, (request, response) => {
+      answerPage(sources, request, response);
+    });
+    this.#pages = server;
+    return await bound(plan, server);
+  }
+
+  async #serveWebSockets(
+    plan: ListenerPlan,
+    gate: TlsGate | undefined,
+    protocol: Protocol,
+  ): Promise<Listener> {
+    const server = webServer(gate, this.#host.limits.connectionsMax, (_, response) => {
+      response.writeHead(426, { upgrade: "websocket" }).end();
+    });
+    serveWebSockets(server, {
+      host: plan.host,
+      origins: plan.origins,
+      messageBytesMax: this.#host.limits.messageBytesMax,
+      take: ({ socket }) => this.#acceptor.hasRoom(protocol, `${socket.remoteAddress}:${socket.remotePort}`),
+      accept: (stream, request) => this.#acceptor.acceptStream(protocol, stream, request),
+    });
+    return await bound(plan, server);
   }
 
   async #protocol(kind: "amqp" | "nats"): Promise<Protocol> {
     const known = this.#protocols.get(kind);
     if (known !== undefined) return known;
-    const make = this.#table[kind];
-    if (make === undefined)
-      throw new BrokerError("NOT_SUPPORTED", `This version does not speak ${kind}. Turn it "off".`, {
-        listener: kind,
-      });
-    const protocol = make(this);
+    const protocol = this.#base.protocols[kind](this.#host);
     await protocol.open();
     this.#protocols.set(kind, protocol);
     return protocol;
   }
 
-  #accept(protocol: Protocol, socket: Socket): void {
-    if (this.#closing !== undefined || this.#connections.count >= this.#limits.connectionsMax)
-      return void socket.destroy();
-    const place = this.#connections.take(protocol);
-    const peer: Peer = {
-      id: place.id,
-      address: `${socket.remoteAddress}:${socket.remotePort}`,
-      localAddress: `${socket.localAddress}:${socket.localPort}`,
-      isEncrypted: false,
-      certificateName: undefined,
-      startTls: undefined,
-    };
-    this.#connections.serve(place, protocol, socket, peer);
+  #readiness(): Readiness {
+    if (this.#closing !== undefined) return { isReady: false, reason: "the server is being closed" };
+    const trouble = this.#base.broker.trouble;
+    return trouble === undefined ? { isReady: true, reason: "ready" } : { isReady: false, reason: trouble };
+  }
+
+  *#measures(): Generator<Measure> {
+    yield* this.#connections.measures();
+    for (const protocol of this.#protocols.values()) yield* protocol.measures();
+  }
+}
+
+/** Errors: INVALID_CONFIGURATION where strangers would have free entry, or a certificate is missing. */
+function assertSafe(plans: readonly ListenerPlan[], { users = [], tls }: ReloadableOptions): void {
+  for (const { name, host, hasTls } of plans) {
+    if (hasTls && tls === undefined)
+      throw new BrokerError(
+        "INVALID_CONFIGURATION",
+        `The listener ${name} is to use TLS, and there is no certificate. Give tls with a certificate and its key.`,
+        { listener: name },
+      );
+    if (users.length > 0 || isLoopback(host)) continue;
+    throw new BrokerError(
+      "INVALID_CONFIGURATION",
+      `The listener ${name} is to listen on ${host}, which other machines can reach, and there are no users: anybody could read and write everything. Add users, with passwords from \`omnibus hash-password\`, or listen on 127.0.0.1.`,
+      { listener: name, host },
+    );
   }
 }

@@ -15,6 +15,7 @@ export const mayImport: Readonly<Record<string, readonly string[]>> = {
   server: [
     "protocols",
     "console",
+    "observe",
     "network",
     "bus",
     "engines",

@@ -182,6 +182,7 @@ test("on a terminal top draws over its own screen and leaves it as it was when i
     stdout: output,
     stderr: output,
     environment: { NO_COLOR: "1" },
+    onHangUp: () => undefined,
     signal: interruption.signal,
   });
   const code = await runCommandLine(world, "0", ["top", "-i", "100ms", "--data", data]);

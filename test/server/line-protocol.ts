@@ -101,6 +101,7 @@ class LineConnection implements ServedConnection {
 
   async #secure(): Promise<string> {
     this.#socket.off("data", this.#onData);
+    this.#socket.write("go\n");
     const secured = await this.#peer.startTls!(this.#socket);
     this.#socket = secured.socket;
     this.#socket.on("error", () => undefined);

@@ -6,7 +6,7 @@ import { Broker } from "../../src/broker/broker.js";
 import { memory, openBus } from "../../src/index.js";
 import type { LogFields, ServerLog } from "../../src/network/host.js";
 import { Server } from "../../src/server/server.js";
-import type { ServerOptions } from "../../src/server/server-options.js";
+import type { ListenerName, ServerOptions } from "../../src/server/server-options.js";
 import { LineProtocol } from "./line-protocol.js";
 
 interface LogLine {
@@ -36,12 +36,22 @@ class KeptLog implements ServerLog {
   }
 }
 
+const logs = new WeakMap<Server, KeptLog>();
+
+/** Where the server listens for this protocol. */
+export function portOf(server: Server, name: ListenerName = "amqp"): number {
+  const { port } = server.addresses[name] ?? {};
+  if (port === undefined) throw new Error(`The server does not listen for ${name}.`);
+  return port;
+}
+
 /** A server that speaks in lines where others speak AMQP, and begins plain where others speak NATS. */
 export async function lineServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
   const bus = await openBus(memory());
   const { broker, clock, random } = bus.engine;
   if (!(broker instanceof Broker)) throw new Error("The engine in memory has a broker.");
   t.after(() => bus.close());
+  const log = new KeptLog();
   const server = await Server.open(
     {
       bus,
@@ -53,10 +63,16 @@ export async function lineServer(t: TestContext, options: ServerOptions = {}): P
         nats: (host) => new LineProtocol("nats", host, true),
       },
     },
-    { amqp: { port: 0 }, nats: "off", http: "off", log: new KeptLog(), ...options },
+    { amqp: { port: 0 }, nats: "off", http: "off", log, ...options },
   );
   t.after(() => server.close(0));
+  logs.set(server, log);
   return server;
+}
+
+/** What the server said of itself. */
+export function logOf(server: Server): KeptLog {
+  return logs.get(server) ?? new KeptLog();
 }
 
 /** A client that sends lines and takes the answers one by one. */
@@ -72,8 +88,8 @@ export class LineClient {
     this.use(socket);
   }
 
-  static connect(port: number): LineClient {
-    return new LineClient(connect(port, "127.0.0.1"));
+  static connect(port: number, options: { readonly allowHalfOpen?: boolean } = {}): LineClient {
+    return new LineClient(connect({ port, host: "127.0.0.1", ...options }));
   }
 
   /** Reads from another socket from now on. */

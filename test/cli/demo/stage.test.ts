@@ -23,6 +23,7 @@ function show(columns: number | undefined): { stage: Stage; clock: VirtualClock;
     stdout: output,
     stderr: output,
     environment: { NO_COLOR: "1" },
+    onHangUp: () => undefined,
     signal: new AbortController().signal,
   });
   return { stage: new Stage(world, false), clock, text: () => written };
