@@ -135,30 +135,16 @@ function unlessInvalid(text: string, decide: (text: string) => boolean): boolean
 
 /** Names with `*` for any characters, none included. */
 class Names {
-  /** Each as the texts between its stars. */
-  readonly #patterns: readonly (readonly string[])[];
+  readonly #expressions: readonly RegExp[];
 
   constructor(patterns: readonly string[]) {
-    this.#patterns = patterns.map((pattern) => pattern.split("*"));
+    this.#expressions = patterns.map(
+      (pattern) =>
+        new RegExp(`^${pattern.replace(/[\\^$.|?+()[\]{}]/g, "\\$&").replace(/\*+/g, ".*")}$`, "s"),
+    );
   }
 
   match(name: string): boolean {
-    return this.#patterns.some((pieces) => hasPieces(name, pieces));
+    return this.#expressions.some((expression) => expression.test(name));
   }
-}
-
-/** Whether the pieces follow each other in `name`, the first at its beginning and the last at its end. No backtracking. */
-function hasPieces(name: string, pieces: readonly string[]): boolean {
-  const first = pieces[0]!;
-  const last = pieces.at(-1)!;
-  if (pieces.length === 1) return name === first;
-  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length)
-    return false;
-  let at = first.length;
-  for (const piece of pieces.slice(1, -1)) {
-    const found = name.indexOf(piece, at);
-    if (found < 0) return false;
-    at = found + piece.length;
-  }
-  return at <= name.length - last.length;
 }

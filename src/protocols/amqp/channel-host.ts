@@ -66,6 +66,8 @@ export interface ChannelHost {
   send<N extends MethodName>(channelNumber: number, name: N, fields: MethodFields<N>): void;
   /** Hot: to be called with every message that was stored, once: who publishes faster than that goes is read from no more. */
   track(appended: Appended, bodyBytes: number): void;
+  /** Resolves when all that was published on this connection is stored, or is known not to be; undefined when it is. */
+  stored(): Promise<unknown> | undefined;
   /** To be called after writing, when {@link SocketWriter.isCongested}: pauses all channels until there is room. */
   congested(): void;
   /**

@@ -16,6 +16,14 @@ import { Transaction } from "./transaction.js";
 import type { MethodFields, MethodName } from "./wire/methods.js";
 import { ProtocolError } from "./wire/protocol-error.js";
 
+/** These see what their client published before. */
+const LOOKING: ReadonlySet<MethodName> = new Set<MethodName>([
+  "basic.get",
+  "queue.declare",
+  "queue.delete",
+  "queue.purge",
+]);
+
 export class Channel implements ServedChannel, ChannelContext, Publisher {
   readonly connection: ChannelHost;
   readonly number: number;
@@ -61,6 +69,11 @@ export class Channel implements ServedChannel, ChannelContext, Publisher {
   }
 
   method(method: ChannelMethod): Promise<void> | undefined {
+    const stored = LOOKING.has(method.name) ? this.connection.stored() : undefined;
+    return stored === undefined ? this.#take(method) : stored.then(() => this.#take(method));
+  }
+
+  #take(method: ChannelMethod): Promise<void> | undefined {
     switch (method.name) {
       case "access.request":
         return this.send("access.request-ok", { ticket: 1 });

@@ -59,6 +59,9 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   private readonly feeds: Map<number, ChannelFeed>;
   /** The one that got a frame last. */
   private lastFeed: ChannelFeed | undefined;
+  /** How many channels are at work. */
+  private busyCount: number;
+  private whenIdle: (() => void)[];
   private turnBytes: number;
   /** Of frames that wait for busy channels. */
   private heldBytes: number;
@@ -98,6 +101,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     );
     this.feeds = new Map();
     this.lastFeed = undefined;
+    this.busyCount = 0;
+    this.whenIdle = [];
     this.turnBytes = 0;
     this.heldBytes = 0;
     this.reservedBytes = 0;
@@ -148,8 +153,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   shutDown(): void {
     if (this.isShuttingDown) return;
     this.isShuttingDown = true;
-    // What was published is answered before the end.
-    if (this.uncommitted.sizeBytes === 0) this.control.sayGoodbye();
+    this.endIfDone();
   }
 
   cut(reason: string): void {
@@ -171,6 +175,10 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     if (this.hasPublished && this.realm.alarm.reason === undefined) return;
     this.hasPublished = true;
     if (this.realm.alarm.reason !== undefined) this.block(this.realm.alarm.reason);
+  }
+
+  stored(): Promise<unknown> | undefined {
+    return this.uncommitted.stored();
   }
 
   congested(): void {
@@ -201,6 +209,11 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
 
   negotiated(): void {
     this.reader.frameMax = this.frameMax;
+  }
+
+  idle(): Promise<void> {
+    if (this.busyCount === 0 || this.isOver) return Promise.resolve();
+    return new Promise((resolve) => this.whenIdle.push(resolve));
   }
 
   async giveBack(): Promise<void> {
@@ -338,12 +351,15 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   /** What comes next for the channel waits. */
   private wait(feed: ChannelFeed, pending: Promise<void>): void {
     feed.isBusy = true;
+    this.busyCount += 1;
     const { methodKey } = feed;
     void pending
       .catch((error: unknown) => this.failWith(feed.number, error, methodKey))
       .then(() => {
         feed.isBusy = false;
+        this.busyCount -= 1;
         this.drain(feed);
+        if (this.busyCount === 0) this.isIdle();
       });
   }
 
@@ -353,7 +369,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
       if (next === undefined) break;
       const { type, payload } = next;
       this.heldBytes -= heldSize(payload.length);
-      this.takeFrame(type, feed.number, payload, 0, payload.length);
+      if (!this.isOver) this.takeChannelFrame(type, feed.number, payload, 0, payload.length);
     }
     if (this.heldBytes * 2 < HELD_BYTES_MAX) this.gate.open(REASON_HELD);
   }
@@ -383,8 +399,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     const failure = toProtocolError(error);
     if (failure.reply === "INTERNAL_ERROR") this.log("error", "an operation failed", error);
     const feed = this.feeds.get(channelNumber);
-    if (!failure.isOfChannel || feed === undefined) this.control.fail(failure, methodKey);
-    else if (!feed.isClosing) this.failChannel(feed, failure, methodKey);
+    if (!failure.isOfChannel) this.control.fail(failure, methodKey);
+    else if (feed !== undefined && !feed.isClosing) this.failChannel(feed, failure, methodKey);
   }
 
   private failChannel(feed: ChannelFeed, failure: ProtocolError, methodKey: number): void {
@@ -416,7 +432,21 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   /** What was published is stored, or half of it where that was much. */
   private isStored(): void {
     this.gate.open(REASON_UNCOMMITTED);
-    if (this.isShuttingDown && this.uncommitted.sizeBytes === 0) this.control.sayGoodbye();
+    this.endIfDone();
+  }
+
+  /** Every channel has done what it was told. */
+  private isIdle(): void {
+    const waiting = this.whenIdle;
+    this.whenIdle = [];
+    for (const resolve of waiting) resolve();
+    this.endIfDone();
+  }
+
+  /** What the client was told to be done is, before the server ends. */
+  private endIfDone(): void {
+    if (this.isShuttingDown && this.busyCount === 0 && this.uncommitted.sizeBytes === 0)
+      this.control.sayGoodbye();
   }
 
   private hasRoom(): void {
@@ -446,6 +476,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     this.realm.alarm.remove(this);
     this.control.stop();
     this.writer.discard();
+    this.isIdle();
     await this.giveBack();
     this.ended();
   }

@@ -38,6 +38,8 @@ export interface Controlled {
   listen(): void;
   /** Frames may be as large as was agreed on from now on. */
   negotiated(): void;
+  /** Resolves when every channel has done what it was told. */
+  idle(): Promise<void>;
   /** Ends channels and what else belongs to the connection. Never rejects. */
   giveBack(): Promise<void>;
   cut(reason: string): void;
@@ -270,6 +272,7 @@ export class Control {
   async #close(): Promise<void> {
     if (!this.isStopping) {
       this.#state = "closing";
+      await this.#connection.idle();
       await this.#connection.giveBack();
     }
     if (this.#state === "closing") this.#endWithin(CLOSE_MS);

@@ -24,6 +24,7 @@ export class Uncommitted {
   private readonly onFull: () => void;
   private readonly onRoom: () => void;
   private last: Share | undefined;
+  private readonly shares: Set<Share>;
   private isFull: boolean;
 
   constructor(alarm: StorageAlarm, onFull: () => void, onRoom: () => void) {
@@ -32,7 +33,14 @@ export class Uncommitted {
     this.onFull = onFull;
     this.onRoom = onRoom;
     this.last = undefined;
+    this.shares = new Set();
     this.isFull = false;
+  }
+
+  /** Resolves when everything that was published so far is stored, or is known not to be; undefined when it is. */
+  stored(): Promise<unknown> | undefined {
+    if (this.shares.size === 0) return undefined;
+    return Promise.allSettled([...this.shares].map(({ committed }) => committed));
   }
 
   /** Hot: messages of one batch share `committed`, and what is awaited for it. */
@@ -49,6 +57,7 @@ export class Uncommitted {
   private begin(committed: Promise<void>): Share {
     const share = new Share(committed);
     this.last = share;
+    this.shares.add(share);
     this.alarm.began(share);
     committed.then(
       () => this.ended(share, undefined),
@@ -59,6 +68,7 @@ export class Uncommitted {
 
   private ended(share: Share, error: unknown): void {
     this.sizeBytes -= share.sizeBytes;
+    this.shares.delete(share);
     if (this.last === share) this.last = undefined;
     this.alarm.ended(share, error);
     if (this.sizeBytes > 0 && (!this.isFull || this.sizeBytes * 2 > BYTES_MAX)) return;

@@ -20,35 +20,33 @@ const uint64 = fc
   .bigInt({ min: 0n, max: 2n ** 64n - 1n })
   .map((value) => (Number.isSafeInteger(Number(value)) ? Number(value) : value));
 
-const { value: fieldValue, table: fieldTable } = fc.letrec<{ value: FieldValue; table: FieldTable }>(
-  (tie) => ({
-    value: fc.oneof(
-      { depthSize: "small", withCrossShrink: true },
-      record({ type: fc.constantFrom("longstr" as const, "binary" as const), value: bytes }),
-      record({ type: fc.constant("bool" as const), value: fc.boolean() }),
-      record({ type: fc.constant("byte" as const), value: fc.integer({ min: -128, max: 127 }) }),
-      record({ type: fc.constant("unsignedbyte" as const), value: fc.integer({ min: 0, max: 255 }) }),
-      record({ type: fc.constant("short" as const), value: fc.integer({ min: -32_768, max: 32_767 }) }),
-      record({ type: fc.constant("unsignedshort" as const), value: fc.integer({ min: 0, max: 65_535 }) }),
-      record({ type: fc.constant("signedint" as const), value: fc.integer() }),
-      record({ type: fc.constant("unsignedint" as const), value: fc.integer({ min: 0, max: 2 ** 32 - 1 }) }),
-      record({ type: fc.constant("float" as const), value: fc.float() }),
-      record({ type: fc.constant("double" as const), value: fc.double() }),
-      record({ type: fc.constant("long" as const), value: int64 }),
-      record({ type: fc.constant("timestamp" as const), value: uint64 }),
-      record({
-        type: fc.constant("decimal" as const),
-        value: record({ scale: fc.nat(255), digits: fc.integer({ min: 0, max: 2 ** 32 - 1 }) }),
-      }),
-      fc.constant({ type: "void" as const, value: null }),
-      record({ type: fc.constant("table" as const), value: tie("table") }),
-      record({ type: fc.constant("array" as const), value: fc.array(tie("value"), { maxLength: 4 }) }),
-    ),
-    table: fc.array(fc.tuple(shortText, tie("value")), { maxLength: 5 }).map((entries) => new Map(entries)),
-  }),
-);
+const { table: fieldTable } = fc.letrec<{ value: FieldValue; table: FieldTable }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    record({ type: fc.constantFrom("longstr" as const, "binary" as const), value: bytes }),
+    record({ type: fc.constant("bool" as const), value: fc.boolean() }),
+    record({ type: fc.constant("byte" as const), value: fc.integer({ min: -128, max: 127 }) }),
+    record({ type: fc.constant("unsignedbyte" as const), value: fc.integer({ min: 0, max: 255 }) }),
+    record({ type: fc.constant("short" as const), value: fc.integer({ min: -32_768, max: 32_767 }) }),
+    record({ type: fc.constant("unsignedshort" as const), value: fc.integer({ min: 0, max: 65_535 }) }),
+    record({ type: fc.constant("signedint" as const), value: fc.integer() }),
+    record({ type: fc.constant("unsignedint" as const), value: fc.integer({ min: 0, max: 2 ** 32 - 1 }) }),
+    record({ type: fc.constant("float" as const), value: fc.float() }),
+    record({ type: fc.constant("double" as const), value: fc.double() }),
+    record({ type: fc.constant("long" as const), value: int64 }),
+    record({ type: fc.constant("timestamp" as const), value: uint64 }),
+    record({
+      type: fc.constant("decimal" as const),
+      value: record({ scale: fc.nat(255), digits: fc.integer({ min: 0, max: 2 ** 32 - 1 }) }),
+    }),
+    fc.constant({ type: "void" as const, value: null }),
+    record({ type: fc.constant("table" as const), value: tie("table") }),
+    record({ type: fc.constant("array" as const), value: fc.array(tie("value"), { maxLength: 4 }) }),
+  ),
+  table: fc.array(fc.tuple(shortText, tie("value")), { maxLength: 5 }).map((entries) => new Map(entries)),
+}));
 
-export { fieldTable, fieldValue };
+export { fieldTable };
 
 const fieldsByType = {
   bit: fc.boolean(),

@@ -10,6 +10,7 @@ import { serve } from "./serving.js";
 async function closeOf(client: RawClient): Promise<Method<"connection.close">> {
   const close = await client.expect("connection.close");
   client.send(0, "connection.close-ok", {});
+  client.socket.end();
   await client.ended();
   return close;
 }
@@ -181,6 +182,26 @@ test("limits beyond those offered are refused", async (t) => {
     await failure(client),
     "530 NOT_ALLOWED - negotiated channel_max = 0 is higher than the maximum allowed value (2047)",
   );
+});
+
+test("what was published before a close is stored, and a message is there for its publisher at once", async (t) => {
+  const { port } = await serve(t);
+  const client = await RawClient.open(port);
+  await client.openChannel();
+  await client.declareQueue("q");
+  client.publish("", "q", Buffer.from("one"));
+  client.send(1, "basic.get", { ticket: 0, queue: "q", noAck: true });
+  await client.expect("basic.get-ok");
+  await client.next();
+  await client.next();
+  // Held while the purge waits, and not lost by the close that follows at once.
+  client.send(1, "queue.purge", { ticket: 0, queue: "q", noWait: true });
+  client.publish("", "q", Buffer.from("two"));
+  await client.close();
+  const other = await RawClient.open(port);
+  await other.openChannel();
+  other.send(1, "basic.get", { ticket: 0, queue: "q", noAck: true });
+  await other.expect("basic.get-ok");
 });
 
 test("another virtual host is not found", async (t) => {

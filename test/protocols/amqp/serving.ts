@@ -10,7 +10,8 @@ export interface Serving {
   readonly port: number;
   /** What the server logged: warnings and errors. */
   readonly lines: string[];
-  close(): Promise<void>;
+  /** Clients have so long to say goodbye. */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** Ends with the test. */
@@ -20,10 +21,10 @@ export async function serve(test: TestContext, options: Partial<ServerOptions> =
   const log: ServerLog = { debug: () => undefined, info: () => undefined, warn: note, error: note };
   const bus = await openBus(memory());
   const server = await openServer(bus, { amqp: { port: 0 }, nats: "off", http: "off", log, ...options });
-  const close = async (): Promise<void> => {
-    await server.close();
+  const close = async (graceMs?: number): Promise<void> => {
+    await server.close(graceMs);
     await bus.close();
   };
-  test.after(close);
+  test.after(() => close(0));
   return { port: server.addresses.amqp!.port, lines, close };
 }
