@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchAllocations } from "./allocations.js";
+import { amqpServers, benchAmqp } from "./amqp.js";
 import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
@@ -54,6 +55,23 @@ program
   .action(benchDelays);
 
 program
+  .command("amqp")
+  .description("the server beside RabbitMQ, both driven by the same client written in Go")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--servers <names>", `only these, comma-separated: ${amqpServers.join(", ")}`, parseServers, [
+    ...amqpServers,
+  ])
+  .option("--sizes <bytes>", "bytes of a body, comma-separated", parseSizes, [16, 128, 1024])
+  .option("--seconds <n>", "how long each row is measured", parseSeconds, 3)
+  .option("--warm-up <n>", "seconds before each measurement", parseSeconds, 1)
+  .option("--rounds <n>", "how often each row is measured; the median is reported", parseRounds, 1)
+  .option("--pairs <n>", "queues, each with a publisher and a consumer", parseRounds, 1)
+  .option("--rate <n>", "messages a second at which latencies are measured", parseMessages, 5_000)
+  .option("--profile <path>", "where Node leaves a profile of our server")
+  .addOption(dataDirectory())
+  .action((options) => benchAmqp({ ...options, warmUpSeconds: options.warmUp }));
+
+program
   .command("subjects")
   .description("memory and rate of live publishing with a thousand to a million live subscriptions")
   .option("--json", "print one JSON object and nothing else", false)
@@ -74,6 +92,20 @@ function parseEngines(text: string): string[] {
     if (!engineNames.includes(name)) throw new InvalidArgumentError(`There is no engine "${name}".`);
   }
   return names;
+}
+
+function parseServers(text: string): string[] {
+  const names = text.split(",").map((name) => name.trim());
+  for (const name of names)
+    if (!amqpServers.some((known) => known === name))
+      throw new InvalidArgumentError(`There is no server "${name}".`);
+  return names;
+}
+
+function parseSizes(text: string): number[] {
+  const sizes = text.split(",").map(Number);
+  if (sizes.every((size) => Number.isInteger(size) && size >= 16 && size <= 1024 * 1024)) return sizes;
+  throw new InvalidArgumentError("They must be whole numbers between 16 and 1,048,576.");
 }
 
 function parseSeconds(text: string): number {

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { freePort } from "./free-port.js";
 
 export type AppendFsync = "always" | "everysec";
 
@@ -56,15 +56,6 @@ function settings(port: number, directory: string, appendFsync: AppendFsync): st
   const listen = ["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--daemonize", "no"];
   const durability = ["--appendonly", "yes", "--appendfsync", appendFsync, "--save", ""];
   return [...listen, ...durability, "--auto-aof-rewrite-percentage", "0", "--maxmemory-policy", "noeviction"];
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 function untilReady(child: ChildProcess): Promise<void> {
