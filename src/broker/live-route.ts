@@ -8,8 +8,9 @@ export class LiveRoute {
 
   /** `turn` is any whole number: it says whose turn it is first. */
   constructor(receivers: readonly LiveReceiver[], turn: number) {
-    this.#all = receivers.filter(({ group }) => group === undefined);
-    this.#groups = this.#all.length === receivers.length ? NO_GROUPS : groupsOf(receivers, turn);
+    const isGrouped = receivers.some(({ group }) => group !== undefined);
+    this.#all = isGrouped ? receivers.filter(({ group }) => group === undefined) : receivers;
+    this.#groups = isGrouped ? groupsOf(receivers, turn) : NO_GROUPS;
   }
 
   /** Everybody who may be offered a message. */

@@ -2,19 +2,17 @@
 
 import { isBrokerError } from "../broker-error.js";
 import { type PatternNode, PatternTrie } from "../collections/pattern-trie.js";
+import { SeenBefore } from "../collections/seen-before.js";
 import type { Random } from "../io/io.js";
 import type { LiveMessage, LiveReceiver } from "./live-message.js";
 import { LiveRoute } from "./live-route.js";
-import { formatSubject, INBOX_PREFIX, parsePattern, parseSubject } from "./subject.js";
+import { formatSubject, INBOX_PREFIX, parsePattern, parseSubject, plainLevels } from "./subject.js";
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
 const ROUTES_MAX = 10_000;
 /** Of 32 random bits each. */
 const INBOX_WORDS = 4;
 const INBOX_LENGTH = INBOX_PREFIX.length + 8 * INBOX_WORDS;
-
-/** A subject with one of these may not be in its canonical text. */
-const MAY_BE_SPELT_OTHERWISE = /[\\*#>]/;
 
 /** A private subject and all below it: no pattern matches them, and nobody who was not told can guess them. */
 export interface Inbox {
@@ -38,6 +36,7 @@ export class LiveRouter {
   readonly #inboxes = new Map<string, LiveReceiver>();
   /** By the canonical text of the subject. */
   readonly #recent = new Map<string, Target>();
+  readonly #seen = new SeenBefore();
   readonly #random: Random;
 
   constructor(random: Random) {
@@ -57,7 +56,7 @@ export class LiveRouter {
   /** Does nothing when that receiver has that pattern. Errors: INVALID_SUBJECT. */
   add(pattern: string, receiver: LiveReceiver): void {
     const nodes = parsePattern(pattern);
-    const subject = subjectOf(pattern, nodes);
+    const subject = subjectOf(nodes);
     if (subject === undefined) {
       if (this.#ofMany.add(nodes, receiver)) this.#recent.clear();
       return;
@@ -72,7 +71,7 @@ export class LiveRouter {
   /** Does nothing when it is not there. Errors: INVALID_SUBJECT. */
   remove(pattern: string, receiver: LiveReceiver): void {
     const nodes = parsePattern(pattern);
-    const subject = subjectOf(pattern, nodes);
+    const subject = subjectOf(nodes);
     if (subject === undefined) {
       if (this.#ofMany.remove(nodes, receiver)) this.#recent.clear();
       return;
@@ -122,14 +121,27 @@ export class LiveRouter {
     const known = this.#recent.get(subject);
     if (known !== undefined) return known;
     if (subject.startsWith(INBOX_PREFIX)) return this.#inbox(subject);
+    const levels = plainLevels(subject);
+    if (levels === undefined) return this.#targetOfAnySpelling(subject);
+    const target = this.#find(levels, subject);
+    this.#remember(subject, target);
+    return target;
+  }
+
+  #targetOfAnySpelling(subject: string): Target {
     const levels = parseSubject(subject);
-    const canonical = MAY_BE_SPELT_OTHERWISE.test(subject) ? formatSubject(levels) : subject;
+    const canonical = formatSubject(levels);
     const target = this.#find(levels, canonical);
     // Another spelling would not be forgotten with the subject.
-    if (canonical !== subject) return target;
+    if (canonical === subject) this.#remember(subject, target);
+    return target;
+  }
+
+  /** Subjects that come once, as those of replies do, would only displace others. */
+  #remember(subject: string, target: Target): void {
+    if (!this.#seen.test(subject)) return;
     if (this.#recent.size >= ROUTES_MAX) this.#recent.clear();
     this.#recent.set(subject, target);
-    return target;
   }
 
   #inbox(subject: string): Target {
@@ -150,9 +162,9 @@ export class LiveRouter {
 }
 
 /** The one subject that a pattern without wildcards matches. */
-function subjectOf(pattern: string, nodes: readonly PatternNode[]): string | undefined {
+function subjectOf(nodes: readonly PatternNode[]): string | undefined {
   for (const node of nodes) if (typeof node !== "string") return undefined;
-  return MAY_BE_SPELT_OTHERWISE.test(pattern) ? formatSubject(nodes as readonly string[]) : pattern;
+  return formatSubject(nodes as readonly string[]);
 }
 
 function hex(random: Random, words: number): string {

@@ -1,6 +1,7 @@
 // Exchanges and bindings: declaring and storing them, and where a message leads.
 
 import { BrokerError, isBrokerError } from "../broker-error.js";
+import { SeenBefore } from "../collections/seen-before.js";
 import type { LogStore } from "../log/log-store.js";
 import { attributesProblem } from "./attributes.js";
 import {
@@ -49,6 +50,8 @@ export class Routing {
   /** Those that remember routes, and how many these are. */
   readonly #remembering = new Set<Exchange>();
   #remembered = 0;
+  /** Subjects that come once, as those of replies do, would only displace others. */
+  readonly #seen = new SeenBefore();
 
   constructor(parts: RoutingParts) {
     this.#parts = parts;
@@ -212,7 +215,7 @@ export class Routing {
   #search(exchange: Exchange, message: OutgoingMessage): Route {
     if (exchange === this.#bus && message.subject.startsWith(INBOX_PREFIX)) return PAST_THE_BUS;
     const { route, isBySubject } = findRoute(message, exchange, this.#bus, this.#alternateOf);
-    if (isBySubject) this.#remember(exchange, message.subject, route);
+    if (isBySubject && this.#seen.test(message.subject)) this.#remember(exchange, message.subject, route);
     return route;
   }
 

@@ -4,6 +4,13 @@
 import { BrokerError } from "../broker-error.js";
 import { ONE_LEVEL, ONE_OR_MORE, type PatternNode, ZERO_OR_MORE } from "../collections/pattern-trie.js";
 
+const LAST_CONTROL = 0x1f;
+const HASH = 0x23;
+const STAR = 0x2a;
+const DOT = 0x2e;
+const GREATER = 0x3e;
+const BACKSLASH = 0x5c;
+const DELETE = 0x7f;
 /** The longest subject or pattern, in characters of its canonical text. */
 const SUBJECT_LENGTH_MAX = 1024;
 /** What the subjects of inboxes begin with: what is published there is only live, and no pattern matches it. */
@@ -11,10 +18,30 @@ export const INBOX_PREFIX = "_inbox.";
 /** Control characters, and halves of characters, which would be stored as something else. */
 const NOT_A_LEVEL_CHARACTER = /[\p{Cc}\p{Cs}]/u;
 
+/**
+ * Hot: the levels of a subject that has nothing but ASCII characters which stand for themselves, so that it is its own
+ * canonical text. Undefined for any other text.
+ */
+export function plainLevels(subject: string): string[] | undefined {
+  const length = typeof subject === "string" ? subject.length : 0;
+  if (length === 0 || length > SUBJECT_LENGTH_MAX) return undefined;
+  const levels: string[] = [];
+  let start = 0;
+  for (let at = 0; at < length; at += 1) {
+    const code = subject.charCodeAt(at);
+    if (code === DOT) {
+      levels.push(subject.slice(start, at));
+      start = at + 1;
+    } else if (code <= LAST_CONTROL || code >= DELETE || code === BACKSLASH) return undefined;
+    else if (code === STAR || code === HASH || code === GREATER) return undefined;
+  }
+  levels.push(subject.slice(start));
+  return levels;
+}
+
 /** Levels of a canonical subject: none of the empty text. Levels may be empty. Errors: INVALID_SUBJECT. */
 export function parseSubject(subject: string): string[] {
-  const levels = splitLevels(subject, "subject");
-  return subject.includes("\\") ? levels.map(unescapeLevel) : levels;
+  return plainLevels(subject) ?? splitLevels(subject, "subject").map(unescapeLevel);
 }
 
 /** The canonical text of `levels`; {@link parseSubject} gives them back, except of a single empty one. */

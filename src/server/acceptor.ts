@@ -38,7 +38,10 @@ export class Acceptor {
 
   /** Serves `protocol` on the socket, after the handshake when there is a gate. */
   accept(protocol: Protocol, socket: Socket, gate: TlsGate | undefined): void {
-    if (!this.hasRoom(protocol, addressOf(socket))) return void socket.end(protocol.refusal ?? "");
+    if (!this.hasRoom(protocol, addressOf(socket))) {
+      sendAway(socket, protocol);
+      return;
+    }
     const place = this.#connections.take(protocol, this.#host.anonymous);
     if (gate === undefined || protocol.startsPlain === true) {
       const startTls = gate === undefined ? undefined : (plain: Duplex) => gate.secure(plain as Socket);
@@ -83,6 +86,11 @@ export class Acceptor {
       this.#log.warn({ protocol: protocol.name, peer: plain.address, error }, "a TLS handshake failed");
     }
   }
+}
+
+/** Does not wait for the client to leave: it might not. */
+function sendAway(socket: Socket, { refusal = "" }: Protocol): void {
+  socket.resume().end(refusal, () => void socket.destroy());
 }
 
 function addressOf({ remoteAddress, remotePort }: Socket): string {

@@ -2,7 +2,8 @@
 
 /** The name that is nearest to `text`, when it is near; undefined else. */
 export function nearestName(text: string, names: readonly string[]): string | undefined {
-  const allowed = Math.max(1, Math.floor(text.length / 3));
+  // Two letters that changed places are two.
+  const allowed = text.length < 4 ? 1 : Math.max(2, Math.floor(text.length / 3));
   let nearest: string | undefined;
   let least = allowed + 1;
   for (const name of names) {

@@ -135,16 +135,30 @@ function unlessInvalid(text: string, decide: (text: string) => boolean): boolean
 
 /** Names with `*` for any characters, none included. */
 class Names {
-  readonly #expressions: readonly RegExp[];
+  /** Each as the texts between its stars. */
+  readonly #patterns: readonly (readonly string[])[];
 
   constructor(patterns: readonly string[]) {
-    this.#expressions = patterns.map(
-      (pattern) =>
-        new RegExp(`^${pattern.replace(/[\\^$.|?+()[\]{}]/g, "\\$&").replace(/\*+/g, ".*")}$`, "s"),
-    );
+    this.#patterns = patterns.map((pattern) => pattern.split("*"));
   }
 
   match(name: string): boolean {
-    return this.#expressions.some((expression) => expression.test(name));
+    return this.#patterns.some((pieces) => hasPieces(name, pieces));
   }
+}
+
+/** Whether the pieces follow each other in `name`, the first at its beginning and the last at its end. No backtracking. */
+function hasPieces(name: string, pieces: readonly string[]): boolean {
+  const first = pieces[0]!;
+  const last = pieces.at(-1)!;
+  if (pieces.length === 1) return name === first;
+  if (!name.startsWith(first) || !name.endsWith(last) || name.length < first.length + last.length)
+    return false;
+  let at = first.length;
+  for (const piece of pieces.slice(1, -1)) {
+    const found = name.indexOf(piece, at);
+    if (found < 0) return false;
+    at = found + piece.length;
+  }
+  return at <= name.length - last.length;
 }

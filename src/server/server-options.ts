@@ -1,5 +1,6 @@
 // What a server is opened with: where it listens, who may come in, what each may use up, and what is left out.
 
+import { invalidOption, knownOptions } from "../bus/option-checks.js";
 import type { ConnectionLimits, ServerLog } from "../network/host.js";
 import type { UserOptions } from "./user-options.js";
 
@@ -60,13 +61,22 @@ export type ListenerName = "amqp" | "nats" | "natsWebSocket" | "http";
 
 const LISTENER_NAMES: readonly ListenerName[] = ["amqp", "nats", "natsWebSocket", "http"];
 
+const ADDRESS_OPTIONS = ["host", "port", "tls"];
+const LISTENER_OPTIONS: Readonly<Record<ListenerName, readonly string[]>> = {
+  amqp: ADDRESS_OPTIONS,
+  nats: ADDRESS_OPTIONS,
+  natsWebSocket: [...ADDRESS_OPTIONS, "origins"],
+  http: ADDRESS_OPTIONS,
+};
+
+const PORT_MAX = 65_535;
 const HOST_DEFAULT = "127.0.0.1";
 
 /**
  * Those that clients try first; for HTTP the one of nats-server's monitoring, since RabbitMQ's 15672 and 15692 are taken
  * wherever its plugins run beside.
  */
-const PORTS: Readonly<Record<ListenerName, { readonly plain: number; readonly tls: number }>> = {
+export const PORTS: Readonly<Record<ListenerName, { readonly plain: number; readonly tls: number }>> = {
   amqp: { plain: 5672, tls: 5671 },
   nats: { plain: 4222, tls: 4222 },
   natsWebSocket: { plain: 8080, tls: 8080 },
@@ -83,14 +93,17 @@ export interface ListenerPlan {
   readonly origins: readonly string[] | undefined;
 }
 
-/** Those that are not off. */
+/** Those that are not off. Errors: INVALID_OPTION. */
 export function plannedListeners(options: ServerOptions): ListenerPlan[] {
   return LISTENER_NAMES.flatMap((name) => {
-    const given = options[name] ?? (name === "natsWebSocket" ? "off" : {});
+    const given: unknown = options[name] ?? (name === "natsWebSocket" ? "off" : {});
     if (given === "off") return [];
-    const hasTls = given.tls ?? options.tls !== undefined;
-    const { host = HOST_DEFAULT, port = PORTS[name][hasTls ? "tls" : "plain"] } = given;
-    const origins = "origins" in given ? (given.origins as readonly string[] | undefined) : undefined;
+    if (typeof given !== "object") throw invalidOption(name, given, 'an address or "off"');
+    const listener = knownOptions<WebSocketListenerOptions>(name, given, LISTENER_OPTIONS[name]);
+    const { tls: hasTls = options.tls !== undefined, host = HOST_DEFAULT, origins } = listener;
+    const { port = PORTS[name][hasTls ? "tls" : "plain"] } = listener;
+    if (!Number.isInteger(port) || port < 0 || port > PORT_MAX)
+      throw invalidOption(`port of ${name}`, port, `a whole number from 0 to ${PORT_MAX}`);
     return [{ name, host, port, hasTls, origins }];
   });
 }

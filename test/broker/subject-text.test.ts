@@ -7,6 +7,7 @@ import {
   formatSubject,
   parsePattern,
   parseSubject,
+  plainLevels,
 } from "../../src/broker/subject.js";
 import { isBrokerError } from "../../src/broker-error.js";
 
@@ -30,6 +31,24 @@ test("the canonical text of levels can be published, and is no pattern", () => {
       assert.deepEqual(parsePattern(formatSubject(parts)), parts);
     }),
   );
+});
+
+test("the levels of plain subjects are found as those of any other", () => {
+  const text = fc.string({
+    maxLength: 12,
+    unit: fc.constantFrom("a", "é", ".", "*", "#", ">", "\\", "\n", " "),
+  });
+  fc.assert(
+    fc.property(text, (subject) => {
+      const levels = plainLevels(subject);
+      if (levels === undefined) return;
+      assert.deepEqual(parsePattern(subject), levels);
+      assert.equal(formatSubject(levels), subject);
+    }),
+  );
+  assert.deepEqual(plainLevels("a..b."), ["a", "", "b", ""]);
+  for (const other of ["", "a.*", "#", "a\\.b", "é", "a\n", "a>", "x".repeat(1025)])
+    assert.equal(plainLevels(other), undefined);
 });
 
 test("the empty text is the subject without levels, and levels may be empty", () => {
