@@ -67,6 +67,8 @@ export interface Binding {
    * by binding again. @default 1
    */
   readonly weight?: number | undefined;
+  /** Tells apart bindings that are otherwise the same: messages are led on until all of them are unbound. @default none */
+  readonly tag?: string | undefined;
 }
 
 /** A binding as the catalog keeps it. */
@@ -79,6 +81,7 @@ export interface BindingDefinition {
   readonly pattern?: string;
   readonly headers?: HeaderCondition;
   readonly weight?: number;
+  readonly tag?: string;
 }
 
 /** The most that one binding of a consistent-hash exchange may weigh. */
@@ -104,6 +107,7 @@ export function bindingDefinition(binding: Binding, kind: ExchangeKind): Binding
     destination: to.name,
     ...(from === BUS_EXCHANGE ? {} : { from }),
     ...condition(binding, kind),
+    ...(binding.tag === undefined ? {} : { tag: binding.tag }),
   };
 }
 
@@ -170,18 +174,25 @@ function invalid(option: string, value: unknown, wanted: string): BrokerError {
 
 /** The binding that was stored. */
 export function bindingOf(definition: BindingDefinition): Binding {
-  const { from = BUS_EXCHANGE, destinationKind, destination, pattern, headers, weight } = definition;
+  const { from = BUS_EXCHANGE, destinationKind, destination, pattern, headers, weight, tag } = definition;
   return {
     from,
     to: { kind: destinationKind, name: destination },
     ...(pattern === undefined ? {} : { pattern }),
     ...(headers === undefined ? {} : { headers }),
     ...(weight === undefined ? {} : { weight }),
+    ...(tag === undefined ? {} : { tag }),
   };
 }
 
 /** Names have no space and no slash; a pattern may have anything. A weight does not tell bindings apart. */
 export function bindingKey(definition: BindingDefinition): string {
+  const { tag } = definition;
+  return tag === undefined ? wayOf(definition) : `tagged/${JSON.stringify(tag)} ${wayOf(definition)}`;
+}
+
+/** The same for bindings that a tag alone tells apart. */
+export function wayOf(definition: BindingDefinition): string {
   const { from = BUS_EXCHANGE, destinationKind, destination, pattern, headers } = definition;
   const way = from === BUS_EXCHANGE ? "binding" : `exchange-binding/${from}`;
   const text = headers === undefined ? (pattern ?? "") : headersText(headers);

@@ -27,6 +27,7 @@ export class ConsumerChoice {
   /** Whether the first one with credit, from the next index on, is the one. */
   #isPlain: boolean;
   #nextIndex = 0;
+  #earlierIndex = 0;
 
   constructor({ balance, singleActiveConsumer }: ChoiceOptions) {
     this.isByFewest = balance === "fewest";
@@ -89,8 +90,14 @@ export class ConsumerChoice {
       bestIndex = index;
       if (this.#isPlain) break;
     }
+    this.#earlierIndex = this.#nextIndex;
     if (best !== undefined) this.#nextIndex = (bestIndex + 1) % length;
     return best;
+  }
+
+  /** Whoever was next got nothing, and is next again. */
+  takeBack(): void {
+    this.#nextIndex = this.#earlierIndex;
   }
 
   /**

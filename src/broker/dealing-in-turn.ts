@@ -25,6 +25,7 @@ export class DealingInTurn implements Dealing {
       const { turnLeft } = dealer;
       dealer.give(consumer, dealer.collect(consumer, states, Math.min(consumer.credit, dealer.room, share)));
       if (dealer.turnLeft === turnLeft) {
+        choice.takeBack();
         dealer.awaitDelayed(states);
         return;
       }

@@ -27,6 +27,8 @@ export interface QueueOptions {
   readonly countMax: number;
   /** Body bytes of unsettled messages, at most. */
   readonly bytesMax: number;
+  /** Whether messages in flight count for `countMax` and `bytesMax`; when not, only those that wait do. */
+  readonly countsInFlight: boolean;
   /** A message older than this is expired. */
   readonly ageMaxMs: number;
   /** Messages in flight over all consumers, at most. */
@@ -75,6 +77,7 @@ export const QUEUE_DEFAULTS: QueueOptions = {
   messageBytesMax: MIB,
   countMax: UNLIMITED,
   bytesMax: 10 * 1024 * MIB,
+  countsInFlight: true,
   ageMaxMs: UNLIMITED,
   inFlightMax: 10_000,
   overflow: "reject",
@@ -217,6 +220,7 @@ function optionProblem(option: string, value: unknown): string | undefined {
       return positionProblem(value, ["new", "beginning"]);
     case "subjects":
       return subjectsProblem(value);
+    case "countsInFlight":
     case "deadLetter":
     case "exclusive":
     case "autoDelete":

@@ -207,7 +207,10 @@ export class Queue {
   #hasRoom(besides: number): boolean {
     if (!this.#isLimited) return true;
     const { countMax, bytesMax, messageBytesMax } = this.options;
-    return this.count + besides < countMax && this.bodyBytes + besides * messageBytesMax < bytesMax;
+    return (
+      this.count - this.#countOutside + besides < countMax &&
+      this.bodyBytes - this.#bytesOutside + besides * messageBytesMax < bytesMax
+    );
   }
 
   /** Returns the size of the body. */
@@ -216,8 +219,8 @@ export class Queue {
     const { countMax, bytesMax, messageBytesMax, overflow } = this.options;
     const size = assertBodySize(`queue ${this.name}`, message.value, messageBytesMax, bytesMax);
     if (!this.#isLimited || !this.#refuses) return size;
-    if (this.count >= countMax) throw this.#full();
-    const bytes = this.bodyBytes;
+    if (this.count - this.#countOutside >= countMax) throw this.#full();
+    const bytes = this.bodyBytes - this.#bytesOutside;
     if (overflow === "wait" ? bytes >= bytesMax : bytes + size > bytesMax) throw this.#full();
     return size;
   }
@@ -272,9 +275,22 @@ export class Queue {
   #isExceeded(): boolean {
     const { countMax, bytesMax } = this.options;
     const { burials } = this.dispatcher;
-    let bytes = -burials.bytes;
+    const { countsInFlight } = this.options;
+    let bytes = countsInFlight ? -burials.bytes : -this.#bytesOutside;
     for (const state of this.states) bytes += state.bodyBytes.unsettled;
-    return this.unsettledCount - burials.count > countMax || bytes > bytesMax;
+    const count = this.unsettledCount - (countsInFlight ? burials.count : this.#countOutside);
+    return count > countMax || bytes > bytesMax;
+  }
+
+  /** Messages that the limits do not count. */
+  get #countOutside(): number {
+    return this.options.countsInFlight ? 0 : this.dispatcher.inFlight;
+  }
+
+  get #bytesOutside(): number {
+    const { consumers, burials } = this.dispatcher;
+    if (this.options.countsInFlight) return 0;
+    return consumers.reduce((sum, { bytesInFlight }) => sum + bytesInFlight, burials.bytes);
   }
 }
 

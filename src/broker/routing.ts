@@ -15,6 +15,7 @@ import {
   EXCHANGE_KINDS,
   type ExchangeOptions,
   type TargetKind,
+  wayOf,
 } from "./binding.js";
 import type { Catalog, ExchangeDefinition } from "./catalog.js";
 import { assertSame, given } from "./declared-options.js";
@@ -52,6 +53,8 @@ export class Routing {
   #remembered = 0;
   /** Subjects that come once, as those of replies do, would only displace others. */
   readonly #seen = new SeenBefore();
+  /** Whether a binding with a tag was ever seen. */
+  #hasTags = false;
 
   constructor(parts: RoutingParts) {
     this.#parts = parts;
@@ -141,7 +144,7 @@ export class Routing {
     await this.#turns.run(bindingKey(definition), async () => {
       if (!this.#parts.catalog.has(definition)) return;
       await this.#parts.catalog.remove(definition);
-      this.close(definition);
+      if (!this.#isBoundOtherwise(definition)) this.close(definition);
     });
     await this.deleteUnbound([definition]);
   }
@@ -165,6 +168,7 @@ export class Routing {
     const exchange = this.#find(definition.from);
     const target = this.#target(definition);
     if (exchange === undefined || target === undefined) return false;
+    if (definition.tag !== undefined) this.#hasTags = true;
     exchange.bindings.bind(definition, target);
     this.#forgetRoutes();
     return true;
@@ -237,6 +241,12 @@ export class Routing {
 
   #find(name = BUS_EXCHANGE): Exchange | undefined {
     return name === BUS_EXCHANGE ? this.#bus : this.exchanges.get(name);
+  }
+
+  /** Whether another binding, which a tag tells apart, leads the same way. */
+  #isBoundOtherwise(definition: BindingDefinition): boolean {
+    const way = wayOf(definition);
+    return this.#hasTags && this.#parts.catalog.bindings.some((other) => wayOf(other) === way);
   }
 
   /** Errors: as {@link bind}. */

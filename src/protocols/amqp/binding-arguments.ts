@@ -5,29 +5,40 @@ import { patternOf, subjectOf } from "./address.js";
 import { preconditionFailed } from "./errors.js";
 import type { ExchangeView } from "./exchange-view.js";
 import { headerText } from "./field-text.js";
-import type { FieldTable } from "./wire/fields.js";
+import { type FieldTable, NO_FIELDS, tableSize, writeTable } from "./wire/fields.js";
+
+/** No message has a header of this name: AMQP's own are not told to the broker when they are empty. */
+const NOBODYS_HEADER = "\0";
 
 /** Of a consistent-hash exchange, at most. */
 const WEIGHT_MAX = 1_000;
 
-/** Errors: PRECONDITION_FAILED. */
-export function bindingCondition(
-  { kind }: ExchangeView,
-  routingKey: string,
-  table: FieldTable,
-): Pick<Binding, "pattern" | "headers" | "weight"> {
+type Condition = Pick<Binding, "pattern" | "headers" | "weight" | "tag">;
+
+/**
+ * Bindings with another routing key or other arguments are others, even where these decide nothing: then they are the
+ * tag. Errors: PRECONDITION_FAILED.
+ */
+export function bindingCondition({ kind }: ExchangeView, routingKey: string, table: FieldTable): Condition {
   switch (kind) {
     case "direct":
-      return { pattern: subjectOf(routingKey) };
+      return { pattern: subjectOf(routingKey), ...tagOf("", table) };
     case "topic":
-      return { pattern: patternOf(routingKey) };
+      return { pattern: patternOf(routingKey), ...tagOf("", table) };
     case "headers":
-      return { headers: headerCondition(table) };
+      return { headers: headerCondition(table), ...tagOf(routingKey, NO_FIELDS) };
     case "consistent-hash":
       return { weight: weightOf(routingKey) };
     case "fanout":
-      return {};
+      return tagOf(routingKey, table);
   }
+}
+
+function tagOf(routingKey: string, table: FieldTable): Pick<Binding, "tag"> {
+  if (routingKey === "" && table.size === 0) return {};
+  const bytes = Buffer.allocUnsafe(tableSize(table));
+  writeTable(bytes, 0, table);
+  return { tag: table.size === 0 ? routingKey : `${bytes.toString("base64")} ${routingKey}` };
 }
 
 function weightOf(routingKey: string): number {
@@ -47,7 +58,9 @@ function headerCondition(table: FieldTable): HeaderCondition {
     const text = headerText(field);
     values[name] = text === undefined ? null : text.toString();
   }
-  return { match: way.startsWith("any") ? "any" : "all", values };
+  if (!way.startsWith("any")) return { match: "all", values };
+  // None of nothing is there.
+  return { match: "any", values: Object.keys(values).length === 0 ? { [NOBODYS_HEADER]: null } : values };
 }
 
 function matchOf(table: FieldTable): string {

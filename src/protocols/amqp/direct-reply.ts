@@ -3,7 +3,7 @@
 import type { LiveMessage, LiveReceiver } from "../../broker/live-message.js";
 import type { Inbox } from "../../broker/live-router.js";
 import { CORRELATION_HEADER } from "../../broker/message.js";
-import { DIRECT_REPLY, textOfToken, tokenOf } from "./address.js";
+import { textOfToken, tokenOf } from "./address.js";
 import type { ChannelHost } from "./channel-host.js";
 import { preconditionFailed } from "./errors.js";
 import { outgoingAnswer } from "./original.js";
@@ -48,7 +48,7 @@ export class DirectReplies implements LiveReceiver {
   offer({ subject, record }: LiveMessage): boolean {
     const { writer, frameMax } = this.#connection;
     const correlationId = this.#correlationId(subject, record.header(CORRELATION_HEADER));
-    const answer = outgoingAnswer(record, DIRECT_REPLY, correlationId);
+    const answer = outgoingAnswer(record, subject, correlationId);
     const body = record.value ?? NO_BYTES;
     writeDeliver(writer, this.#channel, frameMax, this.#tagBytes, this.#unacked.skip(), false, answer, body);
     if (writer.isCongested) this.#connection.congested();

@@ -13,7 +13,7 @@ import {
 } from "../../broker/message.js";
 import type { StoredRecord } from "../../log/record.js";
 import type { EncodedHeaders } from "../../log/record-headers.js";
-import { replyToOf, routingKeyOf } from "./address.js";
+import { DIRECT_REPLY, replyToOf, routingKeyOf } from "./address.js";
 import { afterDeath } from "./death.js";
 import { addressSize } from "./wire/basic.js";
 import { type FieldTable, type FieldValue, textField } from "./wire/fields.js";
@@ -83,16 +83,19 @@ function rewritten(record: StoredRecord, original: Uint8Array | undefined, found
  */
 export function outgoingAnswer(
   message: MessageView,
-  routingKey: string,
+  subject: string,
   correlationId: string | undefined,
 ): Uint8Array {
   const original = message.header(AMQP_HEADER);
-  const content = original === undefined ? neutral(message, "", undefined) : parsed(original);
+  const content =
+    original === undefined
+      ? { ...neutral(message, "", undefined), exchange: "", routingKey: replyToOf(subject) ?? DIRECT_REPLY }
+      : parsed(original);
   const properties = {
     ...content.properties,
     correlationId: content.properties.correlationId ?? short(correlationId),
   };
-  return encoded({ exchange: "", routingKey, properties });
+  return encoded({ ...content, properties });
 }
 
 interface Content {

@@ -117,6 +117,7 @@ export function queueOptions(
     autoDelete,
     messageBytesMax: MESSAGE_BYTES_MAX,
     inFlightMax: UNLIMITED,
+    countsInFlight: false,
     deadLetter: false,
     attemptsMax: limit < 0 ? UNLIMITED : limit + 1,
     priorities: Math.min(priorityMax + 1, PRIORITY_LEVELS_MAX),
