@@ -53,9 +53,10 @@ test("every page that a comment in the sources names is there", () => {
   );
 });
 
-test("the page of message headers has those that the broker writes", () => {
+test("the page of message headers has those that the broker and the protocols write", () => {
   const written = ["message", "dead-letter", "answer", "live-message"]
     .map((name) => read(`src/broker/${name}.ts`))
+    .concat(read("src/protocols/amqp/original.ts"))
     .flatMap((source) => [...source.matchAll(/_HEADER = [`"]([^`"]+)[`"]/g)])
     .map(([, name]) => name!.replace(/^\$\{RESERVED_PREFIX\}/, "omnibus-"));
   const described = tableRows(page("docs/formats/message-headers.md").text).map(
@@ -106,6 +107,7 @@ const handlerRows = optionRows("**Handlers**", "**Bounds that cannot be set:**")
 test("the guarantees say what a queue is declared with when nothing is said", () => {
   const {
     attributes: _,
+    countsInFlight: _everywhere,
     ageMaxMs,
     expiresAfterMs,
     deduplicateMs,

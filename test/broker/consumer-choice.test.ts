@@ -120,6 +120,29 @@ test("by fewest in flight: a slow consumer is left alone while others have less 
   await broker.close();
 });
 
+test("one message at a time goes to one consumer after the other", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const queue = await broker.declareQueue("work");
+  const consumers = ["a", "b", "c"].map(
+    (name) => new TestConsumer(queue.dispatcher, { name }, (delivery) => delivery.ack()),
+  );
+  for (const value of ["0", "1", "2", "3", "4", "5"]) {
+    queue.append(message(value));
+    await broker.flush();
+    await world.quiet();
+  }
+  assert.deepEqual(
+    consumers.map(({ values }) => values),
+    [
+      ["0", "3"],
+      ["1", "4"],
+      ["2", "5"],
+    ],
+  );
+  await broker.close();
+});
+
 test("a priority that is none is refused", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await declared(world, {});

@@ -507,3 +507,24 @@ test("age: what cannot be dead-lettered is tried again later, not without pause"
   assert.equal(queue.count, 0);
   await broker.close();
 });
+
+test("where messages in flight do not count, the limits are of those that wait", async () => {
+  for (const limit of [{ countMax: 1 }, { bytesMax: 1 }]) {
+    for (const overflow of ["drop-oldest", "reject"] as const) {
+      const world = new BrokerWorld();
+      const options = { ...limit, overflow, countsInFlight: false };
+      const { broker, queue, publish, waiting } = await limited(world, options);
+      const consumer = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+      await publish("a");
+      const delivery = consumer.take("a");
+      await publish("b");
+      if (overflow === "reject") assert.throws(() => queue.append(message("c")), withCode("QUEUE_FULL"));
+      else await publish("c");
+      assert.deepEqual(await waiting(), ["a", overflow === "reject" ? "b" : "c"]);
+      delivery.ack();
+      await world.quiet();
+      consumer.take(overflow === "reject" ? "b" : "c");
+      await broker.close();
+    }
+  }
+});

@@ -209,6 +209,65 @@ test("more subjects than are remembered still lead where they should", async () 
   await broker.close();
 });
 
+test("bindings that a tag alone tells apart lead on once, until the last of them is unbound or their queue goes", async () => {
+  const world = new BrokerWorld();
+  const broker = await withQueues(world, ["a"]);
+  await broker.declareExchange("x", { kind: "fanout" });
+  for (const tag of ["one", "two", undefined]) await broker.bind({ from: "x", ...toQueue("a", { tag }) });
+  assert.equal(broker.bindings.length, 3);
+  assert.deepEqual(reached(broker, "x"), ["a"]);
+  await broker.unbind({ from: "x", ...toQueue("a", { tag: "one" }) });
+  await broker.unbind({ from: "x", ...toQueue("a") });
+  assert.deepEqual(reached(broker, "x"), ["a"]);
+  await broker.close();
+  const again = await world.open();
+  assert.deepEqual(reached(again, "x"), ["a"]);
+  await again.bind({ from: "x", ...toQueue("a", { tag: "three" }) });
+  await again.unbind({ from: "x", ...toQueue("a", { tag: "two" }) });
+  assert.deepEqual(reached(again, "x"), ["a"]);
+  await again.deleteQueue("a");
+  assert.deepEqual(reached(again, "x"), []);
+  assert.deepEqual(again.bindings, []);
+  await again.close();
+});
+
+test("a header of any value is asked for with null", async () => {
+  const broker = await withQueues(new BrokerWorld(), ["all", "any"]);
+  await broker.declareExchange("x", { kind: "headers" });
+  for (const match of ["all", "any"] as const) {
+    const headers: HeaderCondition = { match, values: { region: null, kind: "a" } };
+    await broker.bind({ from: "x", ...toQueue(match, { headers }) });
+  }
+  assert.deepEqual(reached(broker, "x", { headers: { region: "eu", kind: "a" } }), ["all", "any"]);
+  assert.deepEqual(reached(broker, "x", { headers: { region: "" } }), ["any"]);
+  assert.deepEqual(reached(broker, "x", { headers: { kind: "b" } }), []);
+  await broker.close();
+});
+
+test("what is broadcast by several subjects reaches each queue once, as one step", async () => {
+  const broker = await withQueues(new BrokerWorld(), ["a", "b"]);
+  await broker.declareExchange("x", { kind: "direct" });
+  for (const [queue, pattern] of [
+    ["a", "one"],
+    ["a", "two"],
+    ["b", "two"],
+  ] as const)
+    await broker.bind({ from: "x", ...toQueue(queue, { pattern }) });
+  const { appended } = broker.broadcast(message("m", { subject: "one" }), "x", ["two", "three"]);
+  assert.deepEqual(appended.map(({ destination }) => destination), ["a", "b"]);
+  await broker.close();
+});
+
+test("an alternate that may be missing gets nothing until it is there", async () => {
+  const broker = await withQueues(new BrokerWorld(), ["a"]);
+  await broker.declareExchange("x", { kind: "direct", alternate: "rest" }, true);
+  assert.deepEqual(reached(broker, "x"), []);
+  await broker.declareExchange("rest", { kind: "fanout" });
+  await broker.bind({ from: "rest", ...toQueue("a") });
+  assert.deepEqual(reached(broker, "x"), ["a"]);
+  await broker.close();
+});
+
 test("an alternate gets what an exchange leads nowhere, and nothing else", async () => {
   const broker = await withQueues(new BrokerWorld(), ["a", "rest", "last"]);
   await broker.declareExchange("last", { kind: "fanout" });
