@@ -254,7 +254,10 @@ test("what is broadcast by several subjects reaches each queue once, as one step
   ] as const)
     await broker.bind({ from: "x", ...toQueue(queue, { pattern }) });
   const { appended } = broker.broadcast(message("m", { subject: "one" }), "x", ["two", "three"]);
-  assert.deepEqual(appended.map(({ destination }) => destination), ["a", "b"]);
+  assert.deepEqual(
+    appended.map(({ destination }) => destination),
+    ["a", "b"],
+  );
   await broker.close();
 });
 

@@ -20,17 +20,23 @@ import {
 
 /** Texts that look like names, with all that is special in one of the worlds. */
 const special = fc.constantFrom(...".*#>\\%-_:/ aZ09é€😀");
-const name = fc.string({ unit: fc.oneof(special, fc.string({ unit: "grapheme", maxLength: 1 })), maxLength: 40 });
+const name = fc.string({
+  unit: fc.oneof(special, fc.string({ unit: "grapheme", maxLength: 1 })),
+  maxLength: 40,
+});
 /** No control characters and no halves of characters: these are no subjects. */
 const routingKey = fc.string({ unit: special, maxLength: 40 });
 
 test("every name of AMQP is one name of the broker, and comes back", () => {
   fc.assert(
-    fc.property(name.filter((text) => text !== ""), (text) => {
-      const there = brokerName(text);
-      assert.equal(amqpName(there), Buffer.from(text).toString());
-      if (there.length <= 255) assertName("queue", there);
-    }),
+    fc.property(
+      name.filter((text) => text !== ""),
+      (text) => {
+        const there = brokerName(text);
+        assert.equal(amqpName(there), Buffer.from(text).toString());
+        if (there.length <= 255) assertName("queue", there);
+      },
+    ),
   );
 });
 
@@ -101,10 +107,13 @@ test("a binding key matches the routing keys that it matches in a topic exchange
 
 test("a queue that answers go to is a subject below _queue, whatever its name", () => {
   fc.assert(
-    fc.property(routingKey.filter((text) => text !== ""), (queue) => {
-      assert.equal(queueOfSubject(queueSubject(queue)), queue);
-      assert.equal(replyToOf(queueSubject(queue)), queue);
-    }),
+    fc.property(
+      routingKey.filter((text) => text !== ""),
+      (queue) => {
+        assert.equal(queueOfSubject(queueSubject(queue)), queue);
+        assert.equal(replyToOf(queueSubject(queue)), queue);
+      },
+    ),
   );
   assert.equal(queueOfSubject("_queue.a.b"), undefined);
   assert.equal(queueOfSubject("orders.a"), undefined);
@@ -112,12 +121,15 @@ test("a queue that answers go to is a subject below _queue, whatever its name", 
 
 test("any other subject is a reply_to that leads back to it", () => {
   fc.assert(
-    fc.property(name.filter((text) => text !== "" && !text.startsWith("_queue.")), (subject) => {
-      const replyTo = replyToOf(subject);
-      if (replyTo === undefined) return;
-      assert.ok(Buffer.byteLength(replyTo) <= 255);
-      assert.equal(subjectOfDirectReply(replyTo), Buffer.from(subject).toString());
-    }),
+    fc.property(
+      name.filter((text) => text !== "" && !text.startsWith("_queue.")),
+      (subject) => {
+        const replyTo = replyToOf(subject);
+        if (replyTo === undefined) return;
+        assert.ok(Buffer.byteLength(replyTo) <= 255);
+        assert.equal(subjectOfDirectReply(replyTo), Buffer.from(subject).toString());
+      },
+    ),
   );
   assert.equal(replyToOf("x".repeat(300)), undefined);
   assert.equal(subjectOfDirectReply("orders"), undefined);

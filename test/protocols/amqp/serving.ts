@@ -1,13 +1,14 @@
 // A server with AMQP on a bus in memory, for one test.
 
 import type { TestContext } from "node:test";
-import { memory, openBus } from "../../../src/index.js";
+import { type Bus, memory, openBus } from "../../../src/index.js";
 import type { ServerLog } from "../../../src/network/host.js";
 import { openServer } from "../../../src/server/open-server.js";
 import type { ServerOptions } from "../../../src/server/server-options.js";
 
 export interface Serving {
   readonly port: number;
+  readonly bus: Bus;
   /** What the server logged: warnings and errors. */
   readonly lines: string[];
   /** Clients have so long to say goodbye. */
@@ -26,5 +27,5 @@ export async function serve(test: TestContext, options: Partial<ServerOptions> =
     await bus.close();
   };
   test.after(() => close(0));
-  return { port: server.addresses.amqp!.port, lines, close };
+  return { port: server.addresses.amqp!.port, bus, lines, close };
 }

@@ -24,7 +24,10 @@ test("unanswered deliveries are found by their tags, in whatever order they are 
       const taken = new Map<number, Delivery>();
       for (const [action, number] of steps) play(unacked, model, taken, action, number);
       assert.equal(unacked.size, model.size);
-      assert.deepEqual([...unacked], [...model].sort(([a], [b]) => a - b).map(([, one]) => one));
+      assert.deepEqual(
+        [...unacked],
+        [...model].sort(([a], [b]) => a - b).map(([, one]) => one),
+      );
     }),
     { numRuns: 500 },
   );
