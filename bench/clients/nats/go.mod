@@ -1,0 +1,3 @@
+module omnibus.bench/nats
+
+go 1.21
