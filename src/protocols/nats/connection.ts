@@ -292,7 +292,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
 
   /** Hot: undefined for what was read before, and not looked at. */
   #read(chunk: Buffer | undefined): void {
-    const { host, outbound, pressure } = this.#shared;
+    const { counters, host, outbound, pressure } = this.#shared;
     this.#client.beginChunk(host.clock.nowMs());
     try {
       if (chunk === undefined) this.#parser.resume();
@@ -301,7 +301,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
       this.failed(error);
     }
     outbound.clear();
-    pressure.holdBack(this);
+    if (pressure.holdBack(this)) counters.stalls += 1;
   }
 
   /** The system reads a flood on and on: after a while the others have their turn. */
