@@ -17,6 +17,8 @@ const TITLES: Readonly<Record<ListenerName, readonly [title: string, plain: stri
 const PAGES = "/health/live /health/ready /metrics";
 
 export interface Announcement {
+  readonly data: string;
+  readonly durability: string;
   readonly addresses: Addresses;
   readonly hasUsers: boolean;
   /** How this program is called here. */
@@ -57,6 +59,9 @@ function linesToTry({ addresses, program, dataOption }: Announcement): string[] 
 
 export async function announce(world: World, announcement: Announcement): Promise<void> {
   const { bold, dim } = world.colours;
+  const { data, durability } = announcement;
+  await world.line(`${bold("Omnibus")} on ${data} ${dim(`(${durability})`)}`);
+  await world.line("");
   await world.line(listenerTable(announcement, world.colours));
   await world.line("");
   await world.line(bold("ready"));
@@ -67,12 +72,12 @@ export async function announce(world: World, announcement: Announcement): Promis
 }
 
 /** For programs. */
-export function announcementJson({ addresses, hasUsers }: Announcement): unknown {
+export function announcementJson({ data, addresses, hasUsers }: Announcement): unknown {
   const listening = listed(addresses).map(([name, address]) => [
     name,
     { ...address, url: urlOf(name, address) },
   ]);
-  return { ready: true, listening: Object.fromEntries(listening), hasUsers };
+  return { ready: true, data, listening: Object.fromEntries(listening), hasUsers };
 }
 
 function listed(addresses: Addresses): [ListenerName, ListenerAddress][] {

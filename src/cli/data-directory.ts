@@ -5,6 +5,8 @@ import { EXIT } from "./exit-codes.js";
 import { CommandFailure } from "./failure.js";
 import type { World } from "./world.js";
 
+export const DATA_DEFAULT = "./omnibus-data";
+
 /** The options that every command has. */
 export interface CommonOptions {
   /** The data directory. */

@@ -11,15 +11,6 @@ import { World } from "./world.js";
 const END_WITHIN_MS = 10_000;
 
 const interruption = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    if (interruption.signal.aborted) process.exit(EXIT.interrupted);
-    interruption.abort();
-    process.stdin.destroy();
-    if (!world.endsByItself)
-      systemIo.clock.setTimer(() => process.exit(EXIT.interrupted), END_WITHIN_MS, true);
-  });
-}
 // The reader of a pipe left, as `head` does: nobody wants the rest.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed);
@@ -35,6 +26,15 @@ const world = new World({
   signal: interruption.signal,
   onHangUp: (listener) => void process.on("SIGHUP", listener),
 });
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(EXIT.interrupted);
+    interruption.abort();
+    process.stdin.destroy();
+    if (!world.endsByItself)
+      systemIo.clock.setTimer(() => process.exit(EXIT.interrupted), END_WITHIN_MS, true);
+  });
+}
 const { version } = createRequire(import.meta.url)("../../../package.json") as { version: string };
 const exitCode = await runCommandLine(world, version, process.argv.slice(2));
 await world.flush();

@@ -19,12 +19,11 @@ import { tailCommand } from "./commands/tail.js";
 import { topCommand } from "./commands/top.js";
 import { topicsCommand } from "./commands/topics.js";
 import { repairCommand, verifyCommand } from "./commands/verify.js";
+import { DATA_DEFAULT } from "./data-directory.js";
 import { EXIT } from "./exit-codes.js";
 import { describeFailure } from "./failure.js";
 import { withExamples, withExitCodes } from "./help.js";
 import type { World } from "./world.js";
-
-const DATA_DEFAULT = "./omnibus-data";
 
 /** Runs one command line, without the names of the program, and resolves with the exit code. Never rejects. */
 export async function runCommandLine(

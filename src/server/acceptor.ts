@@ -83,7 +83,8 @@ export class Acceptor {
     } catch (error) {
       this.#connections.giveBack(place);
       this.#meters.refused.add("tls");
-      this.#log.warn({ protocol: protocol.name, peer: plain.address, error }, "a TLS handshake failed");
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log.warn({ protocol: protocol.name, peer: plain.address, reason }, "a TLS handshake failed");
     }
   }
 }

@@ -6,7 +6,7 @@ import type { ListenerName, ListenerPlan } from "./server-options.js";
 
 /** What may wait to be accepted while the event loop is busy: floods come in waves. */
 const BACKLOG = 1_024;
-/** A peer that vanished without a word is noticed after this long, and what the system adds for its probes. */
+/** When the system begins to probe a peer that has been silent: one that vanished is noticed some probes later. */
 const KEEP_ALIVE_MS = 30_000;
 
 /** Where a listener can be reached. */

@@ -11,6 +11,7 @@ const HEADER_BYTES_MAX = 16 * 1024;
 const BOUNDS = {
   headersTimeout: REQUEST_MS,
   requestTimeout: REQUEST_MS,
+  connectionsCheckingInterval: IDLE_MS,
   keepAliveTimeout: IDLE_MS,
   maxHeaderSize: HEADER_BYTES_MAX,
   keepAlive: true,

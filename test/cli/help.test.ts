@@ -3,6 +3,8 @@ import { test } from "node:test";
 import { cli } from "./run-cli.js";
 
 const COMMANDS = [
+  "serve",
+  "hash-password",
   "demo",
   "queues",
   "topics",
@@ -44,7 +46,7 @@ test("the help of every command says what it is for and shows examples", async (
 
 test("the help of the program lists the commands and the exit codes", async () => {
   const { stdout } = await cli(["--help"]);
-  for (const name of ["demo", "queues", "topics", "top", "send", "publish", "tail", "dead"])
+  for (const name of ["serve", "demo", "queues", "topics", "top", "send", "publish", "tail", "dead"])
     assert.match(stdout, new RegExp(`^  ${name} `, "m"));
   assert.match(stdout, /Exit codes:\n(.*\n)+.*130 {2}interrupted/);
 });

@@ -93,7 +93,7 @@ test("it says what listens where, then ready, then three commands to try", async
   const text = printed.join("\n");
   assert.match(
     text,
-    /^protocol +address\nAMQP 0-9-1 +amqp:\/\/127\.0\.0\.1:\d+\nHTTP +http:\/\/127\.0\.0\.1:\d+ /,
+    /^Omnibus on .* \(synced\)\n\nprotocol +address\nAMQP 0-9-1 +amqp:\/\/127\.0\.0\.1:\d+\nHTTP +http:\/\/127\.0\.0\.1:\d+ /,
   );
   assert.match(text, /There are no users.*\n\nready\n\nTry/);
 });

@@ -6,7 +6,11 @@ import { connect } from "node:net";
 import { test } from "node:test";
 import parsePrometheus from "parse-prometheus-text-format";
 import WebSocket from "ws";
-import { LineClient, lineServer, portOf } from "./world.js";
+import { embedded } from "../../src/index.js";
+import type { OpenFile } from "../../src/io/io.js";
+import { MemoryFiles } from "../../src/io/memory-files.js";
+import { systemIo } from "../../src/io/system-io.js";
+import { brokerOf, LineClient, lineServer, portOf } from "./world.js";
 
 const HTTP = { http: { port: 0 } } as const;
 
@@ -28,6 +32,39 @@ test("the server says that it lives and that it is ready, and not while it is be
   client.socket.end();
   await closing;
   await assert.rejects(fetch(`${url}/health/live`));
+});
+
+/** A disk that fails to sync from some moment on. */
+class FailingFiles extends MemoryFiles {
+  hasFailed = false;
+
+  override async open(...args: Parameters<MemoryFiles["open"]>): Promise<OpenFile> {
+    const file = await super.open(...args);
+    return {
+      path: file.path,
+      write: (bytes, position) => file.write(bytes, position),
+      read: (target, position) => file.read(target, position),
+      truncate: (sizeBytes) => file.truncate(sizeBytes),
+      size: () => file.size(),
+      close: () => file.close(),
+      sync: async () => {
+        if (this.hasFailed) throw Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
+        await file.sync();
+      },
+    };
+  }
+}
+
+test("the server is not ready when its disk has failed, and says so", async (t) => {
+  const files = new FailingFiles();
+  const server = await lineServer(t, HTTP, embedded({ directory: "data", io: { ...systemIo, files } }));
+  const url = `http://127.0.0.1:${portOf(server, "http")}/health/ready`;
+  assert.equal((await fetch(url)).status, 200);
+  files.hasFailed = true;
+  await assert.rejects(brokerOf(server).declareQueue("jobs"));
+  const ready = await fetch(url);
+  assert.equal(ready.status, 503);
+  assert.match(await ready.text(), /EIO/);
 });
 
 test("the metrics are those of the bus, of the protocols and of the connections", async (t) => {

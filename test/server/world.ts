@@ -3,7 +3,7 @@
 import { connect, type Socket } from "node:net";
 import type { TestContext } from "node:test";
 import { Broker } from "../../src/broker/broker.js";
-import { memory, openBus } from "../../src/index.js";
+import { type EmbeddedCapabilities, type EngineFactory, memory, openBus } from "../../src/index.js";
 import type { LogFields, ServerLog } from "../../src/network/host.js";
 import { Server } from "../../src/server/server.js";
 import type { ListenerName, ServerOptions } from "../../src/server/server-options.js";
@@ -37,6 +37,7 @@ class KeptLog implements ServerLog {
 }
 
 const logs = new WeakMap<Server, KeptLog>();
+const brokers = new WeakMap<Server, Broker>();
 
 /** Where the server listens for this protocol. */
 export function portOf(server: Server, name: ListenerName = "amqp"): number {
@@ -46,8 +47,12 @@ export function portOf(server: Server, name: ListenerName = "amqp"): number {
 }
 
 /** A server that speaks in lines where others speak AMQP, and begins plain where others speak NATS. */
-export async function lineServer(t: TestContext, options: ServerOptions = {}): Promise<Server> {
-  const bus = await openBus(memory());
+export async function lineServer(
+  t: TestContext,
+  options: ServerOptions = {},
+  engine: EngineFactory<EmbeddedCapabilities> = memory(),
+): Promise<Server> {
+  const bus = await openBus(engine, { onError: () => undefined });
   const { broker, clock, random } = bus.engine;
   if (!(broker instanceof Broker)) throw new Error("The engine in memory has a broker.");
   t.after(() => bus.close());
@@ -67,7 +72,15 @@ export async function lineServer(t: TestContext, options: ServerOptions = {}): P
   );
   t.after(() => server.close(0));
   logs.set(server, log);
+  brokers.set(server, broker);
   return server;
+}
+
+/** What the server stands on. */
+export function brokerOf(server: Server): Broker {
+  const broker = brokers.get(server);
+  if (broker === undefined) throw new Error("The server was not opened here.");
+  return broker;
 }
 
 /** What the server said of itself. */

@@ -7,7 +7,7 @@ import type { JsonLog } from "../../server/json-log.js";
 import type { LogFields, ServerLog } from "../../server/log.js";
 import type { Server } from "../../server/server.js";
 import { announce, announcementJson } from "../announcement.js";
-import type { CommonOptions } from "../data-directory.js";
+import { type CommonOptions, DATA_DEFAULT } from "../data-directory.js";
 import { EXIT } from "../exit-codes.js";
 import { CommandFailure } from "../failure.js";
 import { withExamples } from "../help.js";
@@ -98,10 +98,12 @@ async function run(world: World, options: ServeOptions, bus: Bus, running: Runni
     throw withRemedy(error);
   });
   const announcement = {
+    data: configuration.data,
+    durability: configuration.durability,
     addresses: server.addresses,
     hasUsers: (reloadable.users ?? []).length > 0,
     program: world.environment["npm_lifecycle_event"] === undefined ? "omnibus" : "npx omnibus",
-    dataOption: options.data === "./omnibus-data" ? "" : ` --data ${options.data}`,
+    dataOption: configuration.data === DATA_DEFAULT ? "" : ` --data ${configuration.data}`,
   };
   log.info({ data: configuration.data, file: configuration.file, ...urls(server) }, "the server is open");
   if (options.json === true) await world.json(announcementJson(announcement));

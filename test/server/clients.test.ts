@@ -1,0 +1,93 @@
+// Real clients of NATS through what the server adds: TLS, users, permissions, WebSockets.
+
+import assert from "node:assert/strict";
+import type { TestContext } from "node:test";
+import { test } from "node:test";
+import { connect, type NatsConnection, type NodeConnectionOptions, wsconnect } from "@nats-io/transport-node";
+import WebSocket from "ws";
+import { memory, openBus } from "../../src/index.js";
+import { hashPassword, openServer, type ServerOptions } from "../../src/server/index.js";
+import { temporaryDirectory } from "../support/temporary-directory.js";
+import { Authority } from "./certificates.js";
+
+async function served(t: TestContext, options: ServerOptions) {
+  const bus = await openBus(memory());
+  t.after(() => bus.close());
+  const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const server = await openServer(bus, { amqp: "off", http: "off", nats: { port: 0 }, log, ...options });
+  t.after(() => server.close(0));
+  return server;
+}
+
+/** What a client hears that publishes to itself. */
+async function echoes(connecting: Promise<NatsConnection>): Promise<string> {
+  const client = await connecting;
+  try {
+    const subscription = client.subscribe("order.*", { max: 1 });
+    await client.flush();
+    client.publish("order.placed", "hello");
+    for await (const message of subscription) return message.string();
+    return "nothing";
+  } finally {
+    await client.close();
+  }
+}
+
+function once(options: NodeConnectionOptions): Promise<NatsConnection> {
+  return connect({ reconnect: false, ...options });
+}
+
+test("a NATS client talks through TLS with its password, and with its certificate", async (t) => {
+  const authority = await Authority.create(await temporaryDirectory(t));
+  const [own, client] = [await authority.sign("server"), await authority.sign("orders")];
+  const ca = authority.own.pem.certificate;
+  const server = await served(t, {
+    tls: { ...own.pem, authorities: ca, clientCertificates: "optional" },
+    users: [
+      { name: "ada", password: await hashPassword("s3cret") },
+      { name: "orders", certificate: "orders" },
+    ],
+  });
+  const servers = `tls://localhost:${server.addresses.nats?.port}`;
+  assert.equal(await echoes(once({ servers, user: "ada", pass: "s3cret", tls: { ca } })), "hello");
+  const { certificate: cert, key } = client.pem;
+  assert.equal(await echoes(once({ servers, tls: { ca, cert, key } })), "hello");
+  await assert.rejects(
+    echoes(once({ servers, user: "ada", pass: "wrong", tls: { ca } })),
+    /Authorization|authentication/i,
+  );
+  await assert.rejects(echoes(once({ servers, user: "ada", pass: "s3cret" })));
+});
+
+test("a NATS client talks through a WebSocket", async (t) => {
+  const server = await served(t, { nats: "off", natsWebSocket: { port: 0 } });
+  const servers = `ws://127.0.0.1:${server.addresses.natsWebSocket?.port}`;
+  assert.equal(
+    await echoes(
+      // Node 20 has no WebSocket of its own.
+      wsconnect({
+        servers,
+        wsFactory: async (url) => ({
+          socket: new WebSocket(url) as unknown as globalThis.WebSocket,
+          encrypted: false,
+        }),
+      }),
+    ),
+    "hello",
+  );
+});
+
+test("a NATS client is told what it may not do, and may do the rest", async (t) => {
+  const permissions = { publish: ["order.#"], subscribe: ["order.#"] };
+  const server = await served(t, {
+    users: [{ name: "ada", password: await hashPassword("s3cret"), permissions }],
+  });
+  const servers = `nats://127.0.0.1:${server.addresses.nats?.port}`;
+  assert.equal(await echoes(once({ servers, user: "ada", pass: "s3cret" })), "hello");
+  const client = await connect({ servers, user: "ada", pass: "s3cret" });
+  t.after(() => client.close());
+  const refused = await new Promise((resolve) => {
+    client.subscribe(">", { callback: (error) => resolve(error) });
+  });
+  assert.match(String(refused), /permission/i);
+});
