@@ -264,16 +264,28 @@ export class ClientParser {
     if (size > this.bodyBytesMax) return this.refuse(PAYLOAD_EXCEEDED);
     const frameEnd = lf + 1 + size + 2;
     if (frameEnd > end) return this.await(frameEnd - at);
-    if (sizes[0] === 0 && hasHeaders) words.splice(-2, 1);
-    const line = words.map((word) => word.toString("latin1")).join(" ");
-    const verb = hasHeaders && sizes[0] !== 0 ? "HPUB" : "PUB";
-    const written = Buffer.concat([
-      Buffer.from(`${verb} ${line}\r\n`, "latin1"),
+    if (chunk[frameEnd - 2] !== CR || chunk[frameEnd - 1] !== LF) return this.refuse(UNKNOWN_OPERATION);
+    const headSize = hasHeaders ? sizes[0]! : 0;
+    this.publishWords(
+      words.slice(0, wordsMin === words.length ? 1 : 2),
+      headSize,
       chunk.subarray(lf + 1, frameEnd),
-    ]);
-    if (verb === "HPUB") this.publishWithHead(written, 0, verb.length + 1, written.length);
-    else this.publish(written, 0, verb.length + 1, written.length);
+    );
     return frameEnd;
+  }
+
+  /** `names` are the subject, and where there is one the reply-to; `content` ends with CR and LF. */
+  private publishWords(names: readonly Buffer[], headSize: number, content: Buffer): void {
+    const sizes = headSize > 0 ? [headSize, content.length - 2] : [content.length - 2];
+    const words = [...names.map((name) => name.toString("latin1")), ...sizes];
+    const line = Buffer.from(`${words.join(" ")}\r\n`, "latin1");
+    const tailStart = names[0]!.length + 1;
+    const replyEnd = names[1] === undefined ? tailStart : tailStart + names[1].length;
+    let hash = 0;
+    for (const byte of names[0]!) hash = hashByte(hash, byte);
+    const bytes = Buffer.concat([line, content]);
+    const bodyStart = line.length + headSize;
+    this.operations.publish(bytes, 0, hash, tailStart, replyEnd, line.length, bodyStart, bytes.length - 2);
   }
 
   /** Everything but the usual publish. */
@@ -359,7 +371,7 @@ export class ClientParser {
 /** Where the first blank or line end from `at` is; `end` when there is none. */
 function blankFrom(chunk: Buffer, at: number, end: number): number {
   let to = at;
-  while (to < end && chunk[to]! > SPACE) to += 1;
+  while (to < end && !isBlank(chunk[to]!)) to += 1;
   return to;
 }
 
