@@ -8,6 +8,7 @@ import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
+import { benchSoak } from "./soak/soak.js";
 import { benchSubjects } from "./subjects.js";
 
 /** Below the project, because a system's folder for temporary files is often not on a disk. */
@@ -77,6 +78,34 @@ program
   .option("--json", "print one JSON object and nothing else", false)
   .option("--seconds <n>", "how long each rate is measured", parseSeconds, 1)
   .action(benchSubjects);
+
+program
+  .command("soak")
+  .description("a mixed load for a long time: whether memory ends where it began")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--minutes <n>", "how long", parseMinutes, 60)
+  .option(
+    "--rate <n>",
+    "messages that each part of the load sends in a tenth of a second, about",
+    parseRate,
+    8,
+  )
+  .addOption(dataDirectory())
+  .action(benchSoak);
+
+function parseMinutes(text: string): number {
+  const minutes = Number(text);
+  if (!(minutes > 0 && minutes <= 10_000)) throw new InvalidArgumentError("It must be between 0 and 10,000.");
+  return minutes;
+}
+
+function parseRate(text: string): number {
+  const rate = Number(text);
+  if (!(Number.isInteger(rate) && rate >= 4 && rate <= 1_000)) {
+    throw new InvalidArgumentError("It must be a whole number between 4 and 1,000.");
+  }
+  return rate;
+}
 
 function parseMessages(text: string): number {
   const messages = Number(text);

@@ -1,0 +1,150 @@
+// `bench soak`: a mixed load for a long time, and whether the process ends with the memory with which it began.
+
+import { join } from "node:path";
+import Table from "cli-table3";
+import { askProcess } from "../ask-process.js";
+import { inWorkDirectory } from "../work-directory.js";
+import type { SoakSample } from "./sample.js";
+
+export interface SoakOptions {
+  readonly minutes: number;
+  /** Messages that each part of the load sends in a tenth of a second, about. */
+  readonly rate: number;
+  readonly directory: string;
+  readonly json: boolean;
+}
+
+export interface SoakRequest {
+  readonly minutes: number;
+  readonly rate: number;
+  readonly sampleSeconds: number;
+  readonly directory: string;
+}
+
+/** What the process has seen. */
+export interface SoakReport {
+  readonly minutes: number;
+  readonly rate: number;
+  readonly parts: readonly string[];
+  /** Before the bus was opened. */
+  readonly before: SoakSample;
+  readonly samples: readonly SoakSample[];
+  /** When it was closed. */
+  readonly after: SoakSample;
+  readonly published: number;
+  readonly handled: number;
+  /** Ticks of a part that were left out, because the one before had not ended. */
+  readonly late: number;
+  readonly errorCount: number;
+  readonly errors: readonly string[];
+}
+
+export type SoakAnswer = { readonly report: SoakReport } | { readonly error: string };
+
+/** The means of the samples in a part of the time. */
+export interface SoakWindow {
+  readonly fromSecond: number;
+  readonly toSecond: number;
+  readonly rssBytes: number;
+  readonly heapBytes: number;
+  readonly externalBytes: number;
+  readonly handles: number;
+  readonly descriptors: number;
+  readonly diskBytes: number;
+  readonly processorShare: number;
+}
+
+/** The object that `--json` prints. */
+export interface SoakResult extends SoakReport {
+  readonly first: SoakWindow;
+  readonly last: SoakWindow;
+  readonly isSteady: boolean;
+}
+
+const SAMPLE_SECONDS = 10;
+/** The first part of the time fills caches and compiles code. */
+const WARM_UP_SHARE = 0.1;
+const WINDOW_SHARE = 0.1;
+/** Collected heap and resident memory may end so much above where they began. */
+const HEAP_GROWTH_MAX = 0.1;
+const RSS_GROWTH_MAX = 0.1;
+const soakProcess = new URL("./soak-process.js", import.meta.url);
+
+/** Sets the exit code to 1 when memory has grown, or anything failed that should not. */
+export async function benchSoak({ minutes, rate, directory, json }: SoakOptions): Promise<void> {
+  const report = await inWorkDirectory(directory, async (work) => {
+    const sampleSeconds = Math.min(SAMPLE_SECONDS, minutes * 3);
+    const request: SoakRequest = { minutes, rate, sampleSeconds, directory: join(work, "data") };
+    const answer = await askProcess<SoakAnswer>(soakProcess, request, ["--expose-gc"]);
+    if ("error" in answer) throw new Error(answer.error);
+    return answer.report;
+  });
+  const result = judge(report);
+  process.stdout.write(`${json ? JSON.stringify(result) : formatSoak(result)}\n`);
+  if (!result.isSteady || result.errorCount > 0) process.exitCode = 1;
+}
+
+export function judge(report: SoakReport): SoakResult {
+  const { samples } = report;
+  const size = Math.max(1, Math.floor(samples.length * WINDOW_SHARE));
+  const begin = Math.floor(samples.length * WARM_UP_SHARE);
+  const first = windowOf(samples.slice(begin, begin + size));
+  const last = windowOf(samples.slice(-size));
+  const isSteady =
+    last.heapBytes <= first.heapBytes * (1 + HEAP_GROWTH_MAX) &&
+    last.rssBytes <= first.rssBytes * (1 + RSS_GROWTH_MAX) &&
+    last.descriptors <= first.descriptors + 8;
+  return { ...report, first, last, isSteady };
+}
+
+function windowOf(samples: readonly SoakSample[]): SoakWindow {
+  const mean = (of: (sample: SoakSample) => number) =>
+    samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length;
+  return {
+    fromSecond: samples[0]!.second,
+    toSecond: samples.at(-1)!.second,
+    rssBytes: Math.round(mean(({ rssBytes }) => rssBytes)),
+    heapBytes: Math.round(mean(({ heapBytes }) => heapBytes)),
+    externalBytes: Math.round(mean(({ externalBytes }) => externalBytes)),
+    handles: Math.round(mean(({ handles }) => handles)),
+    descriptors: Math.round(mean(({ descriptors }) => descriptors)),
+    diskBytes: Math.round(mean(({ diskBytes }) => diskBytes)),
+    processorShare: mean(({ processorShare }) => processorShare),
+  };
+}
+
+function formatSoak(result: SoakResult): string {
+  const { first, last, before, after, published, handled, late, errorCount, errors } = result;
+  const grid = new Table({
+    head: ["", "seconds", "RSS MB", "heap MB", "external MB", "files", "disk MB", "of a core"],
+    colAligns: ["left", ...Array<"right">(7).fill("right")],
+    style: { head: [], border: [] },
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  });
+  const rows = [
+    ["before", { ...before, fromSecond: 0, toSecond: 0 }],
+    ["after the warm-up", first],
+    ["at the end", last],
+    ["closed", { ...after, fromSecond: after.second, toSecond: after.second }],
+  ] as const;
+  for (const [title, row] of rows)
+    grid.push([
+      title,
+      row.fromSecond === row.toSecond ? `${row.toSecond}` : `${row.fromSecond} to ${row.toSecond}`,
+      ...[row.rssBytes, row.heapBytes, row.externalBytes].map(megabytes),
+      `${row.descriptors}`,
+      megabytes(row.diskBytes),
+      `${(100 * row.processorShare).toFixed(0)} %`,
+    ]);
+  const verdict = result.isSteady ? "It ends with the memory with which it began." : "Memory has grown.";
+  const failed = errorCount === 0 ? "" : `\n${errorCount} errors: ${errors.join("; ")}`;
+  return [
+    `${result.minutes} minutes of ${result.parts.join(", ")}; durability synced`,
+    grid.toString(),
+    `${published} published, ${handled} handled, ${late} tenths of a second left out. ${verdict}${failed}`,
+  ].join("\n");
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}
