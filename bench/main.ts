@@ -8,6 +8,7 @@ import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import { projectRoot } from "./peers.js";
+import { benchScale, SECTIONS, type Section } from "./scale/scale.js";
 import { benchSoak } from "./soak/soak.js";
 import { benchSubjects } from "./subjects.js";
 
@@ -80,6 +81,17 @@ program
   .action(benchSubjects);
 
 program
+  .command("scale")
+  .description(
+    "the bounds: backlogs, readers far behind, many queues and subscriptions, publishers that never wait",
+  )
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--only <sections>", `only these, comma-separated: ${SECTIONS.join(", ")}`, parseSections)
+  .option("--messages <n>", "how many wait at once", parseBacklog, 10_000_000)
+  .addOption(dataDirectory())
+  .action(benchScale);
+
+program
   .command("soak")
   .description("a mixed load for a long time: whether memory ends where it began")
   .option("--json", "print one JSON object and nothing else", false)
@@ -92,6 +104,22 @@ program
   )
   .addOption(dataDirectory())
   .action(benchSoak);
+
+function parseSections(text: string): Section[] {
+  return text.split(",").map((name) => {
+    const section = SECTIONS.find((known) => known === name.trim());
+    if (section === undefined) throw new InvalidArgumentError(`There is no section "${name}".`);
+    return section;
+  });
+}
+
+function parseBacklog(text: string): number {
+  const messages = Number(text);
+  if (!(Number.isInteger(messages) && messages >= 1_000 && messages % 1_000 === 0)) {
+    throw new InvalidArgumentError("It must be a whole number of thousands.");
+  }
+  return messages;
+}
 
 function parseMinutes(text: string): number {
   const minutes = Number(text);

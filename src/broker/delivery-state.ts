@@ -94,6 +94,11 @@ export class DeliveryState {
     return this.#progress.cursor < this.log.highWatermark && !this.#isHeldUp();
   }
 
+  /** Whether it works off messages that are not in memory any more. */
+  get isBehind(): boolean {
+    return this.#ahead.isBehind;
+  }
+
   /** When the next delayed message becomes ready, in wall-clock milliseconds; Infinity when there is none. */
   get nextDueMs(): number {
     return this.#progress.held.nextDueMs;

@@ -20,6 +20,12 @@ import type { Inbox, InboxOwner } from "./inbox.js";
 
 /** How many messages one turn looks at at most, before input and output get their turn. */
 const TURN_MAX = 1024;
+/**
+ * While something is being committed, a reader that is far behind gets so many messages of up to 512 bytes in a turn and
+ * then waits: whoever publishes has most of the thread. See docs/decisions/016-publishers-before-backlogs.md.
+ */
+const BEHIND_TURN_MAX = 128;
+const BEHIND_PAUSE_MS = 1;
 
 /** Why a message becomes a dead letter whose time was over. */
 export const EXPIRED = "its time was over before it could be delivered";
@@ -48,6 +54,8 @@ export class HandingOut implements Dealer {
   readonly #inbox: Inbox | undefined;
   readonly #due: DueTimer;
   #nextState = 0;
+  /** In the clock's monotonic time: until then nothing is handed out. */
+  #pausedUntilMs = 0;
 
   /** `due` makes a turn when it is due. The owner has its burials by now. */
   constructor(options: DispatcherOptions, owner: HandingOutOwner, due: DueTimer) {
@@ -75,6 +83,7 @@ export class HandingOut implements Dealer {
 
   /** Hot: hands out what is ready. Returns whether another turn has to follow. */
   turn(): boolean {
+    if (this.#pausedUntilMs > 0 && !this.#isPauseOver()) return false;
     this.turnLeft = TURN_MAX;
     this.dealing.deal();
     return this.turnLeft <= 0;
@@ -104,13 +113,31 @@ export class HandingOut implements Dealer {
   next(state: DeliveryState, nowMs: number): StoredRecord | undefined {
     try {
       const record = state.next(nowMs);
-      if (record !== undefined) this.turnLeft -= 1;
+      if (record === undefined) return undefined;
+      if (state.isBehind && state.log.isCommitterBusy) this.#spendBehind(record);
+      else this.turnLeft -= 1;
       return record;
     } catch (error) {
       if (!isBrokerError(error)) throw error;
       this.#owner.fail(error);
       return undefined;
     }
+  }
+
+  #spendBehind(record: StoredRecord): void {
+    this.turnLeft -= (TURN_MAX / BEHIND_TURN_MAX) * (1 + (record.sizeBytes >>> 9));
+    if (this.turnLeft > 0) return;
+    this.#pausedUntilMs = this.clock.monotonicMs() + BEHIND_PAUSE_MS;
+    this.#due.armAt(this.#pausedUntilMs);
+  }
+
+  #isPauseOver(): boolean {
+    if (this.clock.monotonicMs() < this.#pausedUntilMs) {
+      this.#due.armAt(this.#pausedUntilMs);
+      return false;
+    }
+    this.#pausedUntilMs = 0;
+    return true;
   }
 
   lease(record: StoredRecord, state: DeliveryState, consumer: Consumer, leaseExpiresAtMs: number): Delivery {

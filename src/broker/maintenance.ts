@@ -90,7 +90,9 @@ export class Maintenance {
       await log.enforceRetention(nowMs);
       if (log.options.compact) await log.compact();
     } catch (error) {
-      this.#parts.onError(error, `enforcing the retention of ${log.name}`);
+      // It may be deleted meanwhile.
+      if (!isBrokerError(error, "CLOSED"))
+        this.#parts.onError(error, `enforcing the retention of ${log.name}`);
     }
   }
 

@@ -40,6 +40,11 @@ export class RecordCursor {
     this.#onFetched = onFetched;
   }
 
+  /** Whether what was found last had been fetched from disk: it is far behind the end of the log. */
+  get isBehind(): boolean {
+    return this.#fetched.length > 0;
+  }
+
   get isFetching(): boolean {
     return this.#fetching !== undefined;
   }

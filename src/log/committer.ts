@@ -44,6 +44,10 @@ export class Committer implements LogCommitter {
     this.current = [];
   }
 
+  get isBusy(): boolean {
+    return this.isRunning || this.waiting.length > 0;
+  }
+
   ring(log: Log): void {
     this.waiting.push(log);
     this.#schedule();

@@ -52,6 +52,8 @@ export interface LogOptions {
 
 /** Who commits what is appended to a log. */
 export interface LogCommitter {
+  /** Whether something is being committed, or waits for it. */
+  readonly isBusy: boolean;
   /** Something was appended to a log that is not known to wait. */
   ring(log: Log): void;
   /** Takes over a log of another committer until nothing of it is pending. */
@@ -301,6 +303,11 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
 
   get segmentBytesMax(): number {
     return this.options.segmentBytes ?? SEGMENT_BYTES;
+  }
+
+  /** Whether somebody waits for what is appended to this log, or to another of its committer. */
+  get isCommitterBusy(): boolean {
+    return this.home?.isBusy === true;
   }
 
   nowMs(): number {

@@ -1,0 +1,83 @@
+// What publishers keep of their rate while a group works off a backlog that is not in memory: windows without and with the
+// reader take turns, so that what else the machine does falls on both.
+
+import { BATCH, BODIES, BODY, openDurable } from "./meters.js";
+
+const TOPIC = "cold";
+const BACKLOG = 2_000_000;
+const WINDOWS = 10;
+const WINDOW_MS = 400;
+
+export interface ColdReader {
+  readonly durability: "synced" | "written";
+  /** Messages under way, in batches of so many. */
+  readonly depth: number;
+  readonly batch: number;
+  readonly alonePerSecond: number;
+  readonly besidePerSecond: number;
+  readonly readPerSecond: number;
+  /** Of the processor, in windows without and with the reader. */
+  readonly aloneProcessorShare: number;
+  readonly besideProcessorShare: number;
+}
+
+export async function coldReader(
+  directory: string,
+  durability: "synced" | "written",
+  depth: number,
+  batch: number,
+): Promise<ColdReader> {
+  const bus = await openDurable(directory, durability);
+  const topic = bus.topic(TOPIC);
+  const group = topic.group("reader", { from: "beginning" });
+  await group.declare();
+  for (let sent = 0; sent < BACKLOG; sent += 4 * BATCH)
+    await Promise.all(Array.from({ length: 4 }, () => topic.publishMany(BODIES)));
+
+  const bodies = BODIES.slice(0, batch);
+  const publish = async (untilMs: number): Promise<number> => {
+    let published = 0;
+    const one = async (): Promise<void> => {
+      while (performance.now() < untilMs) {
+        if (batch === 1) await topic.publish(BODY);
+        else await topic.publishMany(bodies);
+        published += batch;
+      }
+    };
+    await Promise.all(Array.from({ length: depth / batch }, one));
+    return published;
+  };
+  const window = async (sum: { published: number; seconds: number; processorUs: number }): Promise<void> => {
+    const beganMs = performance.now();
+    const before = process.cpuUsage();
+    sum.published += await publish(beganMs + WINDOW_MS);
+    const { user, system } = process.cpuUsage(before);
+    sum.processorUs += user + system;
+    sum.seconds += (performance.now() - beganMs) / 1000;
+  };
+  await publish(performance.now() + WINDOW_MS);
+
+  const alone = { published: 0, seconds: 0, processorUs: 0 };
+  const beside = { published: 0, seconds: 0, processorUs: 0 };
+  let read = 0;
+  for (let index = 0; index < WINDOWS; index += 1) {
+    await window(alone);
+    const reading = group.consume({ prefetch: 100 }, () => {
+      read += 1;
+    });
+    await reading.ready;
+    await window(beside);
+    await reading.close();
+  }
+  await bus.close();
+  return {
+    durability,
+    depth,
+    batch,
+    alonePerSecond: alone.published / alone.seconds,
+    besidePerSecond: beside.published / beside.seconds,
+    readPerSecond: read / beside.seconds,
+    aloneProcessorShare: alone.processorUs / alone.seconds / 1e6,
+    besideProcessorShare: beside.processorUs / beside.seconds / 1e6,
+  };
+}

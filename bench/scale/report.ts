@@ -1,0 +1,144 @@
+// The report of `bench scale` for people: a table per bound, what was measured beside what is promised, and whether it holds.
+
+import Table from "cli-table3";
+import type { Backlog, ScaleReport } from "./scale.js";
+
+/** What the guarantees say. */
+const RSS_MAX = 300e6;
+const OPEN_MS_MAX = 2_000;
+const DRAIN_SHARE_MIN = 0.5;
+const PUBLISH_SHARE_MIN = 0.8;
+
+export function formatScale(report: ScaleReport): string {
+  const sections: string[] = [];
+  if (report.backlog !== undefined) sections.push(backlog(report.backlog));
+  if (report.cold !== undefined) sections.push(cold(report.cold));
+  if (report.growth !== undefined) sections.push(growth(report.growth));
+  if (report.budgets !== undefined) sections.push(budgets(report.budgets));
+  if (report.unawaited !== undefined) sections.push(unawaited(report.unawaited));
+  return sections.join("\n\n");
+}
+
+function backlog({ messages, filled, reopenedAfterKill, reopened, drained, flow }: Backlog): string {
+  const share = drained.perSecond / flow.perSecond;
+  const peak = Math.max(filled.peakRssBytes, drained.peakRssBytes);
+  const rows = [
+    ["resident memory while they came", megabytes(filled.peakRssBytes), held(peak < RSS_MAX, "below 300 MB")],
+    ["resident memory while they drained", megabytes(drained.peakRssBytes), ""],
+    ["resident memory with the directory opened", megabytes(reopened.rssBytes), ""],
+    [
+      "open, after the process was killed",
+      milliseconds(reopenedAfterKill.openMs),
+      held(reopenedAfterKill.openMs < OPEN_MS_MAX, "below 2 s"),
+    ],
+    [
+      "open, after it was closed",
+      milliseconds(reopened.openMs),
+      held(reopened.openMs < OPEN_MS_MAX, "below 2 s"),
+    ],
+    ["until the first message is handed out", milliseconds(reopened.firstMs), ""],
+    [
+      "drained a second",
+      count(drained.perSecond),
+      held(share >= DRAIN_SHARE_MIN, "half of an empty queue's"),
+    ],
+    ["through an empty queue a second", count(flow.perSecond), ""],
+    ["drained, of that", percent(share), ""],
+  ];
+  return `${count(messages)} waiting messages of 128 bytes, durability synced\n${table(["", "measured", "promised"], rows)}`;
+}
+
+function cold(rows: NonNullable<ScaleReport["cold"]>): string {
+  const cells = rows.map((row) => {
+    const share = row.besidePerSecond / row.alonePerSecond;
+    return [
+      row.durability,
+      `${count(row.depth)} in batches of ${count(row.batch)}`,
+      count(row.alonePerSecond),
+      count(row.besidePerSecond),
+      percent(share),
+      count(row.readPerSecond),
+      `${percent(row.aloneProcessorShare)}, ${percent(row.besideProcessorShare)}`,
+      held(share >= PUBLISH_SHARE_MIN, "80 %"),
+    ];
+  });
+  const head = [
+    "",
+    "under way",
+    "published/s",
+    "beside the reader",
+    "kept",
+    "read/s",
+    "of a core",
+    "promised",
+  ];
+  return `Publishing while a group works off a backlog on disk\n${table(head, cells)}`;
+}
+
+function growth(points: NonNullable<ScaleReport["growth"]>): string {
+  const curves = [...new Set(points.map(({ curve }) => curve))];
+  const cells = curves.flatMap((curve) =>
+    points
+      .filter((point) => point.curve === curve)
+      .map(({ count: there, processorUs, bytesEach }, index) => [
+        index === 0 ? curve : "",
+        count(there),
+        processorUs.toFixed(2),
+        bytesEach === undefined ? "" : count(bytesEach),
+      ]),
+  );
+  return `Microseconds of the processor for one message, durability synced\n${table(["", "there", "µs", "B each"], cells)}`;
+}
+
+function budgets(rows: NonNullable<ScaleReport["budgets"]>): string {
+  const cells = rows.map(({ what, budget, bytes, refused }) => [
+    what,
+    budget,
+    megabytes(bytes),
+    refused === 0 ? "" : count(refused),
+  ]);
+  return `A million distinct ones, and what is left of them in memory\n${table(["", "budget", "memory", "refused"], cells)}`;
+}
+
+function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): string {
+  const cells = rows.map(({ way, calls, yieldAfter, stored, refused, seconds, peakRssBytes, error }) => [
+    way,
+    yieldAfter === 0 ? "never" : `after ${count(yieldAfter)} calls`,
+    error === undefined ? percent(stored / (stored + refused)) : "",
+    error === undefined ? count(calls / seconds) : "",
+    error === undefined ? megabytes(peakRssBytes) : error,
+  ]);
+  const head = ["", "gives way", "stored", "calls/s", "peak of resident memory"];
+  return `Ten million calls that are not awaited\n${table(head, cells)}`;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const grid = new Table({
+    head: [...head],
+    colAligns: head.map((_title, column) => (column === 0 ? "left" : "right")),
+    style: { head: [], border: [] },
+    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
+  });
+  grid.push(...rows.map((row) => [...row]));
+  return grid.toString();
+}
+
+function held(isHeld: boolean, promise: string): string {
+  return `${isHeld ? "✓" : "✗"} ${promise}`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
+function milliseconds(ms: number): string {
+  return `${ms.toFixed(0)} ms`;
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(0)} %`;
+}
