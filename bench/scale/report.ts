@@ -103,13 +103,14 @@ function budgets(rows: NonNullable<ScaleReport["budgets"]>): string {
 function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): string {
   const cells = rows.map(({ way, calls, yieldAfter, stored, refused, seconds, peakRssBytes, error }) => [
     way,
+    count(calls),
     yieldAfter === 0 ? "never" : `after ${count(yieldAfter)} calls`,
     error === undefined ? percent(stored / (stored + refused)) : "",
     error === undefined ? count(calls / seconds) : "",
     error === undefined ? megabytes(peakRssBytes) : error,
   ]);
-  const head = ["", "gives way", "stored", "calls/s", "peak of resident memory"];
-  return `Ten million calls that are not awaited\n${table(head, cells)}`;
+  const head = ["", "calls", "gives way", "stored", "calls/s", "peak of resident memory"];
+  return `Calls that are not awaited\n${table(head, cells)}`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -59,9 +59,13 @@ const SUBSCRIPTIONS: Readonly<Record<SubscriptionKind, readonly number[]>> = {
   bindings: [1, 100, 10_000, 100_000],
   groups: [1, 100, 1_000, 10_000],
 };
-const CALLS = 10_000_000;
+/** Calls, and after how many of them the event loop goes on; 0: never. */
+const CALLS = [
+  [1_000_000, 1],
+  [10_000_000, 1_000],
+  [10_000_000, 0],
+] as const;
 const CALL_WAYS: readonly CallWay[] = ["publish", "queue send", "producer send"];
-const YIELDS = [1, 1_000, 0];
 const scaleProcess = new URL("./scale-process.js", import.meta.url);
 
 /** Sets the exit code to 1 when a bound does not hold. */
@@ -100,8 +104,8 @@ class Scale {
     budgets: () => this.#each(BUDGETS, (name) => this.#ask("budget", name)),
     unawaited: () =>
       this.#each(
-        CALL_WAYS.flatMap((way) => YIELDS.map((after) => [way, after] as const)),
-        ([way, after]) => this.#unawaited(way, after),
+        CALL_WAYS.flatMap((way) => CALLS.map((calls) => [way, ...calls] as const)),
+        ([way, calls, yieldAfter]) => this.#unawaited(way, calls, yieldAfter),
       ),
   };
 
@@ -126,12 +130,12 @@ class Scale {
   }
 
   /** A process that runs out of memory is a result. */
-  async #unawaited(way: CallWay, yieldAfter: number): Promise<Unawaited> {
+  async #unawaited(way: CallWay, calls: number, yieldAfter: number): Promise<Unawaited> {
     try {
-      return await this.#ask("unawaited", way, CALLS, yieldAfter);
+      return await this.#ask("unawaited", way, calls, yieldAfter);
     } catch (error) {
       const nothing = { stored: 0, refused: 0, seconds: 0, peakRssBytes: 0 };
-      return { way, calls: CALLS, yieldAfter, ...nothing, error: String(error) };
+      return { way, calls, yieldAfter, ...nothing, error: String(error) };
     }
   }
 
@@ -161,7 +165,7 @@ class Scale {
   ): Promise<Awaited<ReturnType<Questions[Q]>>> {
     process.stderr.write(`  ${question} ${asked.join(" ")} ... `);
     const request: ScaleRequest = { question, directory, asked };
-    const answer = await askProcess<ScaleAnswer>(scaleProcess, request, ["--expose-gc"]);
+    const answer = await askProcess<ScaleAnswer>(scaleProcess, request, ["--expose-gc", "--no-warnings"]);
     if ("error" in answer) throw new Error(`${question} ${asked.join(" ")}: ${answer.error}`);
     process.stderr.write(`${JSON.stringify(answer.answer)}\n`);
     return answer.answer as Awaited<ReturnType<Questions[Q]>>;

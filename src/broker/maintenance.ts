@@ -85,15 +85,12 @@ export class Maintenance {
     });
   }
 
+  /** It may be deleted meanwhile. */
   async #maintainLog(log: Log, nowMs: number): Promise<void> {
-    try {
+    await this.#unlessClosed(`enforcing the retention of ${log.name}`, async () => {
       await log.enforceRetention(nowMs);
       if (log.options.compact) await log.compact();
-    } catch (error) {
-      // It may be deleted meanwhile.
-      if (!isBrokerError(error, "CLOSED"))
-        this.#parts.onError(error, `enforcing the retention of ${log.name}`);
-    }
+    });
   }
 
   async #unlessClosed(what: string, step: () => Promise<void>): Promise<void> {

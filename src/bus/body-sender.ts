@@ -8,7 +8,8 @@ import { shown } from "./option-checks.js";
 import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
 import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
-import { Receipt } from "./receipt.js";
+import { Receipt, receiptOf } from "./receipt.js";
+import { refused } from "./refusal.js";
 import { retaining } from "./retaining.js";
 import type { SenderHost } from "./sender-host.js";
 
@@ -37,36 +38,56 @@ export class BodySender {
     };
   }
 
-  /** Resolves when the message is durable. Errors: INVALID_PAYLOAD, INVALID_OPTION, those of the outlet. */
+  /**
+   * Resolves when the message is durable. `ready` is what `open` would give, where that is known. Errors:
+   * INVALID_PAYLOAD, INVALID_OPTION, those of the outlet.
+   */
   send(
     open: () => Promise<Outlet>,
     body: string | Uint8Array,
     options: AnyPublishOptions | undefined,
+    ready?: Outlet,
   ): Promise<Receipt> {
     const { middleware } = this.#core;
-    if (middleware.publishing === undefined) return this.#send(open, body, options);
+    if (middleware.publishing === undefined) return this.#send(open, body, options, ready);
     return middleware
       .publish(this.#origin, [body], options, async ([headers]) => [
-        await this.#send(open, body, withHeaders(options, headers)),
+        await this.#send(open, body, withHeaders(options, headers), ready),
       ])
       .then(([receipt]) => receipt!);
   }
 
-  async #send(
+  /** Hot: no promise but the one that is returned, where nothing has to be waited for but the commit. */
+  #send(
     open: () => Promise<Outlet>,
     body: string | Uint8Array,
     options: AnyPublishOptions | undefined,
+    ready: Outlet | undefined,
+  ): Promise<Receipt> {
+    try {
+      options?.signal?.throwIfAborted();
+      const message = this.#message(body, this.#core.engine.clock.nowMs(), options);
+      this.#core.assertWritable();
+      if (ready === undefined) this.#core.opening.assertRoom();
+      if (ready === undefined || ready.mustWait || options?.retain !== undefined)
+        return this.#sendLater(open, message, options);
+      this.#core.assertOpen();
+      return receiptOf(ready.append(message), message.timestampMs, options);
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  async #sendLater(
+    open: () => Promise<Outlet>,
+    message: OutgoingMessage,
+    options: AnyPublishOptions | undefined,
   ): Promise<Receipt> {
     const signal = options?.signal;
-    signal?.throwIfAborted();
-    const nowMs = this.#core.engine.clock.nowMs();
-    const message = this.#message(body, nowMs, options);
-    this.#core.assertWritable();
-    const outlet = await unlessAborted(this.#outlet(open, options), signal);
+    const outlet = await unlessAborted(this.#core.opening.wait(this.#outlet(open, options)), signal);
     this.#core.assertOpen();
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
-    await unlessAborted(appended.committed, signal);
-    return new Receipt(appended, nowMs, options?.id);
+    return await receiptOf(appended, message.timestampMs, options);
   }
 
   /** See {@link Sender.prepare}. */

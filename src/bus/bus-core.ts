@@ -7,6 +7,7 @@ import type { Timer } from "../io/io.js";
 import type { BusCodecs } from "./decoding.js";
 import { Handlers } from "./handlers.js";
 import { MiddlewareChain } from "./middleware.js";
+import { Opening } from "./opening.js";
 import { notSupported } from "./option-checks.js";
 import type { OutboxHost } from "./outbox.js";
 import type { Reporter } from "./reporter.js";
@@ -32,6 +33,7 @@ export class BusCore {
   /** Hears of every message with a type that was stored with others as one. */
   onSent: OutboxHost["onSent"] = undefined;
   readonly middleware = new MiddlewareChain();
+  readonly opening = new Opening();
   readonly senders = new Senders(this);
   readonly #closers = new Set<() => void>();
   readonly #attached = new Set<Attached>();

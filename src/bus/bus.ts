@@ -139,12 +139,16 @@ export class Bus<C extends Capabilities = Capabilities> extends Conversation<C> 
    * @example
    * const receipt = await bus.publish(OrderPlaced, { id: "o-1", total: 42 }, { delay: "10s" });
    */
-  async publish<In, Out>(
+  publish<In, Out>(
     event: EventType<In, Out>,
     value: NoInfer<In>,
     options?: EventPublishOptions<C>,
   ): Promise<Receipt> {
-    return await this.#core.senders.event(event).send(value, options as AnyPublishOptions | undefined);
+    try {
+      return this.#core.senders.event(event).send(value, options as AnyPublishOptions | undefined);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -166,12 +170,16 @@ export class Bus<C extends Capabilities = Capabilities> extends Conversation<C> 
    * @example
    * await bus.send(ReserveStock, { sku: "tea", count: 2 });
    */
-  async send<In, Out>(
+  send<In, Out>(
     command: CommandType<In, Out>,
     value: NoInfer<In>,
     options?: PublishOptions<C>,
   ): Promise<Receipt> {
-    return await this.#core.senders.command(command).send(value, options as AnyPublishOptions | undefined);
+    try {
+      return this.#core.senders.command(command).send(value, options as AnyPublishOptions | undefined);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**

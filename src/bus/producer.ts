@@ -12,6 +12,7 @@ import type { ProducerSettings } from "./producer-settings.js";
 import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, type PublishOptions, withHeaders } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import { refused } from "./refusal.js";
 import { Slots } from "./slots.js";
 
 /** The numbers of a producer, since it was made. */
@@ -87,8 +88,16 @@ export class Producer<T, Options = PublishOptions> {
    * Resolves when the message is durable. Waits for a place when `pendingMax` messages are pending. Errors: those of
    * `bus.publish` and `bus.send`, ACK_TIMEOUT, CLOSED, TOO_MANY_PENDING when 10,000 calls wait already.
    */
-  async send(value: T, options?: Options): Promise<Receipt> {
-    const given = options as AnyPublishOptions | undefined;
+  send(value: T, options?: Options): Promise<Receipt> {
+    try {
+      this.#slots.assertMayWait();
+    } catch (error) {
+      return refused(error);
+    }
+    return this.#sendHeard(value, options as AnyPublishOptions | undefined);
+  }
+
+  async #sendHeard(value: T, given: AnyPublishOptions | undefined): Promise<Receipt> {
     const { middleware } = this.#core;
     if (middleware.publishing === undefined) return await this.#send(value, given);
     const [receipt] = await middleware.publish(this.#target.origin, [value], given, async ([headers]) => [

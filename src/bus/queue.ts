@@ -177,8 +177,9 @@ export class Queue<C extends Capabilities = Capabilities> {
   }
 
   /** Resolves when the message is durable; bytes may not be changed until then. Errors: MESSAGE_TOO_LARGE, QUEUE_FULL, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
-  async send(body: string | Uint8Array, options?: BodyOptions<C>): Promise<Receipt> {
-    return await this.#sender.send(this.#open, body, options as AnyPublishOptions | undefined);
+  send(body: string | Uint8Array, options?: BodyOptions<C>): Promise<Receipt> {
+    const ready = this.#outlet?.isGone === false ? this.#outlet : undefined;
+    return this.#sender.send(this.#open, body, options as AnyPublishOptions | undefined, ready);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { placeId } from "../broker/appended.js";
 import type { EngineAppended } from "../engines/engine.js";
+import { unlessAborted } from "./abortable.js";
 
 /** A message that has reached the durability of its queue or topic: on disk, unless it was declared otherwise. */
 export class Receipt {
@@ -35,4 +36,16 @@ export class Receipt {
     const { id, destination, partition, offset, timestampMs, isDuplicate } = this;
     return { id, destination, partition, offset, timestampMs, ...(isDuplicate ? { isDuplicate } : {}) };
   }
+}
+
+/** Hot: resolves when it is committed. Errors: those of the commit, the reason of the signal. */
+export function receiptOf(
+  appended: EngineAppended,
+  timestampMs: number,
+  options: { readonly signal?: AbortSignal; readonly id?: string } | undefined,
+): Promise<Receipt> {
+  const { committed } = appended;
+  return unlessAborted(committed, options?.signal).then(
+    () => new Receipt(appended, timestampMs, options?.id),
+  );
 }

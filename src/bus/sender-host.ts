@@ -2,10 +2,12 @@
 
 import type { Engine } from "../engines/engine.js";
 import type { MiddlewareChain } from "./middleware.js";
+import type { Opening } from "./opening.js";
 
 export interface SenderHost {
   readonly engine: Engine;
   readonly middleware: MiddlewareChain;
+  readonly opening: Opening;
   /** `starting` is there while handlers are being declared. */
   readonly handlers: { readonly starting: Promise<unknown> | undefined };
   /** Errors: CLOSED. */

@@ -11,7 +11,8 @@ import type { MessageHeaders, PublishOrigin } from "./middleware.js";
 import { appendAll, appendWithRoom, type Outlet, type Prepared, untilCommitted } from "./outlet.js";
 import type { ProducerTarget } from "./producer-target.js";
 import { type AnyPublishOptions, assertOneId, MessageMaker, owned, withHeaders } from "./publish-options.js";
-import { Receipt } from "./receipt.js";
+import { Receipt, receiptOf } from "./receipt.js";
+import { refused } from "./refusal.js";
 import { retaining } from "./retaining.js";
 import { validate } from "./schema.js";
 import type { SenderHost } from "./sender-host.js";
@@ -53,17 +54,34 @@ export class Sender<In> {
       .then(([receipt]) => receipt!);
   }
 
-  async #send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
+  /** Hot: no promise but the one that is returned, where nothing has to be waited for but the commit. */
+  #send(value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
+    try {
+      const signal = options?.signal;
+      signal?.throwIfAborted();
+      const checked = this.#check(value);
+      const outlet = this.#readyOutlet(options);
+      if (outlet === undefined) this.#core.opening.assertRoom();
+      if (checked instanceof Promise || outlet === undefined || outlet.mustWait)
+        return this.#sendLater(checked, value, options);
+      const message = this.#message(value, options, this.#core.engine.clock.nowMs());
+      this.#core.assertOpen();
+      return receiptOf(outlet.append(message), message.timestampMs, options);
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  async #sendLater(checked: unknown, value: In, options: AnyPublishOptions | undefined): Promise<Receipt> {
     const signal = options?.signal;
-    signal?.throwIfAborted();
-    const checked = this.#check(value);
     if (checked instanceof Promise) await unlessAborted(checked, signal);
     const message = this.#message(value, options, this.#core.engine.clock.nowMs());
-    const outlet = this.#readyOutlet(options) ?? (await unlessAborted(this.#outletFor(options), signal));
+    const { opening } = this.#core;
+    const outlet =
+      this.#readyOutlet(options) ?? (await unlessAborted(opening.wait(this.#outletFor(options)), signal));
     this.#core.assertOpen();
     const appended = outlet.mustWait ? await appendWithRoom(outlet, message, signal) : outlet.append(message);
-    await unlessAborted(appended.committed, signal);
-    return new Receipt(appended, message.timestampMs, options?.id);
+    return await receiptOf(appended, message.timestampMs, options);
   }
 
   /**

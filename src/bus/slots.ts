@@ -2,6 +2,7 @@
 
 import { BrokerError } from "../broker-error.js";
 import { onAbort } from "../io/on-abort.js";
+import { Refusal } from "./refusal.js";
 
 /** How many may wait for a place. */
 const SLOT_WAITERS_MAX = 10_000;
@@ -15,6 +16,7 @@ export class Slots {
   readonly #where: string;
   readonly #max: number;
   readonly #waiters = new Set<Waiter>();
+  readonly #refusal = new Refusal();
   #taken = 0;
 
   /** `where` says whose places these are, for errors. */
@@ -38,11 +40,18 @@ export class Slots {
     return true;
   }
 
+  /** Errors: TOO_MANY_PENDING when there is no place and too many wait for one. */
+  assertMayWait(): void {
+    if (this.#waiters.size < SLOT_WAITERS_MAX) return;
+    throw this.#refusal.error(() =>
+      this.tooMany(`${SLOT_WAITERS_MAX} calls wait for a place already. Await each send`),
+    );
+  }
+
   /** Resolves with a place taken. Errors: TOO_MANY_PENDING when too many wait, what {@link Slots.rejectAll} was told, the signal's reason. */
   async take(signal: AbortSignal | undefined): Promise<void> {
     if (this.tryTake()) return;
-    if (this.#waiters.size >= SLOT_WAITERS_MAX)
-      throw this.tooMany(`${SLOT_WAITERS_MAX} calls wait for a place already. Await each send`);
+    this.assertMayWait();
     let forget: (() => void) | undefined;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -62,6 +71,7 @@ export class Slots {
   release(): void {
     for (const waiter of this.#waiters) {
       this.#waiters.delete(waiter);
+      this.#refusal.lift();
       waiter.resolve();
       return;
     }

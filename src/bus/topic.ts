@@ -120,12 +120,13 @@ export class Topic<C extends Capabilities = Capabilities> {
   }
 
   /** Resolves when the message is durable; bytes may not be changed until then. Its subject is the topic's name unless given. Errors: MESSAGE_TOO_LARGE, INVALID_SUBJECT, INVALID_OPTION, INVALID_PAYLOAD, those of storage. */
-  async publish(body: string | Uint8Array, options?: TopicBodyOptions<C>): Promise<Receipt> {
-    return await this.#sender(options?.subject).send(
-      this.#open,
-      body,
-      options as AnyPublishOptions | undefined,
-    );
+  publish(body: string | Uint8Array, options?: TopicBodyOptions<C>): Promise<Receipt> {
+    try {
+      const sender = this.#sender(options?.subject);
+      return sender.send(this.#open, body, options as AnyPublishOptions | undefined, this.#ready);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -201,6 +202,13 @@ export class Topic<C extends Capabilities = Capabilities> {
   #sender(subject = this.name): BodySender {
     assertPublishable(subject);
     return new BodySender(this.#core, "topic", this.name, subject);
+  }
+
+  /** Where messages go, unless that has to be waited for. */
+  get #ready(): Outlet | undefined {
+    return this.#core.handlers.starting === undefined && this.#outlet?.isGone === false
+      ? this.#outlet
+      : undefined;
   }
 
   /** A group must not miss what is published after its handler was registered. */

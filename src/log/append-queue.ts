@@ -10,6 +10,8 @@ import type { EncodedHeaders } from "./record-headers.js";
 
 /** How much more than the last batch the next builder is given room for. */
 const BATCH_GROWTH = 1.25;
+/** About what a message that waits takes in memory beside its bytes: its promise, its receipt, who waits for it. */
+const RECORD_CHARGE_BYTES = 256;
 
 /** The log that the queue belongs to. */
 export interface QueueOwner {
@@ -29,8 +31,10 @@ export class AppendQueue {
   /** Oldest first. Only the last one may still be joined: then it is `open`. */
   private queue: PendingAppend[];
   private open: PendingAppend | undefined;
-  /** The closed ones in the queue and those being committed. */
+  /** What the closed ones in the queue and those being committed are charged with. */
   private pendingBytes: number;
+  /** What all are told that are refused for want of room: one error, because its stack costs more than a message. */
+  private refusal: BrokerError | undefined;
   /** Records that are being committed. */
   private takenRecords: number;
   private lastBatchBytes: number;
@@ -43,6 +47,7 @@ export class AppendQueue {
     this.queue = [];
     this.open = undefined;
     this.pendingBytes = 0;
+    this.refusal = undefined;
     this.takenRecords = 0;
     this.lastBatchBytes = 0;
   }
@@ -67,7 +72,7 @@ export class AppendQueue {
     this.#checkRoom();
     const pending = new PendingAppend(undefined, Buffer.from(batches));
     pending.recordCount = countOffsets(batches);
-    this.pendingBytes += pending.sizeBytes;
+    this.#charge(pending, pending.sizeBytes);
     this.queue.push(pending);
     this.owner.ring();
     return pending;
@@ -112,9 +117,10 @@ export class AppendQueue {
   /** The appends were answered, one way or the other. */
   settled(appends: readonly PendingAppend[]): void {
     for (const pending of appends) {
-      this.pendingBytes -= pending.sizeBytes;
+      this.pendingBytes -= pending.chargedBytes;
       this.takenRecords -= pending.recordCount;
     }
+    this.refusal = undefined;
   }
 
   /** Nothing more joins the last batch. */
@@ -124,7 +130,12 @@ export class AppendQueue {
     this.open = undefined;
     pending.sizeBytes = pending.builder!.sizeBytes;
     this.lastBatchBytes = pending.sizeBytes;
-    this.pendingBytes += pending.sizeBytes;
+    this.#charge(pending, pending.sizeBytes + pending.recordCount * RECORD_CHARGE_BYTES);
+  }
+
+  #charge(pending: PendingAppend, bytes: number): void {
+    pending.chargedBytes = bytes;
+    this.pendingBytes += bytes;
   }
 
   /** Everything in the queue fails. `isBroken` takes what is in a unit with it along. */
@@ -133,6 +144,7 @@ export class AppendQueue {
     this.queue = [];
     this.open = undefined;
     this.pendingBytes = 0;
+    this.refusal = undefined;
     for (const pending of queue) {
       if (pending.unit !== undefined && isBroken) pending.unit.root.broken ??= error;
       pending.fail(error);
@@ -154,6 +166,7 @@ export class AppendQueue {
   rewind(mark: AppendMark, error: BrokerError): void {
     for (const pending of this.queue.splice(mark.queueLength)) pending.fail(error);
     this.pendingBytes = mark.queuedBytes;
+    this.refusal = undefined;
     this.open = mark.open;
     if (mark.open === undefined) return;
     mark.open.builder!.rewind(mark.builder!);
@@ -182,8 +195,13 @@ export class AppendQueue {
   #checkRoom(): void {
     this.owner.checkAppendable();
     if (this.pendingBytes < this.pendingBytesMax) return;
+    this.refusal ??= this.#full();
+    throw this.refusal;
+  }
+
+  #full(): BrokerError {
     const { pendingBytes, pendingBytesMax } = this;
-    throw new BrokerError(
+    return new BrokerError(
       "TOO_MANY_PENDING",
       `Log ${this.owner.name} has ${pendingBytes} bytes that are not committed yet, and may have ${pendingBytesMax}. Wait for earlier appends.`,
       { log: this.owner.name, pendingBytes, pendingBytesMax },

@@ -21,6 +21,8 @@ export class PendingAppend {
   encoded: Buffer | undefined;
   /** Counted when nothing more can join. */
   sizeBytes: number;
+  /** What it counts as against the bound of what is pending; set when nothing more can join. */
+  chargedBytes: number;
   /** Set when it must be committed together with others. */
   unit: AtomicUnit | undefined;
   private promise: Promise<void> | undefined;
@@ -35,6 +37,7 @@ export class PendingAppend {
     this.builder = builder;
     this.encoded = encoded;
     this.sizeBytes = encoded === undefined ? 0 : encoded.length;
+    this.chargedBytes = 0;
     this.unit = undefined;
     this.promise = undefined;
     this.resolve = undefined;
