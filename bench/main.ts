@@ -21,6 +21,13 @@ function dataDirectory(): Option {
   return option.default(join(projectRoot, ".cache", "bench"), "the project's .cache/bench");
 }
 
+function recordFolder(): Option {
+  return new Option(
+    "--record <folder>",
+    "keep the report as JSON and its chart as SVG there, as in docs/benchmarks",
+  );
+}
+
 const engineNames = [...durableEngines, ...memoryEngines].map(({ name }) => name);
 
 const program = new Command("npm run bench --")
@@ -89,6 +96,7 @@ program
   .option("--only <sections>", `only these, comma-separated: ${SECTIONS.join(", ")}`, parseSections)
   .option("--messages <n>", "how many wait at once", parseBacklog, 10_000_000)
   .addOption(dataDirectory())
+  .addOption(recordFolder())
   .action(benchScale);
 
 program
@@ -103,6 +111,7 @@ program
     8,
   )
   .addOption(dataDirectory())
+  .addOption(recordFolder())
   .action(benchSoak);
 
 function parseSections(text: string): Section[] {

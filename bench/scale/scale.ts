@@ -1,9 +1,10 @@
 // `bench scale`: what waits, who reads late, how many there are, and who never waits: the bounds of memory and cost that the
 // guarantees promise, measured. Each question is answered by a process of its own.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { askProcess } from "../ask-process.js";
+import { growthChart } from "../charts/charts.js";
 import { inWorkDirectory } from "../work-directory.js";
 import type { Drained, Filled, Reopened } from "./backlog.js";
 import { BUDGETS, type Budget } from "./budgets.js";
@@ -20,6 +21,8 @@ export interface ScaleOptions {
   readonly messages: number;
   readonly directory: string;
   readonly json: boolean;
+  /** A folder in which the report and the chart of its curves are kept. */
+  readonly record: string | undefined;
 }
 
 export interface Backlog {
@@ -69,11 +72,20 @@ const CALL_WAYS: readonly CallWay[] = ["publish", "queue send", "producer send"]
 const scaleProcess = new URL("./scale-process.js", import.meta.url);
 
 /** Sets the exit code to 1 when a bound does not hold. */
-export async function benchScale({ only, messages, directory, json }: ScaleOptions): Promise<void> {
+export async function benchScale({ only, messages, directory, json, record }: ScaleOptions): Promise<void> {
   const report = await inWorkDirectory(directory, (work) =>
     new Scale(work, messages).measure(only ?? SECTIONS),
   );
+  if (record !== undefined) keep(report, record);
   process.stdout.write(`${json ? JSON.stringify(report) : formatScale(report)}\n`);
+}
+
+/** What was not measured now stays as it was recorded. */
+function keep(report: ScaleReport, folder: string): void {
+  const path = join(folder, "scale.json");
+  const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ScaleReport) : {};
+  writeFileSync(path, `${JSON.stringify({ ...before, ...report }, undefined, 1)}\n`);
+  if (report.growth !== undefined) writeFileSync(join(folder, "scale.svg"), growthChart(report.growth));
 }
 
 class Scale {

@@ -1,8 +1,10 @@
 // `bench soak`: a mixed load for a long time, and whether the process ends with the memory with which it began.
 
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Table from "cli-table3";
 import { askProcess } from "../ask-process.js";
+import { soakChart } from "../charts/charts.js";
 import { inWorkDirectory } from "../work-directory.js";
 import type { SoakSample } from "./sample.js";
 
@@ -12,6 +14,8 @@ export interface SoakOptions {
   readonly rate: number;
   readonly directory: string;
   readonly json: boolean;
+  /** A folder in which the report and its chart are kept. */
+  readonly record: string | undefined;
 }
 
 export interface SoakRequest {
@@ -65,13 +69,13 @@ const SAMPLE_SECONDS = 10;
 /** The first part of the time fills caches and compiles code. */
 const WARM_UP_SHARE = 0.1;
 const WINDOW_SHARE = 0.1;
-/** Collected heap and resident memory may end so much above where they began. */
+/** Collected heap may end so much above where it began; resident memory too, which keeps what it had at the highest point. */
 const HEAP_GROWTH_MAX = 0.1;
-const RSS_GROWTH_MAX = 0.1;
+const RSS_GROWTH_MAX = 0.15;
 const soakProcess = new URL("./soak-process.js", import.meta.url);
 
 /** Sets the exit code to 1 when memory has grown, or anything failed that should not. */
-export async function benchSoak({ minutes, rate, directory, json }: SoakOptions): Promise<void> {
+export async function benchSoak({ minutes, rate, directory, json, record }: SoakOptions): Promise<void> {
   const report = await inWorkDirectory(directory, async (work) => {
     const sampleSeconds = Math.min(SAMPLE_SECONDS, minutes * 3);
     const request: SoakRequest = { minutes, rate, sampleSeconds, directory: join(work, "data") };
@@ -80,11 +84,15 @@ export async function benchSoak({ minutes, rate, directory, json }: SoakOptions)
     return answer.report;
   });
   const result = judge(report);
+  if (record !== undefined) {
+    writeFileSync(join(record, "soak.json"), `${JSON.stringify(result)}\n`);
+    writeFileSync(join(record, "soak.svg"), soakChart(result));
+  }
   process.stdout.write(`${json ? JSON.stringify(result) : formatSoak(result)}\n`);
   if (!result.isSteady || result.errorCount > 0) process.exitCode = 1;
 }
 
-export function judge(report: SoakReport): SoakResult {
+function judge(report: SoakReport): SoakResult {
   const { samples } = report;
   const size = Math.max(1, Math.floor(samples.length * WINDOW_SHARE));
   const begin = Math.floor(samples.length * WARM_UP_SHARE);
