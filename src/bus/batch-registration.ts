@@ -72,7 +72,9 @@ export class BatchRegistration extends Registration {
     const valid: EngineDelivery[] = [];
     const items: BatchItem<unknown>[] = [];
     for (const delivery of call.deliveries) {
-      const read = await this.#read(call, delivery);
+      const reading = this.#read(call, delivery);
+      // What can be read at once is: calls start in the order of their messages.
+      const read = reading instanceof Promise ? await reading : reading;
       if (call.isOver) return;
       if (read === undefined) continue;
       const { source, codecs } = this.parts;
@@ -121,14 +123,21 @@ export class BatchRegistration extends Registration {
   }
 
   /** Undefined when the message is not fit for the handler: it has been refused then. */
-  async #read(call: Call, delivery: EngineDelivery): Promise<{ readonly value: unknown } | undefined> {
-    try {
-      return { value: await this.reading.read(delivery) };
-    } catch (error) {
+  #read(call: Call, delivery: EngineDelivery): Read | undefined | Promise<Read | undefined> {
+    const refuse = (error: unknown): undefined => {
       if (!call.isOver) this.refuse(delivery, error);
-      return undefined;
+    };
+    try {
+      const value = this.reading.read(delivery);
+      return value instanceof Promise ? value.then((checked) => ({ value: checked }), refuse) : { value };
+    } catch (error) {
+      return refuse(error);
     }
   }
+}
+
+interface Read {
+  readonly value: unknown;
 }
 
 function outcomeGiven(answer: PromiseSettledResult<Outcome>): Outcome | undefined {

@@ -231,6 +231,18 @@ test("batches run side by side up to `concurrency`", async (t) => {
   assert.equal((await bus.queue("work").statistics()).settled, 10);
 });
 
+test("batches that run side by side begin in the order of their messages, also where the last is smaller", async (t) => {
+  const bus = await testBus(t);
+  const begun: number[][] = [];
+  await bus.sendMany(Work, numbers(5));
+  bus.handle(Work, { concurrency: 3, batch: { max: 2 } }, (batch) => {
+    begun.push(batch.items.map(({ value }) => value));
+    return batch.map(() => ack());
+  });
+  await bus.settled();
+  assert.deepEqual(begun, [[0, 1], [2, 3], [4]]);
+});
+
 test("groups have batch handlers too", async (t) => {
   const bus = await testBus(t);
   const Happened = event<number>("thing.happened");
