@@ -48,6 +48,8 @@ export class Consumption {
   readonly #held = new Set<string>();
   readonly #burying = new Set<Promise<void>>();
   #consumer: EngineConsumer | undefined = undefined;
+  /** Those that take nothing more, while calls with what they have still run. */
+  readonly #leaving = new Set<EngineConsumer>();
   #source: EngineSource | undefined = undefined;
   #isEnded = false;
 
@@ -75,7 +77,9 @@ export class Consumption {
 
   /** Whether it has messages that are not settled. */
   get isHandling(): boolean {
-    return this.#consumer !== undefined && this.#consumer.inFlight > 0;
+    if (this.#consumer !== undefined && this.#consumer.inFlight > 0) return true;
+    for (const { inFlight } of this.#leaving) if (inFlight > 0) return true;
+    return false;
   }
 
   /** Errors: DUPLICATE_HANDLER. */
@@ -122,6 +126,7 @@ export class Consumption {
 
   /** Ends one handler. While others go on, its messages are held for one that takes its place. */
   async remove(registration: Registration): Promise<void> {
+    if (this.#isLast(registration)) this.#leave();
     registration.stop();
     await registration.idle();
     if (!this.#registrations.delete(registration)) return;
@@ -133,8 +138,23 @@ export class Consumption {
       this.#closed.add(subject);
     }
     if (!this.isEmpty) this.#listeners.delete(registration.settings.consumer);
+    for (const consumer of this.#leaving) if (consumer.inFlight === 0) this.#leaving.delete(consumer);
     if (this.isEmpty) this.#end();
     else if (this.#source !== undefined) this.#consume(this.#source);
+  }
+
+  /** Whether no other handler takes messages. */
+  #isLast(registration: Registration): boolean {
+    for (const other of this.#registrations) if (other !== registration && !other.isStopped) return false;
+    return true;
+  }
+
+  /** What is given back from here on waits for another consumer, in its turn, rather than to be refused and held. */
+  #leave(): void {
+    if (this.#consumer === undefined) return;
+    this.#consumer.stop();
+    this.#leaving.add(this.#consumer);
+    this.#consumer = undefined;
   }
 
   #assertFree(subject: string | undefined): void {
@@ -248,8 +268,9 @@ export class Consumption {
 
   /** This process is alive: what it holds stays with it. */
   #renew(): void {
-    if (this.#consumer === undefined || !this.isHandling) return;
-    this.#consumer.renewAll();
+    if (!this.isHandling) return;
+    this.#consumer?.renewAll();
+    for (const consumer of this.#leaving) consumer.renewAll();
     this.#armRenewal();
   }
 
@@ -271,7 +292,8 @@ export class Consumption {
 
   #end(): void {
     this.#renewal.cancel();
-    this.#consumer?.close();
-    this.#consumer = undefined;
+    this.#leave();
+    for (const consumer of this.#leaving) consumer.close();
+    this.#leaving.clear();
   }
 }

@@ -156,6 +156,53 @@ test("a handler that was closed takes no more, and another may take its place", 
   assert.deepEqual(seen, ["first 1", "second 2", "second 3"]);
 });
 
+test("what a handler gives back while it closes keeps its turn: the next one gets it at once, and in order", async (t) => {
+  const bus = await testBus(t);
+  const Keyed = command<{ key: string; number: number }>("keyed", { key: ({ key }) => key });
+  const gate = deferred();
+  const first = bus.handle(Keyed, { orderBy: "key" }, () => gate.promise);
+  await bus.send(Keyed, { key: "a", number: 1 });
+  await bus.sendMany(
+    Keyed,
+    [2, 3].map((number) => ({ key: "b", number })),
+  );
+  await bus.advance(0);
+  const closed = first.close();
+  await bus.advance(0);
+  gate.resolve();
+  await closed;
+  const seen: number[] = [];
+  bus.handle(Keyed, { orderBy: "key" }, ({ number }) => void seen.push(number));
+  await bus.send(Keyed, { key: "b", number: 4 });
+  await bus.settled();
+  assert.deepEqual(seen, [2, 3, 4]);
+});
+
+test("a handler of another type can be registered while the last one closes, and both keep their leases", async (t) => {
+  const bus = await testBus(t);
+  const A = command<number>("a", { queue: "shared" });
+  const B = command<number>("b", { queue: "shared" });
+  const gate = deferred();
+  const seen: string[] = [];
+  const a = bus.handle(A, { lease: "1s" }, async (number, ctx) => {
+    await gate.promise;
+    seen.push(`a${number} ${ctx.signal.aborted}`);
+  });
+  await bus.send(A, 1);
+  await bus.advance(0);
+  const closed = a.close();
+  bus.handle(B, { lease: "1s" }, (number) => void seen.push(`b${number}`));
+  await bus.send(B, 2);
+  await bus.advance("1m");
+  assert.deepEqual(seen, ["b2"]);
+  gate.resolve();
+  await closed;
+  await bus.send(B, 3);
+  await bus.settled();
+  assert.deepEqual(seen, ["b2", "a1 false", "b3"]);
+  assert.equal((await bus.queue("shared").statistics()).consumers, 1);
+});
+
 test("of two handlers of a queue one can be closed: its messages wait for one that takes its place", async (t) => {
   const bus = await testBus(t);
   const A = command<number>("a", { queue: "shared" });
