@@ -96,7 +96,10 @@ export class Consumer implements DeliveryHolder {
     this.#prefetch = options.prefetch;
     this.#prefetchBytes = options.prefetchBytes ?? Number.POSITIVE_INFINITY;
     this.#clock = clock;
-    this.#expiry = new DueTimer(clock, () => clock.defer(() => this.#loseExpired()));
+    this.#expiry = new DueTimer(clock, () => {
+      const foundMs = clock.monotonicMs();
+      clock.defer(() => this.#loseExpired(foundMs));
+    });
   }
 
   /** How many more messages it takes now. */
@@ -247,14 +250,17 @@ export class Consumer implements DeliveryHolder {
     this.dispatcher.removeConsumer(this);
   }
 
-  /** In a later turn than that of the timer: when this thread was blocked, answers and renewals may lie behind it. */
-  #loseExpired(): void {
+  /**
+   * In a later turn than that of the timer, which found leases that had run out at `foundMs`: when this thread was blocked,
+   * answers and renewals may lie behind it. What has run out since then may be renewed first, too.
+   */
+  #loseExpired(foundMs: number): void {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs - (this.#leases.first?.leaseExpiresAtMs ?? nowMs) >= STOOD_STILL_MS) this.renewAll();
     try {
       for (
         let first = this.#leases.first;
-        first !== undefined && first.leaseExpiresAtMs <= nowMs;
+        first !== undefined && first.leaseExpiresAtMs <= foundMs;
         first = this.#leases.first
       ) {
         this.#leases.remove(first);

@@ -138,6 +138,24 @@ test("renewing all leases keeps them in the order in which they run out", async 
   await broker.close();
 });
 
+test("a thread that is blocked just when a lease has run out may still renew the others", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await queueWith(world, ["a"]);
+  const one = new TestConsumer(queue.dispatcher, { leaseMs: 1_000 });
+  await world.pass(600);
+  queue.append(message("b"));
+  await broker.flush();
+  await world.quiet();
+  const [a, b] = one.takeAll();
+  // No turn comes between the timer at 1,000 ms and the end of the block, when the lease of b has run out, too.
+  await world.clock.advance(1_100, async () => undefined);
+  await world.turns(1);
+  one.consumer.renewAll();
+  await world.quiet();
+  assert.deepEqual([a!.isLeased, b!.isLeased], [false, true]);
+  await broker.close();
+});
+
 test("a lost delivery keeps its slot until it is answered, so a stuck consumer is not fed without end", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await queueWith(world, ["a", "b", "c"]);
