@@ -1,5 +1,6 @@
 // The messages of one queue or subscription that are on their way to its dead letters, or are dropped where it keeps none.
 
+import { isBrokerError } from "../broker-error.js";
 import type { Clock } from "../io/io.js";
 import type { StoredRecord } from "../log/record.js";
 import { type DeadLetterReason, type Death, ERROR_LENGTH_MAX } from "./dead-letter.js";
@@ -12,6 +13,11 @@ const RETRY_MS = 1_000;
 /** How many are under way at once, apart from those that consumers ask for. */
 const UNDER_WAY_MAX = 256;
 
+/** A dead letter on its way to disk. */
+export interface Burial {
+  readonly committed: Promise<unknown>;
+}
+
 /** What burials need of their queue or subscription. */
 export interface BurialsParts {
   /** The queue, or `topic/group`. */
@@ -19,11 +25,11 @@ export interface BurialsParts {
   readonly clock: Clock;
   readonly counters: DispatcherCounters;
   /**
-   * Writes the dead letter and settles the message as one atomic step; resolves with false, having done nothing, when it is
-   * to be kept nowhere. Undefined: such messages are dropped.
+   * Writes the dead letter and settles the message as one atomic step, which is on its way when it resolves; with undefined,
+   * having done nothing, when it is to be kept nowhere. Undefined: such messages are dropped.
    */
   readonly moveToDeadLetters:
-    | ((record: StoredRecord, state: DeliveryState, entry: Death) => Promise<boolean>)
+    | ((record: StoredRecord, state: DeliveryState, entry: Death) => Promise<Burial | undefined>)
     | undefined;
   /** Runs when one has ended: its message is settled, or held for another try. */
   readonly onEnded: (isSettled: boolean) => void;
@@ -50,7 +56,8 @@ export class Burials {
 
   /**
    * Resolves when the message, which is in flight, is among the dead letters and settled. Errors: those of storage; the
-   * message is then held and tried again later, with `failure`.
+   * message is then held and tried again later, with `failure`. But when storage failed while it was on its way, nobody knows
+   * whether it got there before the broker is opened again, and until then nobody gets it.
    */
   async bury(
     record: StoredRecord,
@@ -59,26 +66,24 @@ export class Burials {
     failure: Failure,
   ): Promise<void> {
     const { moveToDeadLetters, counters } = this.#parts;
-    this.count += 1;
-    this.bytes += record.valueSizeBytes;
-    let isSettled = false;
+    this.#count(record, 1);
+    let burial: Burial | undefined;
     try {
-      const isKept = await moveToDeadLetters?.(record, state, this.#entry(record, state, reason, failure));
-      state.settle(record);
-      isSettled = true;
-      if (isKept === true) counters.deadLettered += 1;
-      else counters.dropped += 1;
-      if (reason === "expired") counters.expired += 1;
+      burial = await moveToDeadLetters?.(record, state, this.#entry(record, state, reason, failure));
+      await burial?.committed;
     } catch (error) {
-      const readyAtMs = this.#parts.clock.nowMs() + RETRY_MS;
-      state.holdUntil(record, readyAtMs, { ...failure, readyAtMs }, true);
+      this.#count(record, -1);
+      // The journal may hold it all the same: a message that was handed out again would then be handled, and be a dead letter.
+      const isUnknown = burial !== undefined && isBrokerError(error, "STORAGE_FAILED");
+      if (!isUnknown) this.#hold(record, state, failure);
       throw error;
-    } finally {
-      this.count -= 1;
-      this.bytes -= record.valueSizeBytes;
-      this.#parts.onEnded(isSettled);
-      if (this.count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
     }
+    state.settle(record);
+    if (burial === undefined) counters.dropped += 1;
+    else counters.deadLettered += 1;
+    if (reason === "expired") counters.expired += 1;
+    this.#count(record, -1);
+    this.#parts.onEnded(true);
   }
 
   /** As {@link bury}, for a message that no consumer has. Resolves with whether it went well, and never rejects. */
@@ -110,6 +115,19 @@ export class Burials {
   /** Resolves when none is under way. */
   async ended(): Promise<void> {
     if (this.count > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #count({ valueSizeBytes }: StoredRecord, change: 1 | -1): void {
+    this.count += change;
+    this.bytes += change * valueSizeBytes;
+    if (this.count === 0) for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+
+  /** Tries again later. */
+  #hold(record: StoredRecord, state: DeliveryState, failure: Failure): void {
+    const readyAtMs = this.#parts.clock.nowMs() + RETRY_MS;
+    state.holdUntil(record, readyAtMs, { ...failure, readyAtMs }, true);
+    this.#parts.onEnded(false);
   }
 
   #entry(record: StoredRecord, state: DeliveryState, reason: DeadLetterReason, failure: Failure): Death {

@@ -7,6 +7,7 @@ import type { PendingAppend } from "../log/pending-append.js";
 import type { StoredRecord } from "../log/record.js";
 import type { Header } from "../log/record-headers.js";
 import { type Appended, placeId } from "./appended.js";
+import type { Burial } from "./burials.js";
 import {
   type DeadLetterEntry,
   type Death,
@@ -89,8 +90,9 @@ export class DeadLetters {
   }
 
   /**
-   * Stores the dead letter and, in the same atomic step, that the message is settled where it was. Resolves with false,
-   * and nothing is stored, when it is to be kept nowhere. Errors: those of storage and of the destinations.
+   * Stores the dead letter and, in the same atomic step, that the message is settled where it was. Resolves when that is on
+   * its way; with undefined, and nothing is stored, when it is to be kept nowhere. Errors: those of storage and of the
+   * destinations, with nothing done.
    */
   async bury(
     record: StoredRecord,
@@ -98,25 +100,23 @@ export class DeadLetters {
     entry: Death,
     origin: Origin,
     { deadLetter, deadLetterTo }: BurialOptions,
-  ): Promise<boolean> {
+  ): Promise<Burial | undefined> {
     const death = { ...entry, subject: record.header(SUBJECT_HEADER)?.toString("utf8") ?? origin.name };
-    if (deadLetterTo !== undefined && (await this.#send(record, state, death, origin, deadLetterTo)))
-      return true;
-    if (!deadLetter) return false;
+    const sent = deadLetterTo && this.#send(record, state, death, origin, deadLetterTo);
+    if (sent !== undefined || !deadLetter) return sent;
     const queue = await this.#parts.queueFor(entry.source);
     const message = this.#message(record, origin, death.subject, historyWith(record, death));
-    await this.#move(message, [queue], record, state);
-    return true;
+    return this.#move(message, [queue], record, state);
   }
 
-  /** False when it leads nowhere from there. */
-  async #send(
+  /** Undefined when it leads nowhere from there. */
+  #send(
     record: StoredRecord,
     state: DeliveryState,
     death: Death & { readonly subject: string },
     origin: Origin,
     to: DeadLetterTarget,
-  ): Promise<boolean> {
+  ): Burial | undefined {
     const history = historyWith(record, { ...death, to });
     // It is new where it comes to: its age begins there.
     const timestampMs = this.#parts.clock.nowMs();
@@ -128,11 +128,10 @@ export class DeadLetters {
       const destinations = this.#destinations(message, to).filter(
         ({ kind, name }) => kind === "topic" || !isCircle(name, history),
       );
-      if (destinations.length === 0) return false;
-      await this.#move(message, destinations, record, state);
-      return true;
+      if (destinations.length === 0) return undefined;
+      return this.#move(message, destinations, record, state);
     } catch (error) {
-      if (NEVER_TAKEN.some((code) => isBrokerError(error, code))) return false;
+      if (NEVER_TAKEN.some((code) => isBrokerError(error, code))) return undefined;
       throw error;
     }
   }
@@ -157,12 +156,12 @@ export class DeadLetters {
     return { subject, key, value, headers, expiresAtMs: 0, timestampMs, priority: priorityOf(record) };
   }
 
-  async #move(
+  #move(
     message: OutgoingMessage,
     destinations: readonly Destination[],
     { offset }: StoredRecord,
     state: DeliveryState,
-  ): Promise<void> {
+  ): Burial {
     const { store, settlements } = this.#parts;
     let appended: readonly Appended[] = [];
     store.atomically(() => {
@@ -170,7 +169,7 @@ export class DeadLetters {
       settlements.appendSettled(state, offset);
     });
     // Only asked for when the step is done: an append that is taken back rejects.
-    await Promise.all(appended.map(({ committed }) => committed));
+    return { committed: Promise.all(appended.map(({ committed }) => committed)) };
   }
 
   /** Dead letters that are still there, oldest first; of one source, or one source after the other. */

@@ -7,6 +7,7 @@ import { DispatcherCounters } from "../../src/broker/dispatcher-counters.js";
 import type { QueueOptions } from "../../src/broker/limits.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
+import { systemError } from "../support/simulated-disk.js";
 import { nack, TestConsumer } from "../support/test-consumer.js";
 
 async function queueWith(world: BrokerWorld, values: readonly string[], options: Partial<QueueOptions> = {}) {
@@ -268,6 +269,31 @@ test("a message whose dead letter cannot be stored stays, and is tried again whe
   assert.equal(letter!.record.valueText(), "a");
   assert.equal(letter!.history[0]!.error, "no");
   await broker.close();
+});
+
+test("a message whose dead letter was being stored when storage failed is with nobody until the next start knows where it is", async () => {
+  for (const isInJournal of [true, false]) {
+    const world = new BrokerWorld();
+    const { queue } = await queueWith(world, ["dead before", "a"]);
+    const one = new TestConsumer(queue.dispatcher);
+    await world.quiet();
+    await one.take("dead before").deadLetter("rejected", "no");
+    const broken = isInJournal ? "dead_work" : "/journal/";
+    world.disk.onOperation = ({ kind, path }) => {
+      if (kind === "write" && path.includes(broken)) throw systemError("EIO", path);
+      return undefined;
+    };
+    const isFailed = (error: unknown): boolean => isBrokerError(error, "STORAGE_FAILED");
+    await assert.rejects(one.take("a").deadLetter("rejected", "no"), isFailed);
+    await world.pass(60_000);
+    assert.deepEqual(one.values, []);
+    world.disk.onOperation = () => undefined;
+    world.crash();
+    const again = await world.open();
+    assert.equal(textsOf(await lettersOf(again)).includes("a"), isInJournal);
+    assert.equal(again.queue("work")!.count, isInJournal ? 0 : 1);
+    await again.close();
+  }
 });
 
 test("a dead letter appears in the same step in which its message is settled, whenever the process dies", async () => {
