@@ -32,7 +32,8 @@ export interface EmbeddedCapabilities extends Capabilities {
   readonly retained: true;
 }
 
-const CAPABILITIES: EmbeddedCapabilities = {
+/** What the embedded engine can do. */
+export const EMBEDDED_CAPABILITIES: EmbeddedCapabilities = {
   delay: true,
   expiry: true,
   orderByKey: true,
@@ -131,7 +132,7 @@ async function openEngine(
   try {
     const broker = await Broker.open(io, store, options);
     const { clock, random } = io;
-    return { name, capabilities: CAPABILITIES, clock, random, isReadOnly: options.readOnly, broker };
+    return { name, capabilities: EMBEDDED_CAPABILITIES, clock, random, isReadOnly: options.readOnly, broker };
   } catch (error) {
     await store.close().catch(() => undefined);
     throw error;

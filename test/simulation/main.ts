@@ -1,7 +1,8 @@
 // npm run simulate: crashes the whole engine over many seeds, and shows how to repeat what went wrong.
 
 import { Command, InvalidArgumentError } from "commander";
-import { type Life, planOf } from "./plan.js";
+import { anyPlanOf } from "./histories.js";
+import type { Life } from "./plan.js";
 import { runSeeds, type Summary } from "./run.js";
 import { failureOf, kindOf, shrink } from "./shrink.js";
 
@@ -65,7 +66,7 @@ async function print(summary: Summary, seconds: number): Promise<void> {
 
 /** Runs one seed, telling what happens. */
 async function replay(seed: number): Promise<number> {
-  const failure = await failureOf(planOf(seed), say);
+  const failure = await failureOf(anyPlanOf(seed), say);
   if (failure === undefined) {
     say(`Seed ${seed} shows no violation.`);
     return 0;
@@ -78,16 +79,16 @@ async function replay(seed: number): Promise<number> {
 }
 
 async function showSmallest(seed: number): Promise<void> {
-  const failure = await failureOf(planOf(seed));
+  const failure = await failureOf(anyPlanOf(seed));
   if (failure === undefined) return;
-  const smallest = await shrink(planOf(seed), kindOf(failure.error));
+  const smallest = await shrink(anyPlanOf(seed), kindOf(failure.error));
   say("The shortest history found that fails so:");
   for (const [number, life] of smallest.lives.entries()) say(`  life ${number + 1}: ${described(life)}`);
   say("What happens in it:");
   await failureOf(smallest, (line) => say(`  ${line}`));
 }
 
-function described(life: Life): string {
+function described(life: Life<string>): string {
   const { operations, faults, end, brokenOpening, openingFault, flip, isUncached } = life;
   const parts: string[] = operations.map(({ kind }) => kind);
   if (brokenOpening > 0) parts.unshift(`crash after ${brokenOpening} steps of opening`);

@@ -29,8 +29,8 @@ const SOMETIMES = {
 };
 export type OperationKind = keyof typeof ALWAYS | keyof typeof SOMETIMES;
 
-export interface Operation {
-  readonly kind: OperationKind;
+export interface Operation<Kind extends string = OperationKind> {
+  readonly kind: Kind;
   /** Of everything that the operation decides. */
   readonly seed: number;
 }
@@ -46,8 +46,8 @@ export interface Faults {
 
 export type End = "kill" | "power" | "close";
 
-export interface Life {
-  readonly operations: readonly Operation[];
+export interface Life<Kind extends string = OperationKind> {
+  readonly operations: readonly Operation<Kind>[];
   readonly faults: Faults;
   readonly end: End;
   /** Steps of an opening that is cut short by a crash before this life; 0 for none. */

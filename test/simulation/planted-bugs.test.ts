@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { after, test } from "node:test";
+import { BUS_PLANTED_BUGS } from "./bus-planted-bugs.js";
 import { PLANTED_BUGS, plant, removePlanted } from "./planted-bugs.js";
 import type { Summary } from "./run.js";
 
@@ -20,7 +21,7 @@ function simulate(command: string, first: number): Promise<Summary> {
   });
 }
 
-for (const bug of PLANTED_BUGS) {
+for (const bug of [...PLANTED_BUGS, ...BUS_PLANTED_BUGS]) {
   test(`the simulator catches: ${bug.name}`, async (context) => {
     const command = await plant(bug);
     for (let first = 1; first <= SEEDS_MAX; first += STEP) {

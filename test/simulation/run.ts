@@ -2,8 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { History } from "./history.js";
-import { planOf } from "./plan.js";
+import { anyPlanOf, historyOf } from "./histories.js";
 import { emptyTally, type Tally } from "./tally.js";
 
 export interface Violation {
@@ -32,7 +31,7 @@ const REPORT_SEEDS = 20;
 export async function runShare({ first, end, step }: Share, report: (part: Summary) => void): Promise<void> {
   let part = emptySummary();
   for (let seed = first; seed < end; seed += step) {
-    const history = new History(planOf(seed));
+    const history = historyOf(anyPlanOf(seed));
     try {
       await history.run();
     } catch (error) {

@@ -1,7 +1,7 @@
 // Makes a plan that fails smaller: drops lives, operations and faults for as long as it still fails in the same way.
 
-import { History } from "./history.js";
-import type { Life, Plan } from "./plan.js";
+import { type AnyPlan, historyOf } from "./histories.js";
+import type { Life } from "./plan.js";
 
 /** What a history was found to do that it must not, with everything that follows from one cause reading the same. */
 export function kindOf(error: unknown): string {
@@ -11,11 +11,11 @@ export function kindOf(error: unknown): string {
 
 /** What the plan leads to; undefined when all is well. */
 export async function failureOf(
-  plan: Plan,
+  plan: AnyPlan,
   trace?: (line: string) => void,
 ): Promise<{ readonly error: unknown } | undefined> {
   try {
-    await new History(plan, trace).run();
+    await historyOf(plan, trace).run();
     return undefined;
   } catch (error) {
     return { error };
@@ -23,7 +23,7 @@ export async function failureOf(
 }
 
 /** The smallest plan that was found within `triesMax` runs and fails as `plan` does. */
-export async function shrink(plan: Plan, kind: string, triesMax = 400): Promise<Plan> {
+export async function shrink(plan: AnyPlan, kind: string, triesMax = 400): Promise<AnyPlan> {
   let smallest = plan;
   let tries = 0;
   for (let isSmaller = true; isSmaller && tries < triesMax; ) {
@@ -42,14 +42,16 @@ export async function shrink(plan: Plan, kind: string, triesMax = 400): Promise<
 }
 
 /** Plans with something left out, the largest parts first. */
-function* smallerThan(plan: Plan): Generator<Plan> {
-  for (const index of plan.lives.keys()) yield { ...plan, lives: without(plan.lives, index, 1) };
-  for (const [index, life] of plan.lives.entries()) {
-    for (const smaller of smallerLives(life)) yield { ...plan, lives: plan.lives.with(index, smaller) };
+function* smallerThan(plan: AnyPlan): Generator<AnyPlan> {
+  const lives: readonly Life<string>[] = plan.lives;
+  const withLives = (smaller: readonly Life<string>[]) => ({ ...plan, lives: smaller }) as AnyPlan;
+  for (const index of lives.keys()) yield withLives(without(lives, index, 1));
+  for (const [index, life] of lives.entries()) {
+    for (const smaller of smallerLives(life)) yield withLives(lives.with(index, smaller));
   }
 }
 
-function* smallerLives(life: Life): Generator<Life> {
+function* smallerLives(life: Life<string>): Generator<Life<string>> {
   const { operations, faults } = life;
   for (let size = Math.ceil(operations.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2)) {
     for (let at = 0; at < operations.length; at += size)

@@ -17,6 +17,7 @@ const FAULTS = [
   "clock jump",
   "broken opening",
   "failed opening",
+  "blocked loop",
 ] as const;
 export type FaultKind = (typeof FAULTS)[number];
 

@@ -10,6 +10,8 @@ const START_MS = 1_700_000_000_000;
 const STEP_MS = 0.05;
 /** How often time passes although something else could happen: the disk is slow. */
 const SLOW = 0.01;
+/** How slow it is at most. */
+const SLOWEST_MS = 60_000;
 
 interface SimulatedTimer extends Timer {
   readonly dueMs: number;
@@ -21,6 +23,7 @@ export class World {
   disk: SimulatedDisk;
   /** Answers of the disk that came before earlier ones. */
   reordered = 0;
+  steps = 0;
   #pid = 1;
   /** Until then the disk answers nothing. */
   #slowUntilMs = 0;
@@ -75,6 +78,20 @@ export class World {
     this.#slowUntilMs = this.#elapsedMs + durationMs;
   }
 
+  /**
+   * The event loop stands still. Afterwards every timer that is due comes before anything else, but for turns that were
+   * asked for before.
+   */
+  async block(durationMs: number): Promise<void> {
+    this.#elapsedMs += durationMs;
+    if (this.random.chance(0.5)) for (const turn of this.#turns.splice(0)) await this.#take(turn);
+    const nowMs = this.#elapsedMs;
+    for (let timer = this.#firstTimer(nowMs); timer !== undefined; timer = this.#firstTimer(nowMs)) {
+      this.#timers.delete(timer);
+      await this.#take(timer.action);
+    }
+  }
+
   /** Takes so many steps, or as many as there are. */
   async step(count: number): Promise<void> {
     for (let i = 0; i < count && (await this.#step(Number.POSITIVE_INFINITY)); i += 1);
@@ -105,18 +122,25 @@ export class World {
   async #step(untilMs: number): Promise<boolean> {
     const action = this.#next(untilMs);
     if (action === undefined) return false;
+    await this.#take(action);
+    return true;
+  }
+
+  async #take(action: () => void): Promise<void> {
+    this.steps += 1;
     action();
     await microtasks();
-    return true;
   }
 
   #next(untilMs: number): (() => void) | undefined {
     const { random } = this;
     const isSlow = this.#elapsedMs < this.#slowUntilMs;
     const ready = (isSlow ? 0 : this.#answers.length) + this.#turns.length;
+    const answersMs = isSlow && this.#answers.length > 0 ? this.#slowUntilMs : Number.POSITIVE_INFINITY;
     if (ready === 0 || random.chance(SLOW)) {
-      const timer = this.#firstTimer(untilMs);
-      if (timer !== undefined && !(isSlow && ready === 0 && this.#slowUntilMs < timer.dueMs)) {
+      const slowestMs = ready === 0 ? untilMs : this.#elapsedMs + SLOWEST_MS;
+      const timer = this.#firstTimer(Math.min(untilMs, slowestMs));
+      if (timer !== undefined && (ready > 0 || timer.dueMs <= answersMs)) {
         this.#timers.delete(timer);
         this.#elapsedMs = Math.max(this.#elapsedMs, timer.dueMs);
         return timer.action;
