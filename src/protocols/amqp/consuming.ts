@@ -56,6 +56,10 @@ export class Consuming implements ConsumerOwner {
     consumer.consumer.stop();
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   ended(consumer: ChannelConsumer): void {
     if (this.#isClosed || this.consumers.get(consumer.tag) !== consumer) return;
     this.#forget(consumer);

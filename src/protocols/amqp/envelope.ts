@@ -48,10 +48,9 @@ export interface Publisher {
 export class Envelope {
   readonly exchange: string;
   readonly routingKey: string;
-  readonly propertiesBytes: Buffer;
   readonly subject: string;
   /** Complete but for times, which are each message's own. */
-  readonly headers: EncodedHeaders;
+  headers: EncodedHeaders;
   readonly id: string | undefined;
   readonly priority: number;
   /** Undefined for a message that does not expire. */
@@ -65,6 +64,7 @@ export class Envelope {
   /** Where it was seen to go last. */
   queue: Queue | undefined;
   view: ExchangeView | undefined;
+  private propertiesBytes: Uint8Array;
 
   constructor(
     { exchange, routingKey, propertiesBytes }: IncomingPublish,
@@ -87,6 +87,12 @@ export class Envelope {
     this.view = undefined;
   }
 
+  /** From now on it holds no more memory than it needs. */
+  detach(): void {
+    this.headers = exactCopy(this.headers);
+    this.propertiesBytes = exactCopy(this.propertiesBytes);
+  }
+
   /** Hot: whether the message is one of those that this is about. */
   isOf({ exchange, routingKey, propertiesBytes }: IncomingPublish): boolean {
     if (routingKey !== this.routingKey || exchange !== this.exchange) return false;
@@ -96,6 +102,12 @@ export class Envelope {
     for (let i = length - 1; i >= 0; i -= 1) if (known[i] !== propertiesBytes[i]) return false;
     return true;
   }
+}
+
+function exactCopy(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 interface Facts {

@@ -38,6 +38,8 @@ export class Publishing {
   private readonly publisher: Publisher;
   readonly broker: Broker;
   private readonly envelopes: (Envelope | undefined)[] = new Array(ENVELOPES);
+  /** Of what came last that has no envelope here, by slot. */
+  private readonly hashes = new Int32Array(ENVELOPES);
   /** How many looked on at the message that was handed over last. */
   private receivers = 0;
 
@@ -83,11 +85,20 @@ export class Publishing {
       (addressBytes.length * 7 + addressBytes[addressBytes.length - 1]! + propertiesBytes.length) &
       (ENVELOPES - 1);
     const known = this.envelopes[slot];
-    if (known?.isOf(publish) === true) return known;
+    return known?.isOf(publish) === true ? known : this.newEnvelope(publish, slot);
+  }
+
+  /** Kept when the same is seen for the second time: properties with an id are never seen again. */
+  private newEnvelope(publish: IncomingPublish, slot: number): Envelope {
     const view = publish.exchange === "" ? undefined : this.exchangeOf(publish.exchange);
     const envelope = this.connection.realm.envelopes.write(publish, this.publisher);
     envelope.view = view;
-    this.envelopes[slot] = envelope;
+    const hash = hashOf(publish.propertiesBytes, hashOf(publish.addressBytes, 1));
+    if (this.hashes[slot] === hash) {
+      envelope.detach();
+      this.envelopes[slot] = envelope;
+    }
+    this.hashes[slot] = hash;
     return envelope;
   }
 
@@ -191,6 +202,12 @@ export class Publishing {
     const { host, peer } = this.connection;
     host.log.warn({ peer: peer.address, error: String(error) }, "a published message was not stored");
   }
+}
+
+function hashOf(bytes: Uint8Array, seed: number): number {
+  let hash = seed;
+  for (let i = 0; i < bytes.length; i += 1) hash = (Math.imul(hash, 31) + bytes[i]!) | 0;
+  return hash;
 }
 
 /** What a channel that is in a mode refuses of the other. */

@@ -94,6 +94,10 @@ export async function get(channel: ChannelContext, method: Method<"basic.get">):
   const queue = usable(channel, name);
   const { queues, unacked } = consuming;
   const delivery = await fetchOne(queue, connection.host.clock);
+  if (consuming.isClosed) {
+    delivery?.release();
+    return;
+  }
   if (delivery === undefined) {
     channel.send("basic.get-empty", { clusterId: "" });
     return;

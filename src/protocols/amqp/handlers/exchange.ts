@@ -12,7 +12,7 @@ import { assertSameArguments, inequivalent } from "../queue-arguments.js";
 import type { Method } from "../wire/methods.js";
 import { ProtocolError } from "../wire/protocol-error.js";
 import type { ChannelContext } from "./channel-context.js";
-import { assertMayReadFrom, assertNotDefault } from "./queue.js";
+import { assertMayReadFrom, assertNotDefault, mayWriteTo } from "./queue.js";
 
 type Declare = Method<"exchange.declare">;
 
@@ -87,10 +87,8 @@ function alternateOf(
   const alternate = field.value.toString("utf8");
   const { access } = channel.connection;
   if (!access.mayRead("exchange", brokerName(name))) throw accessRefused("exchange", name, access.user);
-  if (alternate === AMQ_TOPIC) return BUS_EXCHANGE;
-  if (!access.mayWrite("exchange", brokerName(alternate)))
-    throw accessRefused("exchange", alternate, access.user);
-  return brokerName(alternate);
+  if (!mayWriteTo(access, alternate)) throw accessRefused("exchange", alternate, access.user);
+  return alternate === AMQ_TOPIC ? BUS_EXCHANGE : brokerName(alternate);
 }
 
 /** Errors: PRECONDITION_FAILED naming what differs. */
@@ -159,11 +157,7 @@ function endsOf(
 function bindingOf(channel: ChannelContext, method: Bind, destination: ExchangeView, source: ExchangeView) {
   const { access } = channel.connection;
   const { routingKey, arguments: table } = method;
-  const mayWrite =
-    destination.name === AMQ_TOPIC
-      ? access.mayPublish("#")
-      : access.mayWrite("exchange", destination.brokerName);
-  if (!mayWrite) throw accessRefused("exchange", destination.name, access.user);
+  if (!mayWriteTo(access, destination.name)) throw accessRefused("exchange", destination.name, access.user);
   assertMayReadFrom(channel, source.name, source.brokerName, patternOf(routingKey));
   return {
     from: source.brokerName,

@@ -2,10 +2,12 @@
 
 import type { Binding } from "../../../broker/binding.js";
 import type { Queue } from "../../../broker/queue.js";
+import type { Access } from "../../../network/host.js";
 import { AMQ_TOPIC, brokerName, DIRECT_REPLY, patternOf } from "../address.js";
 import { attributesOf, withTable } from "../attributes.js";
 import { bindingCondition } from "../binding-arguments.js";
-import { accessRefused, locked, notFound, thing } from "../errors.js";
+import { accessRefused, locked, notFound, preconditionFailed, thing } from "../errors.js";
+import { fieldText } from "../field-text.js";
 import {
   assertQueueArguments,
   assertSameArguments,
@@ -15,6 +17,7 @@ import {
   queueTypeOf,
 } from "../queue-arguments.js";
 import { randomName } from "../random-name.js";
+import type { FieldTable } from "../wire/fields.js";
 import type { Method } from "../wire/methods.js";
 import { ProtocolError } from "../wire/protocol-error.js";
 import type { ChannelContext } from "./channel-context.js";
@@ -52,6 +55,7 @@ async function declareActively(channel: ChannelContext, method: Declare): Promis
       "Cannot declare a server-named queue for type rabbit_quorum_queue",
     );
   assertQueueArguments(name, method);
+  assertMayDeadLetter(channel, name, method.arguments);
   const attributes = withTable(method.durable ? {} : { "amqp-transient": "true" }, method.arguments);
   const options = { ...queueOptions(name, method), attributes };
   answer(channel, method, name, await host.broker.declareQueue(brokerName(name), options, session));
@@ -100,8 +104,9 @@ export async function remove(channel: ChannelContext, method: Method<"queue.dele
     assertMayConfigure(channel, name);
     usable(channel, name);
     messageCount = realm.queues.readyCount(queue);
-    const { ifUnused, ifEmpty } = method;
-    await host.broker.deleteQueue(queue.name, { ifUnused, ifEmpty }, session);
+    if (method.ifUnused && realm.queues.consumerCount(queue) > 0)
+      throw preconditionFailed(`${thing("queue", name)} in use`);
+    await host.broker.deleteQueue(queue.name, { ifEmpty: method.ifEmpty }, session);
   }
   if (!method.noWait) channel.send("queue.delete-ok", { messageCount });
 }
@@ -183,6 +188,23 @@ export function usable({ connection }: ChannelContext, name: string): Queue {
 /** Errors: ACCESS_REFUSED. */
 export function assertMayRead({ connection: { access } }: ChannelContext, name: string): void {
   if (!access.mayRead("queue", brokerName(name))) throw accessRefused("queue", name, access.user);
+}
+
+/** Whoever sends dead letters somewhere could publish there. Errors: ACCESS_REFUSED. */
+function assertMayDeadLetter(channel: ChannelContext, name: string, table: FieldTable): void {
+  const exchange = fieldText(table, "x-dead-letter-exchange");
+  if (exchange === undefined) return;
+  const { access } = channel.connection;
+  assertMayRead(channel, name);
+  if (exchange !== "" && !mayWriteTo(access, exchange)) throw accessRefused("exchange", exchange, access.user);
+  const queue = fieldText(table, "x-dead-letter-routing-key") ?? name;
+  if (exchange === "" && !access.mayWrite("queue", brokerName(queue)))
+    throw accessRefused("queue", queue, access.user);
+}
+
+/** Whether all that there may be can be published to the exchange. */
+export function mayWriteTo(access: Access, exchange: string): boolean {
+  return exchange === AMQ_TOPIC ? access.mayPublish("#") : access.mayWrite("exchange", brokerName(exchange));
 }
 
 function assertMayConfigure({ connection: { access } }: ChannelContext, name: string): void {
