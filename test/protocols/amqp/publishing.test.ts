@@ -8,7 +8,9 @@ import { serve } from "./serving.js";
 /** What became of a message, as its confirm says. */
 function outcome(channel: ConfirmChannel, queue: string, content: string): Promise<"acked" | "nacked"> {
   return new Promise((resolve) =>
-    channel.sendToQueue(queue, Buffer.from(content), {}, (error) => resolve(error === null ? "acked" : "nacked")),
+    channel.sendToQueue(queue, Buffer.from(content), {}, (error) =>
+      resolve(error === null ? "acked" : "nacked"),
+    ),
   );
 }
 
@@ -19,7 +21,13 @@ test("every property comes out as it went in, whatever its type", async (t) => {
   const properties: Options.Publish = {
     contentType: "text/plain",
     contentEncoding: "gzip",
-    headers: { n: 1, text: "x", yes: true, nested: { list: [1, "2", null, { deep: 1.5 }] }, big: 3_000_000_000 },
+    headers: {
+      n: 1,
+      text: "x",
+      yes: true,
+      nested: { list: [1, "2", null, { deep: 1.5 }] },
+      big: 3_000_000_000,
+    },
     priority: 5,
     correlationId: "c-1",
     replyTo: "answers",
@@ -115,7 +123,12 @@ test("messages of queues that last and of queues that do not are confirmed, each
   for (const queue of ["lasting", "passing"]) await channel.bindQueue(queue, "amq.fanout", "");
   let confirmed = 0;
   for (let number = 0; number < 3_000; number += 1) {
-    const [exchange, key] = [["", "lasting"], ["", "passing"], ["amq.fanout", ""], ["", "nobody"]][number % 4]!;
+    const [exchange, key] = [
+      ["", "lasting"],
+      ["", "passing"],
+      ["amq.fanout", ""],
+      ["", "nobody"],
+    ][number % 4]!;
     channel.publish(exchange!, key!, Buffer.from("x"), {}, (error) => {
       assert.equal(error, null);
       confirmed += 1;

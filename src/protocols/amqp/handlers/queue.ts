@@ -196,7 +196,8 @@ function assertMayDeadLetter(channel: ChannelContext, name: string, table: Field
   if (exchange === undefined) return;
   const { access } = channel.connection;
   assertMayRead(channel, name);
-  if (exchange !== "" && !mayWriteTo(access, exchange)) throw accessRefused("exchange", exchange, access.user);
+  if (exchange !== "" && !mayWriteTo(access, exchange))
+    throw accessRefused("exchange", exchange, access.user);
   const queue = fieldText(table, "x-dead-letter-routing-key") ?? name;
   if (exchange === "" && !access.mayWrite("queue", brokerName(queue)))
     throw accessRefused("queue", queue, access.user);
