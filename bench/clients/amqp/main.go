@@ -1,5 +1,5 @@
-// Load for one AMQP 0-9-1 server: publishes to queues and consumes from them with the client that RabbitMQ's makers
-// maintain, and prints one JSON object with what it measured. The same program measures every server.
+// Load for one AMQP 0-9-1 server: publishes to queues and consumes from them, and prints one JSON object with what it
+// measured. The same program measures every server.
 package main
 
 import (
