@@ -29,6 +29,10 @@ export class ConfigurationFile {
     }
     this.content = document.toJS() ?? {};
     this.#root = document.contents;
+    if (document.contents !== null && !isMap(document.contents))
+      throw new BrokerError("INVALID_CONFIGURATION", `${path}:1: this is no mapping of keys to values.`, {
+        file: path,
+      });
   }
 
   /** The line of the key, or of the item, at `path`; of the nearest thing around it, when there is none. */

@@ -23,8 +23,15 @@ export interface Listener {
   close(): void;
 }
 
+/** Hears of sockets that could not be accepted, as when there are no file descriptors left. */
+type OnTrouble = (error: Error) => void;
+
 /** Listens for plain sockets. Errors: LISTEN_FAILED. */
-export async function listen(plan: ListenerPlan, onSocket: (socket: Socket) => void): Promise<Listener> {
+export async function listen(
+  plan: ListenerPlan,
+  onTrouble: OnTrouble,
+  onSocket: (socket: Socket) => void,
+): Promise<Listener> {
   const server = createServer({
     noDelay: true,
     keepAlive: true,
@@ -35,11 +42,11 @@ export async function listen(plan: ListenerPlan, onSocket: (socket: Socket) => v
     socket.on("error", () => undefined);
     onSocket(socket);
   });
-  return bound(plan, server);
+  return bound(plan, onTrouble, server);
 }
 
 /** Binds `server` to the plan's address. Errors: LISTEN_FAILED. */
-export async function bound(plan: ListenerPlan, server: NetServer): Promise<Listener> {
+export async function bound(plan: ListenerPlan, onTrouble: OnTrouble, server: NetServer): Promise<Listener> {
   const { name, host, port, hasTls } = plan;
   await new Promise<void>((resolve, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(listenFailed(plan, error));
@@ -49,8 +56,7 @@ export async function bound(plan: ListenerPlan, server: NetServer): Promise<List
       resolve();
     });
   });
-  // Accepting may fail for a while, as without free file descriptors; what is open goes on.
-  server.on("error", () => undefined);
+  server.on("error", onTrouble);
   const address = server.address();
   const boundPort = typeof address === "object" && address !== null ? address.port : port;
   return { name, address: { host, port: boundPort, hasTls }, close: () => void server.close() };

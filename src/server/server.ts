@@ -46,6 +46,7 @@ const PAGE_CONNECTIONS_MAX = 1_000;
 export class Server {
   readonly #base: ServerBase;
   readonly #log: ServerLog;
+  readonly #limitedLog: LimitedLog;
   readonly #connections: Connections;
   readonly #users: Users;
   readonly #meters: Meters;
@@ -56,6 +57,7 @@ export class Server {
   readonly #protocols = new Map<string, Protocol>();
   readonly #listeners: Listener[] = [];
   #pages: HttpServer | undefined = undefined;
+  #webSockets: HttpServer | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
   private constructor(base: ServerBase, options: ServerOptions) {
@@ -69,6 +71,7 @@ export class Server {
     users.use(users.read(options.users, options.anonymous));
     this.#base = base;
     this.#log = log;
+    this.#limitedLog = limitedLog;
     this.#connections = connections;
     this.#users = users;
     this.#meters = meters;
@@ -84,8 +87,7 @@ export class Server {
       limits,
     });
     this.#acceptor = new Acceptor({ host: this.#host, connections, limitedLog, meters });
-    const handshakeMs = (): number => this.#host.limits.handshakeMs;
-    this.#gate = options.tls === undefined ? undefined : new TlsGate(options.tls, handshakeMs);
+    this.#gate = options.tls === undefined ? undefined : new TlsGate(options.tls, limits.handshakeMs);
     this.#plans = plannedListeners(options);
     assertSafe(this.#plans, options);
   }
@@ -121,8 +123,9 @@ export class Server {
     assertSafe(this.#plans, options);
     const limits = limitsWith(options.limits);
     const users = this.#users.read(options.users, options.anonymous);
-    if (options.tls !== undefined) this.#gate?.replace(options.tls);
+    if (options.tls !== undefined) this.#gate?.replace(options.tls, limits.handshakeMs);
     this.#host.limits = limits;
+    if (this.#webSockets !== undefined) this.#webSockets.maxConnections = limits.connectionsMax;
     this.#users.use(users);
     return this.#connections.cut((access) => this.#users.reasonToEnd(access));
   }
@@ -162,7 +165,9 @@ export class Server {
         return await this.#serveWebSockets(plan, gate, await this.#protocol("nats"));
       default: {
         const protocol = await this.#protocol(plan.name);
-        return await listen(plan, (socket) => this.#acceptor.accept(protocol, socket, gate));
+        return await listen(plan, this.#onTrouble(plan), (socket) =>
+          this.#acceptor.accept(protocol, socket, gate),
+        );
       }
     }
   }
@@ -176,7 +181,7 @@ export class Server {
       answerPage(sources, request, response);
     });
     this.#pages = server;
-    return await bound(plan, server);
+    return await bound(plan, this.#onTrouble(plan), server);
   }
 
   async #serveWebSockets(
@@ -187,6 +192,7 @@ export class Server {
     const server = webServer(gate, this.#host.limits.connectionsMax, (_, response) => {
       response.writeHead(426, { upgrade: "websocket" }).end();
     });
+    this.#webSockets = server;
     serveWebSockets(server, {
       host: plan.host,
       origins: plan.origins,
@@ -194,7 +200,13 @@ export class Server {
       take: ({ socket }) => this.#acceptor.hasRoom(protocol, `${socket.remoteAddress}:${socket.remotePort}`),
       accept: (stream, request) => this.#acceptor.acceptStream(protocol, stream, request),
     });
-    return await bound(plan, server);
+    return await bound(plan, this.#onTrouble(plan), server);
+  }
+
+  /** What is open goes on. */
+  #onTrouble({ name }: ListenerPlan): (error: Error) => void {
+    return ({ message }) =>
+      this.#limitedLog.warn({ listener: name, reason: message }, "a socket was not accepted");
   }
 
   async #protocol(kind: "amqp" | "nats"): Promise<Protocol> {

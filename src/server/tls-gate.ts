@@ -24,29 +24,22 @@ interface Waiting {
  * clients. What it answers with is told apart by its addresses, which no two open sockets share.
  */
 export class TlsGate {
-  readonly #handshakeMs: () => number;
   readonly #waiting = new Map<string, Waiting>();
   readonly #followers: ((options: NodeTlsOptions) => void)[] = [];
   #server: TlsServer;
   #options: NodeTlsOptions;
 
   /** Errors: INVALID_OPTION. */
-  constructor(options: TlsOptions, handshakeMs: () => number) {
-    this.#handshakeMs = handshakeMs;
+  constructor(options: TlsOptions, handshakeMs: number) {
     this.#options = nodeOptions(options);
-    this.#server = this.#open();
+    this.#server = this.#open(this.#options, handshakeMs);
   }
 
   /** For what begins from now on. Errors: INVALID_OPTION; then all stays as it was. */
-  replace(options: TlsOptions): void {
-    const before = this.#options;
-    this.#options = nodeOptions(options);
-    try {
-      this.#server = this.#open();
-    } catch (error) {
-      this.#options = before;
-      throw error;
-    }
+  replace(options: TlsOptions, handshakeMs: number): void {
+    const replacing = nodeOptions(options);
+    this.#server = this.#open(replacing, handshakeMs);
+    this.#options = replacing;
     for (const follow of this.#followers) follow(this.#options);
   }
 
@@ -76,10 +69,10 @@ export class TlsGate {
     }
   }
 
-  #open(): TlsServer {
+  #open(options: NodeTlsOptions, handshakeTimeout: number): TlsServer {
     let server: TlsServer;
     try {
-      server = createServer({ ...this.#options, handshakeTimeout: this.#handshakeMs() });
+      server = createServer({ ...options, handshakeTimeout });
     } catch (error) {
       throw invalidOption(
         "tls",

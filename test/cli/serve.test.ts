@@ -1,65 +1,14 @@
 // `omnibus serve` as its users run it: what it prints, what it refuses, how it is told anew, and how it ends.
 
 import assert from "node:assert/strict";
-import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { type TestContext, test } from "node:test";
-import { type CliOptions, cli, finish, jsonLines, scratch, startCli } from "./run-cli.js";
-
-interface Ready {
-  readonly ready: boolean;
-  readonly hasUsers: boolean;
-  readonly listening: Readonly<Record<string, { readonly port: number; readonly url: string }>>;
-}
-
-interface LogLine extends Record<string, unknown> {
-  readonly level: string;
-  readonly text: string;
-}
-
-/** A server in a process of its own, and its log line by line. */
-class Served {
-  readonly child: ChildProcessWithoutNullStreams;
-  readonly ready: Ready;
-  readonly log: LogLine[] = [];
-  #wake: () => void = () => undefined;
-
-  private constructor(child: ChildProcessWithoutNullStreams, ready: Ready) {
-    this.child = child;
-    this.ready = ready;
-    createInterface(child.stderr).on("line", (line) => {
-      this.log.push(JSON.parse(line) as LogLine);
-      this.#wake();
-    });
-  }
-
-  static async start(t: TestContext, args: readonly string[], options: CliOptions = {}): Promise<Served> {
-    const child = startCli(["serve", "--json", ...args], options);
-    t.after(() => child.kill("SIGKILL"));
-    const lines = createInterface(child.stdout);
-    const [line] = await once(lines, "line");
-    return new Served(child, JSON.parse(line) as Ready);
-  }
-
-  port(name: string): number {
-    return this.ready.listening[name]!.port;
-  }
-
-  /** The first line with this text. */
-  async logged(text: RegExp): Promise<LogLine> {
-    for (;;) {
-      const found = this.log.find((line) => text.test(line.text));
-      if (found !== undefined) return found;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-}
+import { cli, finish, jsonLines, scratch, startCli } from "./run-cli.js";
+import { type LogLine, Served } from "./served.js";
 
 const FREE = ["--amqp", "127.0.0.1:0", "--nats", "off", "--http", "127.0.0.1:0"];
 

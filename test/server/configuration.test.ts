@@ -121,6 +121,7 @@ test("a key that there is not is an error, with the one that may be meant", asyn
 test("a file that is no YAML is named with the line, a key that stands twice too", async (t) => {
   const { refuses } = await place(t);
   await refuses("listen: [\n", /\d: this is no YAML: /);
+  await refuses("- data\n", /1: this is no mapping/);
   await refuses("data: a\nlog: {}\ndata: b\n", /3: this is no YAML: Map keys must be unique/);
 });
 

@@ -128,14 +128,20 @@ async function reload(server: Server, read: Running["read"], { configuration, lo
       { file: next.file, users: next.reloadable.users?.length, cut },
       "the configuration was read again",
     );
-    for (const key of ["data", "durability", "listeners", "log", "shutdownWaitMs"] as const) {
-      if (JSON.stringify(next[key]) === JSON.stringify(configuration[key])) continue;
+    for (const key of changedForRestart(configuration, next))
       log.warn({ key }, "this was changed in the configuration as well, and needs a restart");
-    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     log.error({ reason }, "the configuration was not read again, and the one before goes on");
   }
+}
+
+/** What a reload leaves as it is, and is not what it was. */
+function changedForRestart(before: Configuration, after: Configuration): string[] {
+  const keys = ["data", "durability", "listeners", "log", "shutdownWaitMs"] as const;
+  const changed: string[] = keys.filter((key) => JSON.stringify(before[key]) !== JSON.stringify(after[key]));
+  const getsTls = before.reloadable.tls === undefined && after.reloadable.tls !== undefined;
+  return getsTls ? [...changed, "tls"] : changed;
 }
 
 function flagsOf(options: ServeOptions, hasData: boolean): Partial<Record<OverrideKey, string>> {
