@@ -42,7 +42,7 @@ export class Acceptor {
       sendAway(socket, protocol);
       return;
     }
-    const place = this.#connections.take(protocol, this.#host.anonymous);
+    const place = this.#connections.take(protocol, socket, this.#host.anonymous);
     if (gate === undefined || protocol.startsPlain === true) {
       const startTls = gate === undefined ? undefined : (plain: Duplex) => gate.secure(plain as Socket);
       const peer = { ...peerOf(place, socket), isEncrypted: false, certificateName: undefined, startTls };
@@ -54,7 +54,7 @@ export class Acceptor {
 
   /** Serves `protocol` inside of a WebSocket, whose handshakes are over. */
   acceptStream(protocol: Protocol, stream: Duplex, { socket }: IncomingMessage): void {
-    const place = this.#connections.take(protocol, this.#host.anonymous);
+    const place = this.#connections.take(protocol, stream, this.#host.anonymous);
     const isEncrypted = "encrypted" in socket;
     const peer = { ...peerOf(place, socket), isEncrypted, certificateName: undefined, startTls: undefined };
     this.#connections.serve(place, protocol, stream, peer);

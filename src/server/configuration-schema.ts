@@ -1,10 +1,14 @@
 // What may stand in omnibus.yaml: its keys, what each may be, and what it is without being given.
 
 import * as v from "valibot";
+import { parsePattern } from "../broker/subject.js";
 import type { Durability } from "../log/log.js";
 import { LIMIT_BOUNDS, LIMIT_DEFAULTS } from "./limits.js";
+import { LOG_LEVELS } from "./log.js";
 import { nearestName } from "./near-names.js";
+import { parseUserKey } from "./nkey.js";
 import { parsePasswordHash } from "./password-hash.js";
+import { CLIENT_CERTIFICATES } from "./server-options.js";
 
 const SECOND_MS = 1_000;
 const DURATION_MS: Readonly<Record<string, number>> = {
@@ -139,19 +143,41 @@ const hash = value(HASH_WANTED, (input) =>
   typeof input === "string" && parsePasswordHash(input) !== undefined ? input : undefined,
 );
 
-const SUBJECTS = "patterns of subjects such as order.#";
+const subjects = v.optional(
+  v.array(
+    value(
+      "a pattern of subjects such as order.#, where * is one level and > at the end one or more",
+      (input) => (typeof input === "string" && isPattern(input) ? input : undefined),
+    ),
+    "give a list of patterns of subjects",
+  ),
+);
+
+function isPattern(text: string): boolean {
+  try {
+    parsePattern(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const NAMES = "names of queues and exchanges, where * stands for any characters";
 
 const user = mapping({
   name: text("a name"),
   password: v.optional(hash),
   token: v.optional(hash),
-  nkey: v.optional(text("the public key of a user, 56 characters from U on")),
+  nkey: v.optional(
+    value("the public key of a user, 56 characters from U on", (input) =>
+      typeof input === "string" && parseUserKey(input) !== undefined ? input : undefined,
+    ),
+  ),
   certificate: v.optional(text("the common name of a certificate")),
   permissions: v.optional(
     mapping({
-      publish: patterns(SUBJECTS),
-      subscribe: patterns(SUBJECTS),
+      publish: subjects,
+      subscribe: subjects,
       configure: patterns(NAMES),
       read: patterns(NAMES),
       write: patterns(NAMES),
@@ -160,9 +186,7 @@ const user = mapping({
 });
 
 const DURABILITIES: readonly Durability[] = ["synced", "written", "memory"];
-const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 const LOG_FORMATS = ["auto", "json", "text"] as const;
-const CLIENT_CERTIFICATES = ["none", "optional", "required"] as const;
 const SHUTDOWN_BOUNDS = [0, 3_600 * SECOND_MS] as const;
 const SHUTDOWN_WAIT_MS = 10 * SECOND_MS;
 

@@ -67,6 +67,7 @@ export async function readConfiguration(sources: ConfigurationSources): Promise<
   const parsed = v.safeParse(CONFIGURATION, given.content);
   if (!parsed.success) throw given.fault(parsed.issues);
   const settings = parsed.output;
+  assertUsersFit(settings, given);
   return {
     file: file?.path,
     data: given.pathAt(["data"], settings.data),
@@ -107,6 +108,24 @@ async function readText(files: Files, path: string, where: string): Promise<stri
   }
 }
 
+/** What no value says by itself. Errors: INVALID_CONFIGURATION. */
+function assertUsersFit({ users, anonymous, tls }: Settings, given: Given): void {
+  const names = users.map(({ name }) => name);
+  const again = names.findIndex((name, index) => names.indexOf(name) !== index);
+  if (again >= 0)
+    throw given.faultAt(
+      ["users", again, "name"],
+      ` is ${shown(names[again])} once more; give each name once`,
+    );
+  if (anonymous !== undefined && !names.includes(anonymous))
+    throw given.faultAt(["anonymous"], ` is ${shown(anonymous)}; give the name of one of the users`);
+  if (tls !== undefined && tls.clientCertificates !== "none" && tls.authorities === undefined)
+    throw given.faultAt(
+      ["tls", "clientCertificates"],
+      " needs tls.authorities; give the path of a PEM file there",
+    );
+}
+
 type Mapping = Record<string, unknown>;
 
 /** What was given, and by whom. */
@@ -140,15 +159,15 @@ class Given {
   fault(issues: readonly v.BaseIssue<unknown>[]): BrokerError {
     const { path = [], message, input } = issues.find(isUnknownKey) ?? issues[0]!;
     const steps = path.map(({ key }) => key as string | number);
-    if (isUnknownKey({ message })) return this.#faultAt(steps, `: ${message}`);
-    if (input === undefined) return this.#faultAt(steps, ` is missing; ${message}`);
-    return this.#faultAt(
+    if (isUnknownKey({ message })) return this.faultAt(steps, `: ${message}`);
+    if (input === undefined) return this.faultAt(steps, ` is missing; ${message}`);
+    return this.faultAt(
       steps,
       isSecret(steps) ? ` is something else; ${message}` : ` is ${shown(input)}; ${message}`,
     );
   }
 
-  #faultAt(path: ValuePath, problem: string): BrokerError {
+  faultAt(path: ValuePath, problem: string): BrokerError {
     const line = this.#file?.lineOf(path);
     return invalid(`${this.placeOf(path)}${problem}.`, { file: this.#file?.path, line, key: pathText(path) });
   }

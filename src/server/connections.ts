@@ -12,15 +12,17 @@ export interface Place {
 class Entry implements Place {
   readonly id: number;
   readonly protocol: string;
+  readonly socket: Duplex;
   peer: string | undefined;
   /** Undefined until the socket is ready to be spoken on. */
   served: ServedConnection | undefined;
   /** That of nobody in particular, until it has said who it is. */
   access: Access | undefined;
 
-  constructor(id: number, protocol: string, anonymous: Access | undefined) {
+  constructor(id: number, protocol: string, socket: Duplex, anonymous: Access | undefined) {
     this.id = id;
     this.protocol = protocol;
+    this.socket = socket;
     this.peer = undefined;
     this.served = undefined;
     this.access = anonymous;
@@ -43,8 +45,8 @@ export class Connections {
   }
 
   /** Takes a place for a socket that has just been accepted, with what may be done without a name. */
-  take({ name }: Protocol, anonymous: Access | undefined): Place {
-    const entry = new Entry(this.#nextId, name, anonymous);
+  take({ name }: Protocol, socket: Duplex, anonymous: Access | undefined): Place {
+    const entry = new Entry(this.#nextId, name, socket, anonymous);
     this.#nextId += 1;
     this.#entries.set(entry.id, entry);
     this.#opened.set(name, (this.#opened.get(name) ?? 0) + 1);
@@ -104,9 +106,12 @@ export class Connections {
     return count;
   }
 
-  /** Asks each to finish. */
+  /** Asks each to finish; with those that are not served yet there is nothing to finish. */
   shutDown(): void {
-    for (const { served } of [...this.#entries.values()]) served?.shutDown();
+    for (const { served, socket } of [...this.#entries.values()]) {
+      if (served === undefined) socket.destroy();
+      else served.shutDown();
+    }
   }
 
   /** Resolves when there is none. */

@@ -57,7 +57,8 @@ export class ServedHost implements ProtocolHost {
 
   async authenticate(credentials: Credentials, peer: Peer): Promise<Access | undefined> {
     const { access, isBusy } = await this.#users.authenticate(credentials);
-    if (access !== undefined) {
+    // The users may have been replaced since.
+    if (access !== undefined && this.#users.reasonToEnd(access) === undefined) {
       this.#meters.authenticated.add("accepted");
       this.#connections.belongsTo(peer.id, access);
       return access;

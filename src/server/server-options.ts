@@ -22,15 +22,17 @@ export interface WebSocketListenerOptions extends ListenerOptions {
   readonly origins?: readonly string[];
 }
 
+export const CLIENT_CERTIFICATES = ["none", "optional", "required"] as const;
+
 /** In PEM: texts, not paths. */
 export interface TlsOptions {
   /** The server's certificate, and after it those that lead to its authority. */
   readonly certificate: string;
   readonly key: string;
-  /** Who signs the certificates of clients. @default those that Node knows */
+  /** Who signs the certificates of clients; has to be there where these count. */
   readonly authorities?: string;
   /** Whether clients show a certificate. One that is shown has to be valid. @default "none" */
-  readonly clientCertificates?: "none" | "optional" | "required";
+  readonly clientCertificates?: (typeof CLIENT_CERTIFICATES)[number];
 }
 
 /** What may be changed while the server runs. */

@@ -213,8 +213,8 @@ export class Server {
     const known = this.#protocols.get(kind);
     if (known !== undefined) return known;
     const protocol = this.#base.protocols[kind](this.#host);
-    await protocol.open();
     this.#protocols.set(kind, protocol);
+    await protocol.open();
     return protocol;
   }
 

@@ -9,10 +9,9 @@ import {
 } from "node:tls";
 import { invalidOption, knownOptions, oneOf } from "../bus/option-checks.js";
 import type { SecuredSocket } from "../network/host.js";
-import type { TlsOptions } from "./server-options.js";
+import { CLIENT_CERTIFICATES, type TlsOptions } from "./server-options.js";
 
 const TLS_OPTIONS = ["certificate", "key", "authorities", "clientCertificates"];
-const CLIENT_CERTIFICATES = ["none", "optional", "required"] as const;
 
 interface Waiting {
   resolve(socket: TLSSocket): void;
@@ -110,6 +109,9 @@ function nodeOptions(given: TlsOptions): NodeTlsOptions {
     throw invalidOption("tls.certificate", certificate, "a certificate in PEM");
   if (typeof key !== "string") throw invalidOption("tls.key", "no text", "a private key in PEM");
   oneOf("tls.clientCertificates", clientCertificates, CLIENT_CERTIFICATES);
+  // Node would take the authorities of the web instead, where anybody gets a certificate.
+  if (clientCertificates !== "none" && typeof authorities !== "string")
+    throw invalidOption("tls.authorities", authorities, "in PEM who signs the certificates of clients");
   return {
     cert: certificate,
     key,

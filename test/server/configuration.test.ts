@@ -107,6 +107,27 @@ test("what is wrong is named with file, line, path, what it is and what it may b
   );
 });
 
+test("what does not fit together is named as well", async (t) => {
+  const { refuses } = await place(t);
+  await refuses("users:\n  - name: a\n  - name: a\n", /3: users\[1\]\.name is "a" once more/);
+  await refuses(
+    "users: [{ name: a }]\nanonymous: b\n",
+    /2: anonymous is "b"; give the name of one of the users/,
+  );
+  await refuses(
+    "users:\n  - name: a\n    permissions:\n      publish: [a, a.>.b]\n",
+    /4: users\[0\]\.permissions\.publish\[1\] is "a\.>\.b"; give a pattern/,
+  );
+  await refuses(
+    "users:\n  - name: a\n    nkey: UABC\n",
+    /3: users\[0\]\.nkey is "UABC"; give the public key/,
+  );
+  await refuses(
+    "tls: { certificate: a, key: b, clientCertificates: required }\n",
+    /1: tls\.clientCertificates needs tls\.authorities/,
+  );
+});
+
 test("a key that there is not is an error, with the one that may be meant", async (t) => {
   const { refuses } = await place(t);
   await refuses(

@@ -149,3 +149,23 @@ test("a handshake that is not brought to its end ends the connection, and the pl
   await once(socket.resume(), "close");
   assert.equal(server.connectionCount, 0);
 });
+
+test("a server that is closed does not wait for handshakes", async (t) => {
+  const made = await certificates(t);
+  const server = await lineServer(t, { tls: made.server.pem, limits: { handshakeMs: 600_000 } });
+  const socket = connectPlain(portOf(server), "127.0.0.1").on("error", () => undefined);
+  await once(socket, "connect");
+  const closed = once(socket.resume(), "close");
+  while (server.connectionCount === 0) await new Promise(setImmediate);
+  await server.close(600_000);
+  await closed;
+});
+
+test("certificates of clients count only with an authority that is named", async (t) => {
+  const { server } = await certificates(t);
+  await failsWith(
+    "INVALID_OPTION",
+    () => lineServer(t, { tls: { ...server.pem, clientCertificates: "optional" } }),
+    /tls\.authorities is undefined; give in PEM who signs/,
+  );
+});
