@@ -5,8 +5,17 @@
 //   node scripts/setup.mjs --bench    also the peers that the benchmarks compare with, in bench/peers
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { removeStaleOutputs, root, sourceFiles } from "./build-outputs.mjs";
 
 const OLDEST_NODE = [20, 19];
@@ -17,7 +26,7 @@ const buildStamp = join(root, "dist", ".built");
 requireNode();
 installDependencies();
 compile();
-makeExecutable(join(root, "dist", "src", "cli", "main.js"));
+linkCommand(join(root, "dist", "src", "cli", "main.js"));
 if (process.argv.includes("--bench")) installPeers();
 
 function requireNode() {
@@ -78,8 +87,13 @@ function compile() {
   utimesSync(buildStamp, began, began);
 }
 
-function makeExecutable(path) {
-  if (existsSync(path) && (statSync(path).mode & 0o111) !== 0o111) chmodSync(path, 0o755);
+/** `npx omnibus` in a clone runs what was compiled: npm links the commands of dependencies, and not those of the project. */
+function linkCommand(program) {
+  if (!existsSync(program)) return;
+  if ((statSync(program).mode & 0o111) !== 0o111) chmodSync(program, 0o755);
+  const link = join(root, "node_modules", ".bin", "omnibus");
+  if (process.platform === "win32") writeFileSync(`${link}.cmd`, `@node "${program}" %*\r\n`);
+  else if (!existsSync(link)) symlinkSync(relative(dirname(link), program), link);
 }
 
 /** When the file was last changed; 0 when there is none. */
