@@ -1,9 +1,10 @@
-// Real clients of NATS through what the server adds: TLS, users, permissions, WebSockets.
+// Real clients of AMQP and NATS through what the server adds: TLS, users, permissions, WebSockets.
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { connect, type NatsConnection, type NodeConnectionOptions, wsconnect } from "@nats-io/transport-node";
+import { connect as connectAmqp, credentials } from "amqplib";
 import WebSocket from "ws";
 import { memory, openBus } from "../../src/index.js";
 import { hashPassword, openServer, type ServerOptions } from "../../src/server/index.js";
@@ -90,4 +91,32 @@ test("a NATS client is told what it may not do, and may do the rest", async (t) 
     client.subscribe(">", { callback: (error) => resolve(error) });
   });
   assert.match(String(refused), /permission/i);
+});
+
+test("an AMQP client talks through TLS with its password, and with its certificate", async (t) => {
+  const authority = await Authority.create(await temporaryDirectory(t));
+  const [own, client] = [await authority.sign("server"), await authority.sign("orders")];
+  const ca = authority.own.pem.certificate;
+  const server = await served(t, {
+    nats: "off",
+    amqp: { port: 0 },
+    tls: { ...own.pem, authorities: ca, clientCertificates: "optional" },
+    users: [
+      { name: "ada", password: await hashPassword("s3cret") },
+      { name: "orders", certificate: "orders", permissions: { configure: ["orders.*"] } },
+    ],
+  });
+  const url = (user: string) => `amqps://${user}localhost:${server.addresses.amqp?.port}`;
+  const ada = await connectAmqp(url("ada:s3cret@"), { ca: [ca] });
+  await (await ada.createChannel()).assertQueue("anything");
+  await ada.close();
+  const { certificate: cert, key } = client.pem;
+  const orders = await connectAmqp(url(""), { ca: [ca], cert, key, credentials: credentials.external() });
+  await (await orders.createChannel()).assertQueue("orders.placed");
+  const channel = await orders.createChannel();
+  channel.on("error", () => undefined);
+  await assert.rejects(channel.assertQueue("jobs"), /403 \(ACCESS-REFUSED\)|ACCESS_REFUSED/);
+  await orders.close();
+  await assert.rejects(connectAmqp(url("ada:wrong@"), { ca: [ca] }), /403|ACCESS_REFUSED|ACCESS-REFUSED/);
+  await assert.rejects(connectAmqp(url(""), { ca: [ca], credentials: credentials.external() }));
 });
