@@ -143,6 +143,17 @@ test("in names a star stands for any characters, and nothing else is special", (
   assert.ok(!new Permissions({}).mayRead("anything"));
 });
 
+test("names are matched as a regular expression would, however the stars stand", () => {
+  const texts = (...letters: string[]) => fc.string({ unit: fc.constantFrom(...letters), maxLength: 7 });
+  fc.assert(
+    fc.property(texts("a", "b", "*"), texts("a", "b"), (wanted, name) => {
+      const expected = new RegExp(`^${wanted.replaceAll("*", ".*")}$`).test(name);
+      assert.equal(new Permissions({ read: [wanted] }).mayRead(name), expected);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
 test("a name that is made to be hard for a pattern with many stars is decided in no time", () => {
   const permissions = new Permissions({ read: ["*a*a*a*a*a*a*a*b"] });
   const began = performance.now();
