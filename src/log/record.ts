@@ -31,7 +31,8 @@ export class StoredRecord {
   private readonly timestampDeltaMs: number;
   private readonly keyStart: number;
   private readonly keySize: number;
-  private readonly valueStart: number;
+  /** Where the value begins in {@link bytes}. */
+  readonly valueStart: number;
   private readonly valueSize: number;
 
   /** Made by a reader, from positions that it has checked. A size of -1 is null. */
@@ -55,6 +56,11 @@ export class StoredRecord {
     this.keySize = keySize;
     this.valueStart = valueStart;
     this.valueSize = valueSize;
+  }
+
+  /** Of the whole batch. */
+  get bytes(): Buffer {
+    return this.source.bytes;
   }
 
   get offset(): number {

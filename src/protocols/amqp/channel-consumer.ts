@@ -6,15 +6,16 @@ import { UNLIMITED } from "../../broker/limits.js";
 import type { Queue } from "../../broker/queue.js";
 import { amqpName } from "./address.js";
 import type { ChannelHost } from "./channel-host.js";
-import { type Found, outgoing } from "./original.js";
+import { type Found, place } from "./original.js";
 import type { UnackedDeliveries } from "./unacked.js";
-import { writeDeliver } from "./wire/basic.js";
+import { OutgoingContent, writeDeliver } from "./wire/basic.js";
 
 /** A delivery that is not answered for so long ends its channel. */
 export const LEASE_MS = 30 * 60_000;
 /** Bytes of bodies that are handed over at once, before it is seen whether the client takes them. */
 export const WINDOW_BYTES = 1024 * 1024;
-const NO_BYTES = Buffer.alloc(0);
+/** Of the delivery that is being written. */
+const content = new OutgoingContent();
 
 export interface ConsumerPlan {
   readonly tag: string;
@@ -84,10 +85,9 @@ export class ChannelConsumer {
       const delivery = deliveries[index]!;
       const { record } = delivery;
       found.failedTries = countsTries ? delivery.attempt - 1 : 0;
-      const original = outgoing(record, found);
+      place(content, record, found);
       const deliveryTag = isNoAck ? unacked.skip() : unacked.add(delivery);
-      const body = record.value ?? NO_BYTES;
-      writeDeliver(writer, channel, frameMax, tagBytes, deliveryTag, delivery.isRedelivered, original, body);
+      writeDeliver(writer, channel, frameMax, tagBytes, deliveryTag, delivery.isRedelivered, content);
       if (isNoAck) delivery.ack();
       else delivery.onLeaseLost = owner.leaseLost;
     }

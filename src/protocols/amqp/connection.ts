@@ -50,6 +50,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   readonly peer: Peer;
   readonly session: Session;
   readonly writer: SocketWriter;
+  nowMs: number;
   readonly messageBytesMax: number;
   private readonly socket: Duplex;
   private readonly control: Control;
@@ -85,6 +86,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     this.session = host.broker.openSession(`amqp connection ${peer.id} from ${peer.address}`);
     this.writer = new SocketWriter(socket, limits.pendingBytesMax);
     this.writer.onRoom = () => this.hasRoom();
+    this.nowMs = host.clock.nowMs();
     this.messageBytesMax = limits.messageBytesMax;
     this.control = new Control(this, limits);
     this.reader = new FrameReader(INITIAL_FRAME_MAX, (type, channel, bytes, start, end) =>
@@ -260,6 +262,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   private takeBytes(chunk: Buffer): void {
     if (this.isDeaf) return;
     this.control.heard();
+    this.nowMs = this.host.clock.nowMs();
     this.reader.push(chunk);
     if (!this.gate.isOpen) return;
     this.readFrames();
@@ -272,6 +275,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
 
   private readOn(): void {
     if (this.isOver) return;
+    this.nowMs = this.host.clock.nowMs();
     this.readFrames();
     if (this.gate.isOpen) this.socket.resume();
   }
@@ -364,6 +368,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   }
 
   private drain(feed: ChannelFeed): void {
+    this.nowMs = this.host.clock.nowMs();
     while (!feed.isBusy) {
       const next = feed.nextWaiting();
       if (next === undefined) break;

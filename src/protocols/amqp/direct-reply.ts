@@ -8,11 +8,10 @@ import type { ChannelHost } from "./channel-host.js";
 import { preconditionFailed } from "./errors.js";
 import { outgoingAnswer } from "./original.js";
 import type { UnackedDeliveries } from "./unacked.js";
-import { writeDeliver } from "./wire/basic.js";
+import { OutgoingContent, writeDeliver } from "./wire/basic.js";
 
 /** A correlation id that is longer is not part of the subject: whoever answers has to give it back. */
 const TOKEN_LENGTH_MAX = 128;
-const NO_BYTES = Buffer.alloc(0);
 
 /**
  * Answers to a question with a correlation id go to a subject of their own below the inbox, which says the id: a protocol
@@ -48,9 +47,10 @@ export class DirectReplies implements LiveReceiver {
   offer({ subject, record }: LiveMessage): boolean {
     const { writer, frameMax } = this.#connection;
     const correlationId = this.#correlationId(subject, record.header(CORRELATION_HEADER));
-    const answer = outgoingAnswer(record, subject, correlationId);
-    const body = record.value ?? NO_BYTES;
-    writeDeliver(writer, this.#channel, frameMax, this.#tagBytes, this.#unacked.skip(), false, answer, body);
+    const content = new OutgoingContent();
+    content.setOriginal(outgoingAnswer(record, subject, correlationId));
+    if (record.value !== null) content.setBody(record.value);
+    writeDeliver(writer, this.#channel, frameMax, this.#tagBytes, this.#unacked.skip(), false, content);
     if (writer.isCongested) this.#connection.congested();
     return true;
   }

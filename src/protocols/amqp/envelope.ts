@@ -97,6 +97,7 @@ export class Envelope {
   isOf({ exchange, routingKey, propertiesBytes }: IncomingPublish): boolean {
     if (routingKey !== this.routingKey || exchange !== this.exchange) return false;
     const known = this.propertiesBytes;
+    if (known === propertiesBytes) return true;
     const { length } = propertiesBytes;
     if (known.length !== length) return false;
     for (let i = length - 1; i >= 0; i -= 1) if (known[i] !== propertiesBytes[i]) return false;

@@ -72,7 +72,8 @@ export class IncomingMessage implements IncomingPublish {
         "PRECONDITION_FAILED",
         `message size ${size} is larger than configured max size ${bodyBytesMax}`,
       );
-    this.propertiesBytes = bytes.subarray(start + CONTENT_HEADER_BYTES, end);
+    if (!isRepeated(this.propertiesBytes, bytes, start + CONTENT_HEADER_BYTES, end))
+      this.propertiesBytes = Buffer.from(bytes.subarray(start + CONTENT_HEADER_BYTES, end));
     this.bodySize = size;
     this.received = 0;
     this.body = NO_BYTES;
@@ -96,9 +97,8 @@ export class IncomingMessage implements IncomingPublish {
     return this.received === bodySize;
   }
 
-  /** Lets go of what was put together; addresses are kept, for the next one. */
+  /** Lets go of the body; address and properties are kept, for the next one. */
   end(): void {
-    this.propertiesBytes = NO_BYTES;
     this.body = NO_BYTES;
     this.bodySize = 0;
     this.received = 0;
@@ -121,7 +121,7 @@ function otherHeader(key: number): ProtocolError {
   );
 }
 
-/** Hot: publishers mostly publish to the address that they published to before. */
+/** Hot: publishers mostly publish to the address that they published to before, with the same properties. */
 function isRepeated(known: Buffer, bytes: Buffer, start: number, end: number): boolean {
   const size = end - start;
   if (known.length !== size) return false;

@@ -11,7 +11,7 @@ export interface IncomingPublish {
   readonly addressBytes: Buffer;
   readonly isMandatory: boolean;
   readonly isImmediate: boolean;
-  /** Property flags and list, as received; not checked. */
+  /** Property flags and list, as received; not checked. The very same one while they are repeated. */
   readonly propertiesBytes: Buffer;
   /** Nobody writes to it any more. */
   readonly body: Buffer;

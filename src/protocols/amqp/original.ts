@@ -12,10 +12,9 @@ import {
   SUBJECT_HEADER,
 } from "../../broker/message.js";
 import type { StoredRecord } from "../../log/record.js";
-import type { EncodedHeaders } from "../../log/record-headers.js";
 import { DIRECT_REPLY, replyToOf, routingKeyOf } from "./address.js";
 import { afterDeath } from "./death.js";
-import { addressSize } from "./wire/basic.js";
+import { addressSize, type OutgoingContent } from "./wire/basic.js";
 import { type FieldTable, type FieldValue, textField } from "./wire/fields.js";
 import { type BasicProperties, readProperties, writeProperties } from "./wire/properties.js";
 
@@ -29,14 +28,14 @@ export const AMQP_HEADER_BYTES: Uint8Array = Buffer.from(AMQP_HEADER);
 const ONE_HEADER = 2;
 
 /**
- * Hot: exchange, routing key, flags and properties of a message as its publisher sent them; a view. Undefined when it
- * did not come by AMQP.
+ * Hot: finds exchange, routing key, flags and properties of a message as its publisher sent them, in the encoded headers
+ * that begin at `start`. False when it did not come by AMQP.
  */
-export function originalIn(headers: EncodedHeaders): Uint8Array | undefined {
+export function placeOriginal(content: OutgoingContent, headers: Uint8Array, start: number): boolean {
   const nameSize = AMQP_HEADER_BYTES.length;
-  const nameAt = (headers[0]! & 0x80) === 0 ? 2 : 3;
-  if (headers[nameAt - 1] !== nameSize * 2) return undefined;
-  for (let i = 0; i < nameSize; i += 1) if (headers[nameAt + i] !== AMQP_HEADER_BYTES[i]) return undefined;
+  const nameAt = start + ((headers[start]! & 0x80) === 0 ? 2 : 3);
+  if (headers[nameAt - 1] !== nameSize * 2) return false;
+  for (let i = 0; i < nameSize; i += 1) if (headers[nameAt + i] !== AMQP_HEADER_BYTES[i]) return false;
   let at = nameAt + nameSize;
   let zigzag = 0;
   let shift = 0;
@@ -45,8 +44,8 @@ export function originalIn(headers: EncodedHeaders): Uint8Array | undefined {
     shift += 7;
   }
   zigzag |= headers[at]! << shift;
-  const size = zigzag >>> 1;
-  return headers.subarray(at + 1, at + 1 + size);
+  content.setOriginal(headers, at + 1, at + 1 + (zigzag >>> 1));
+  return true;
 }
 
 /** Where a stored message was found. */
@@ -57,14 +56,16 @@ export interface Found {
   readonly failedTries: number;
 }
 
-/** Hot: exchange, routing key and properties of a stored message for who consumes it. */
-export function outgoing(record: StoredRecord, found: Found): Uint8Array {
-  const headers = record.headersEncoded();
-  const original = originalIn(headers);
-  if (original !== undefined && found.failedTries === 0) {
-    if (headers[0] === ONE_HEADER || record.header(DEAD_LETTER_HEADER) === undefined) return original;
+/** Hot: a stored message for who consumes it: its body, exchange, routing key and properties. */
+export function place(content: OutgoingContent, record: StoredRecord, found: Found): void {
+  const { bytes, headersStart, valueStart } = record;
+  content.setBody(bytes, valueStart, valueStart + record.valueSizeBytes);
+  const hasOriginal = placeOriginal(content, bytes, headersStart);
+  if (hasOriginal && found.failedTries === 0) {
+    if (bytes[headersStart] === ONE_HEADER || record.header(DEAD_LETTER_HEADER) === undefined) return;
   }
-  return rewritten(record, original, found);
+  const original = hasOriginal ? bytes.subarray(content.originalStart, content.originalEnd) : undefined;
+  content.setOriginal(rewritten(record, original, found));
 }
 
 function rewritten(record: StoredRecord, original: Uint8Array | undefined, found: Found): Uint8Array {

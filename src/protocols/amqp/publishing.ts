@@ -11,9 +11,9 @@ import type { Envelope, Publisher } from "./envelope.js";
 import { accessRefused, notFound, preconditionFailed, thing } from "./errors.js";
 import type { ExchangeView } from "./exchange-view.js";
 import type { IncomingPublish } from "./incoming-publish.js";
-import { originalIn } from "./original.js";
+import { placeOriginal } from "./original.js";
 import { PublishedMessage } from "./published-message.js";
-import { writeReturn } from "./wire/basic.js";
+import { OutgoingContent, writeReturn } from "./wire/basic.js";
 import { ProtocolError } from "./wire/protocol-error.js";
 
 /** How many envelopes a channel remembers: a power of two. */
@@ -125,7 +125,10 @@ export class Publishing {
   /** Tells that nobody was there for a mandatory message. */
   giveBack(envelope: Envelope, body: Buffer): void {
     const { writer, frameMax } = this.connection;
-    writeReturn(writer, this.channel, frameMax, NO_ROUTE, "NO_ROUTE", originalIn(envelope.headers)!, body);
+    const content = new OutgoingContent();
+    placeOriginal(content, envelope.headers, 0);
+    content.setBody(body);
+    writeReturn(writer, this.channel, frameMax, NO_ROUTE, "NO_ROUTE", content);
   }
 
   /** Whether somebody took the message that was handed over last. */
@@ -134,7 +137,7 @@ export class Publishing {
   }
 
   private messageOf(envelope: Envelope, body: Buffer, isDelayed: boolean): PublishedMessage {
-    return new PublishedMessage(envelope, body, this.connection.host.clock.nowMs(), isDelayed);
+    return new PublishedMessage(envelope, body, this.connection.nowMs, isDelayed);
   }
 
   private toQueue(envelope: Envelope, body: Buffer): readonly Appended[] {

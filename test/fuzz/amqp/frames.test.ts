@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { SocketWriter } from "../../../src/network/socket-writer.js";
 import {
   addressSize,
+  OutgoingContent,
   writeAck,
   writeDeliver,
   writeGetOk,
@@ -179,6 +180,22 @@ function original({
   ]);
 }
 
+/** The message somewhere in the middle of other bytes, as in a log. */
+function placed(one: Parameters<typeof original>[0], body: Buffer): OutgoingContent {
+  const content = new OutgoingContent();
+  const bytes = original(one);
+  const all = Buffer.concat([
+    Buffer.from("before"),
+    bytes,
+    Buffer.from("between"),
+    body,
+    Buffer.from("after"),
+  ]);
+  content.setOriginal(all, 6, 6 + bytes.length);
+  content.setBody(all, 13 + bytes.length, 13 + bytes.length + body.length);
+  return content;
+}
+
 /** Checks the frames of a message, the method aside. */
 function assertContent(frames: readonly Seen[], properties: Uint8Array, body: Buffer, max: number): void {
   const [header, ...pieces] = frames;
@@ -213,8 +230,7 @@ test("a delivery is one method, one header and the body in frames of the negotia
           Buffer.from(consumerTag),
           deliveryTag,
           redelivered,
-          original(one),
-          body,
+          placed(one, body),
         ),
       );
       const { exchange, routingKey } = one;
@@ -238,13 +254,13 @@ test("what was asked for and what came back are sent like deliveries", () => {
       const body = Buffer.alloc(one.bodyBytes, 7);
       const { exchange, routingKey, properties } = one;
       const [got, ...rest] = sent((writer) =>
-        writeGetOk(writer, 1, 4_096, deliveryTag, true, messageCount, original(one), body),
+        writeGetOk(writer, 1, 4_096, deliveryTag, true, messageCount, placed(one, body)),
       );
       const fields = { deliveryTag, redelivered: true, exchange, routingKey, messageCount };
       assert.deepEqual(read(got!.payload), { name: "basic.get-ok", ...fields });
       assertContent(rest, properties, body, 4_096);
       const [returned, ...back] = sent((writer) =>
-        writeReturn(writer, 1, 4_096, 312, "NO_ROUTE", original(one), body),
+        writeReturn(writer, 1, 4_096, 312, "NO_ROUTE", placed(one, body)),
       );
       const reply = { replyCode: 312, replyText: "NO_ROUTE", exchange, routingKey };
       assert.deepEqual(read(returned!.payload), { name: "basic.return", ...reply });

@@ -6,16 +6,14 @@ import { DirectReplies } from "../direct-reply.js";
 import { preconditionFailed, thing } from "../errors.js";
 import { fetchOne } from "../fetching.js";
 import { integerOf } from "../field-text.js";
-import { outgoing } from "../original.js";
+import { place } from "../original.js";
 import { randomName } from "../random-name.js";
-import { writeGetOk } from "../wire/basic.js";
+import { OutgoingContent, writeGetOk } from "../wire/basic.js";
 import type { FieldTable } from "../wire/fields.js";
 import type { Method } from "../wire/methods.js";
 import { ProtocolError } from "../wire/protocol-error.js";
 import type { ChannelContext } from "./channel-context.js";
 import { assertMayRead, nameOf, usable } from "./queue.js";
-
-const NO_BYTES = Buffer.alloc(0);
 
 export function qos(
   channel: ChannelContext,
@@ -104,13 +102,14 @@ export async function get(channel: ChannelContext, method: Method<"basic.get">):
   }
   const { record, isRedelivered } = delivery;
   const failedTries = queue.options.attemptsMax === UNLIMITED ? 0 : delivery.attempt - 1;
-  const original = outgoing(record, { queue: amqpName(queue.name), failedTries });
+  const content = new OutgoingContent();
+  place(content, record, { queue: amqpName(queue.name), failedTries });
   const tag = method.noAck ? unacked.skip() : unacked.add(delivery);
   if (method.noAck) delivery.ack();
   else delivery.onLeaseLost = consuming.leaseLost;
   const count = queues.readyCount(queue);
   const { writer, frameMax } = connection;
-  writeGetOk(writer, number, frameMax, tag, isRedelivered, count, original, record.value ?? NO_BYTES);
+  writeGetOk(writer, number, frameMax, tag, isRedelivered, count, content);
 }
 
 export function recover(

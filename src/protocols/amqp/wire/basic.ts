@@ -12,6 +12,7 @@ import {
 } from "./frames.js";
 import { type MethodFields, type MethodName, methodSize, writeMethod } from "./methods.js";
 
+const NO_BYTES = Buffer.alloc(0);
 const BASIC = 60;
 const RETURN = 50;
 const DELIVER = 60;
@@ -40,12 +41,40 @@ export function writeMethodFrame<N extends MethodName>(
   writer.at = end + 1;
 }
 
-/** A message on its way to a client. */
-export interface OutgoingContent {
+/**
+ * Where the parts of a message lie that is on its way to a client. Nobody may change the bytes from then on.
+ *
+ * Hot: one is used for many messages, so that no view of their parts is made.
+ */
+export class OutgoingContent {
   /** Exchange and routing key as two short strings, then property flags and list, as they were received. */
-  readonly original: Uint8Array;
-  /** Nobody may change it from now on. */
-  readonly body: Uint8Array;
+  original: Uint8Array;
+  originalStart: number;
+  originalEnd: number;
+  body: Uint8Array;
+  bodyStart: number;
+  bodyEnd: number;
+
+  constructor() {
+    this.original = NO_BYTES;
+    this.originalStart = 0;
+    this.originalEnd = 0;
+    this.body = NO_BYTES;
+    this.bodyStart = 0;
+    this.bodyEnd = 0;
+  }
+
+  setOriginal(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
+    this.original = bytes;
+    this.originalStart = start;
+    this.originalEnd = end;
+  }
+
+  setBody(bytes: Uint8Array, start = 0, end: number = bytes.length): void {
+    this.body = bytes;
+    this.bodyStart = start;
+    this.bodyEnd = end;
+  }
 }
 
 /** Hot: `basic.deliver` with its message. `frameMax` is what was negotiated, 0 for no limit. */
@@ -56,23 +85,22 @@ export function writeDeliver(
   consumerTag: Uint8Array,
   deliveryTag: number,
   isRedelivered: boolean,
-  original: Uint8Array,
-  body: Uint8Array,
+  content: OutgoingContent,
 ): void {
-  const addressBytes = addressSize(original);
+  const addressBytes = addressSize(content.original, content.originalStart);
   const tagBytes = consumerTag.length;
   const methodBytes = 4 + 1 + tagBytes + 8 + 1 + addressBytes;
-  ensureContent(writer, methodBytes, original, addressBytes, body);
+  ensureContent(writer, methodBytes - addressBytes, content);
   const { buffer } = writer;
   let at = writeBasicStart(buffer, writer.at, channel, methodBytes, DELIVER);
   buffer[at] = tagBytes;
   at = copy(consumerTag, 0, tagBytes, buffer, at + 1);
   at = writeTag(buffer, at, deliveryTag);
   buffer[at] = isRedelivered ? 1 : 0;
-  at = copy(original, 0, addressBytes, buffer, at + 1);
+  at = copyAddress(content, addressBytes, buffer, at + 1);
   buffer[at] = FRAME_END;
   writer.at = at + 1;
-  writeContent(writer, channel, frameMax, original, addressBytes, body);
+  writeContent(writer, channel, frameMax, content, addressBytes);
 }
 
 /** `basic.get-ok` with its message. `messageCount` is how many are left. */
@@ -83,21 +111,20 @@ export function writeGetOk(
   deliveryTag: number,
   isRedelivered: boolean,
   messageCount: number,
-  original: Uint8Array,
-  body: Uint8Array,
+  content: OutgoingContent,
 ): void {
-  const addressBytes = addressSize(original);
+  const addressBytes = addressSize(content.original, content.originalStart);
   const methodBytes = 4 + 8 + 1 + addressBytes + 4;
-  ensureContent(writer, methodBytes, original, addressBytes, body);
+  ensureContent(writer, methodBytes - addressBytes, content);
   const { buffer } = writer;
   let at = writeBasicStart(buffer, writer.at, channel, methodBytes, GET_OK);
   at = writeTag(buffer, at, deliveryTag);
   buffer[at] = isRedelivered ? 1 : 0;
-  at = copy(original, 0, addressBytes, buffer, at + 1);
+  at = copyAddress(content, addressBytes, buffer, at + 1);
   writeInt32(buffer, at, messageCount);
   buffer[at + 4] = FRAME_END;
   writer.at = at + 5;
-  writeContent(writer, channel, frameMax, original, addressBytes, body);
+  writeContent(writer, channel, frameMax, content, addressBytes);
 }
 
 /** `basic.return` with its message. */
@@ -107,22 +134,21 @@ export function writeReturn(
   frameMax: number,
   replyCode: number,
   replyText: string,
-  original: Uint8Array,
-  body: Uint8Array,
+  content: OutgoingContent,
 ): void {
-  const addressBytes = addressSize(original);
+  const addressBytes = addressSize(content.original, content.originalStart);
   const textBytes = Buffer.byteLength(replyText);
   const methodBytes = 4 + 2 + 1 + textBytes + addressBytes;
-  ensureContent(writer, methodBytes, original, addressBytes, body);
+  ensureContent(writer, methodBytes - addressBytes, content);
   const { buffer } = writer;
   let at = writeBasicStart(buffer, writer.at, channel, methodBytes, RETURN);
   at = buffer.writeUInt16BE(replyCode, at);
   buffer[at] = textBytes;
   at += 1 + buffer.write(replyText, at + 1);
-  at = copy(original, 0, addressBytes, buffer, at);
+  at = copyAddress(content, addressBytes, buffer, at);
   buffer[at] = FRAME_END;
   writer.at = at + 1;
-  writeContent(writer, channel, frameMax, original, addressBytes, body);
+  writeContent(writer, channel, frameMax, content, addressBytes);
 }
 
 /** Hot: confirms what was published. */
@@ -160,18 +186,23 @@ function writeConfirm(
   writer.at = at + 2;
 }
 
-/** Room for everything but a body that is not copied. */
-function ensureContent(
-  writer: SocketWriter,
-  methodBytes: number,
-  original: Uint8Array,
+/** Room for everything but a body that is not copied. `methodBytes` are those of the method without the address. */
+function ensureContent(writer: SocketWriter, methodBytes: number, content: OutgoingContent): void {
+  const { originalStart, originalEnd, bodyStart, bodyEnd } = content;
+  const bodyBytes = bodyEnd - bodyStart;
+  const copied = bodyBytes <= COPIED_BODY_BYTES_MAX ? bodyBytes : 0;
+  const originalBytes = originalEnd - originalStart;
+  writer.ensure(3 * FRAME_OVERHEAD_BYTES + methodBytes + CONTENT_HEADER_BYTES + originalBytes + copied);
+}
+
+/** Hot: returns where the copy ends. */
+function copyAddress(
+  { original, originalStart }: OutgoingContent,
   addressBytes: number,
-  body: Uint8Array,
-): void {
-  const copied = body.length <= COPIED_BODY_BYTES_MAX ? body.length : 0;
-  writer.ensure(
-    3 * FRAME_OVERHEAD_BYTES + methodBytes + CONTENT_HEADER_BYTES + original.length - addressBytes + copied,
-  );
+  target: Buffer,
+  at: number,
+): number {
+  return copy(original, originalStart, originalStart + addressBytes, target, at);
 }
 
 /** The header and the body of a message. */
@@ -179,24 +210,26 @@ function writeContent(
   writer: SocketWriter,
   channel: number,
   frameMax: number,
-  original: Uint8Array,
+  content: OutgoingContent,
   addressBytes: number,
-  body: Uint8Array,
 ): void {
   const { buffer } = writer;
-  const propertiesBytes = original.length - addressBytes;
-  let at = writeFrameStart(buffer, writer.at, FRAME_HEADER, channel, CONTENT_HEADER_BYTES + propertiesBytes);
+  const { original, originalEnd, body, bodyStart, bodyEnd } = content;
+  const propertiesStart = content.originalStart + addressBytes;
+  const bodyBytes = bodyEnd - bodyStart;
+  const headerBytes = CONTENT_HEADER_BYTES + originalEnd - propertiesStart;
+  let at = writeFrameStart(buffer, writer.at, FRAME_HEADER, channel, headerBytes);
   writeInt32(buffer, at, BASIC << 16);
-  writeTag(buffer, at + 4, body.length);
-  at = copy(original, addressBytes, original.length, buffer, at + CONTENT_HEADER_BYTES);
+  writeTag(buffer, at + 4, bodyBytes);
+  at = copy(original, propertiesStart, originalEnd, buffer, at + CONTENT_HEADER_BYTES);
   buffer[at] = FRAME_END;
   writer.at = at + 1;
-  const pieceMax = frameMax === 0 ? body.length : frameMax - FRAME_OVERHEAD_BYTES;
-  if (body.length > COPIED_BODY_BYTES_MAX || body.length > pieceMax)
-    writeBodyInPieces(writer, channel, pieceMax, body);
-  else if (body.length > 0) {
-    at = writeFrameStart(buffer, writer.at, FRAME_BODY, channel, body.length);
-    at = copy(body, 0, body.length, buffer, at);
+  const pieceMax = frameMax === 0 ? bodyBytes : frameMax - FRAME_OVERHEAD_BYTES;
+  if (bodyBytes > COPIED_BODY_BYTES_MAX || bodyBytes > pieceMax)
+    writeBodyInPieces(writer, channel, pieceMax, body.subarray(bodyStart, bodyEnd));
+  else if (bodyBytes > 0) {
+    at = writeFrameStart(buffer, writer.at, FRAME_BODY, channel, bodyBytes);
+    at = copy(body, bodyStart, bodyEnd, buffer, at);
     buffer[at] = FRAME_END;
     writer.at = at + 1;
   }
@@ -214,10 +247,10 @@ function writeBodyInPieces(writer: SocketWriter, channel: number, pieceMax: numb
   }
 }
 
-/** Bytes of the two short strings at the beginning. */
-export function addressSize(original: Uint8Array): number {
-  const exchangeBytes = 1 + original[0]!;
-  return exchangeBytes + 1 + original[exchangeBytes]!;
+/** Bytes of the two short strings at `start`. */
+export function addressSize(original: Uint8Array, start = 0): number {
+  const exchangeBytes = 1 + original[start]!;
+  return exchangeBytes + 1 + original[start + exchangeBytes]!;
 }
 
 function writeBasicStart(
@@ -258,7 +291,7 @@ function writeTag(buffer: Buffer, at: number, value: number): number {
 function copy(source: Uint8Array, start: number, end: number, target: Buffer, at: number): number {
   const size = end - start;
   if (size > BY_HAND_BYTES_MAX) {
-    target.set(start === 0 && end === source.length ? source : source.subarray(start, end), at);
+    target.set(new Uint8Array(source.buffer, source.byteOffset + start, size), at);
     return at + size;
   }
   for (let i = 0; i < size; i += 1) target[at + i] = source[start + i]!;
