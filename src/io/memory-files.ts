@@ -5,15 +5,19 @@ import type { Files, OpenFile } from "./io.js";
 /** Files grow by chunks, so that appending never copies what is there. The first chunk of a file grows by doubling. */
 const CHUNK_BYTES = 64 * 1024;
 const FIRST_CHUNK_BYTES = 1024;
+/** Chunks of files that are gone are kept for others up to so many: what is allocated has to be collected. */
+const SPARE_CHUNKS_MAX = 256;
 
 /** Paths are compared as they are written: `/` separates, nothing is normalized. */
 export class MemoryFiles implements Files {
   private readonly contents: Map<string, Content>;
   /** By path, the paths of what is in it. */
   private readonly directories: Map<string, Set<string>>;
+  private readonly spare: Buffer[];
 
   constructor() {
     this.contents = new Map();
+    this.spare = [];
     this.directories = new Map([
       ["", new Set<string>()],
       [".", new Set<string>()],
@@ -23,7 +27,7 @@ export class MemoryFiles implements Files {
   async open(path: string, mode: "create" | "write" | "read"): Promise<OpenFile> {
     if (mode !== "create") return new MemoryFile(path, this.#content(path, "open"), mode === "write");
     this.#requireFree(path, "open");
-    const content = new Content();
+    const content = new Content(this.spare);
     this.#put(path, content);
     return new MemoryFile(path, content, true);
   }
@@ -65,8 +69,11 @@ export class MemoryFiles implements Files {
     const content = this.#content(from, "rename");
     if (this.directories.has(to)) throw systemError("EISDIR", "rename", to);
     this.#requireParent(to, "rename");
+    content.nameCount += 1;
     this.#drop(from);
+    if (this.contents.has(to)) this.#forget(to);
     this.#put(to, content);
+    content.nameCount -= 1;
   }
 
   async link(from: string, to: string): Promise<void> {
@@ -84,7 +91,7 @@ export class MemoryFiles implements Files {
     if (!this.directories.has(path)) throw systemError("ENOENT", "rm", path);
     for (const inside of this.directories.get(path)!) {
       if (this.directories.has(inside)) await this.removeDirectory(inside);
-      else this.contents.delete(inside);
+      else this.#forget(inside);
     }
     this.directories.delete(path);
     this.directories.get(parentOf(path))?.delete(path);
@@ -105,13 +112,21 @@ export class MemoryFiles implements Files {
   }
 
   #put(path: string, content: Content): void {
+    content.nameCount += 1;
     this.contents.set(path, content);
     this.directories.get(parentOf(path))!.add(path);
   }
 
   #drop(path: string): void {
-    this.contents.delete(path);
+    this.#forget(path);
     this.directories.get(parentOf(path))!.delete(path);
+  }
+
+  #forget(path: string): void {
+    const content = this.contents.get(path)!;
+    this.contents.delete(path);
+    content.nameCount -= 1;
+    content.giveBackIfGone();
   }
 
   #content(path: string, call: string): Content {
@@ -141,6 +156,7 @@ class MemoryFile implements OpenFile {
     this.content = content;
     this.canWrite = canWrite;
     this.isOpen = true;
+    content.openCount += 1;
   }
 
   async write(bytes: Uint8Array, position: number): Promise<number> {
@@ -171,6 +187,8 @@ class MemoryFile implements OpenFile {
   async close(): Promise<void> {
     this.#require(this.isOpen, "close");
     this.isOpen = false;
+    this.content.openCount -= 1;
+    this.content.giveBackIfGone();
   }
 
   #require(condition: boolean, call: string): void {
@@ -181,11 +199,26 @@ class MemoryFile implements OpenFile {
 /** The bytes of one file, which may have several names. Bytes past its size are always zero. */
 class Content {
   sizeBytes: number;
+  nameCount: number;
+  openCount: number;
   private readonly chunks: Buffer[];
+  private readonly spare: Buffer[];
 
-  constructor() {
+  constructor(spare: Buffer[]) {
     this.sizeBytes = 0;
+    this.nameCount = 0;
+    this.openCount = 0;
     this.chunks = [];
+    this.spare = spare;
+  }
+
+  /** Nobody can reach the bytes any more: reading and writing copy them. */
+  giveBackIfGone(): void {
+    if (this.nameCount > 0 || this.openCount > 0) return;
+    for (const chunk of this.chunks)
+      if (chunk.length === CHUNK_BYTES && this.spare.length < SPARE_CHUNKS_MAX) this.spare.push(chunk);
+    this.chunks.length = 0;
+    this.sizeBytes = 0;
   }
 
   write(bytes: Uint8Array, position: number): void {
@@ -228,7 +261,8 @@ class Content {
   #reserve(sizeBytes: number): void {
     if (sizeBytes > CHUNK_BYTES || this.chunks.length > 1) {
       if (this.chunks.length > 0) this.#growFirst(CHUNK_BYTES);
-      while (this.chunks.length * CHUNK_BYTES < sizeBytes) this.chunks.push(Buffer.alloc(CHUNK_BYTES));
+      while (this.chunks.length * CHUNK_BYTES < sizeBytes)
+        this.chunks.push(this.spare.pop()?.fill(0) ?? Buffer.alloc(CHUNK_BYTES));
     } else if (sizeBytes > 0) {
       this.#growFirst(sizeBytes);
     }

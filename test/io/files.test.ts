@@ -30,6 +30,27 @@ function code(expected: string): (error: unknown) => boolean {
 }
 
 for (const [name, open] of Object.entries(everyFiles)) {
+  test(`files of ${name}: a file that is gone is read on by who has it open, and leaves nothing to the next`, async (t) => {
+    const [files, directory] = await open(t);
+    const content = Buffer.alloc(200_000, 0xff);
+    const gone = await files.open(`${directory}/gone`, "create");
+    await gone.write(content, 0);
+    await files.remove(`${directory}/gone`);
+    const other = await files.open(`${directory}/other`, "create");
+    await other.write(Buffer.from("x"), 199_999);
+    const read = Buffer.alloc(200_000);
+    assert.equal(await gone.read(read, 0), 200_000);
+    assert.ok(read.equals(content));
+    await gone.close();
+    const next = await files.open(`${directory}/next`, "create");
+    await next.write(Buffer.from("x"), 199_999);
+    for (const file of [other, next]) {
+      assert.equal(await file.read(read, 0), 200_000);
+      assert.ok(read.subarray(0, 199_999).equals(Buffer.alloc(199_999)));
+      await file.close();
+    }
+  });
+
   test(`files of ${name}: what is written at a position is read back, with zeros in between`, async (t) => {
     const [files, directory] = await open(t);
     const file = await files.open(`${directory}/a`, "create");
