@@ -79,7 +79,8 @@ export function decodeHeaders(bytes: Uint8Array, start = 0, end: number = bytes.
  * value is null.
  *
  * Hot: asked several times of every message that is handled, mostly for a header that is not there. No view, string or
- * cursor is made for that while every length takes one byte, as almost all do.
+ * cursor is made for that while there are fewer than 64 headers, names below 64 bytes and values below 8 KiB, as almost
+ * all are.
  */
 export function findHeader(bytes: Buffer, start: number, end: number, name: string): Buffer | undefined {
   let valueStart = 0;
@@ -87,15 +88,21 @@ export function findHeader(bytes: Buffer, start: number, end: number, name: stri
   let at = start + 1;
   for (let left = bytes[start]!; left > 0; left -= 2) {
     const nameSize = bytes[at]!;
-    const valueAt = at + 1 + (nameSize >> 1);
-    const valueSize = bytes[valueAt]!;
-    // A varint of one byte with an even value is a length below 64; at the end of the bytes there is none.
-    if (((left | nameSize | valueSize) & 0x81) !== 0 || valueAt >= end)
+    let valueAt = at + 1 + (nameSize >> 1);
+    const nameEnd = valueAt;
+    let valueSize = bytes[valueAt]!;
+    valueAt += 1;
+    if (valueSize >= 0x80) {
+      valueSize = (valueSize & 0x7f) | (bytes[valueAt]! << 7);
+      valueAt += 1;
+    }
+    // A varint with an even value is a length; at the end of the bytes there is none, and its third byte has not been read.
+    if (((left | nameSize) & 0x81) !== 0 || (valueSize & 1) !== 0 || valueSize >= 0x4000 || valueAt > end)
       return findHeaderAnyway(bytes, start, end, name);
-    const isNamed = isTextAt(bytes, at + 1, valueAt, name);
-    at = valueAt + 1 + (valueSize >> 1);
+    const isNamed = isTextAt(bytes, at + 1, nameEnd, name);
+    at = valueAt + (valueSize >> 1);
     if (isNamed) {
-      valueStart = valueAt + 1;
+      valueStart = valueAt;
       valueEnd = at;
     }
   }

@@ -6,6 +6,7 @@ import {
   appendHeaders,
   decodeHeaders,
   encodeHeaders,
+  findHeader,
   type Header,
   headerEquals,
   NO_HEADERS,
@@ -85,9 +86,27 @@ test("whether a header has some text is known without reading it", () => {
   );
 });
 
+test("a header is found by its name, the last of several, however long it and the others are", () => {
+  const sizes = [0, 1, 63, 64, 100, 8191, 8192, 20_000];
+  const sized = fc.option(fc.constantFrom(...sizes).map((size) => "v".repeat(size)));
+  const named = fc.array(fc.tuple(fc.constantFrom("a", "b", "n".repeat(64)), sized), { maxLength: 5 });
+  fc.assert(
+    fc.property(named, (headers) => {
+      const bytes = Buffer.concat([Buffer.from("before"), encodeHeaders(headers), Buffer.from("after")]);
+      for (const name of ["a", "b", "c", "n".repeat(64)]) {
+        const last = headers.findLast(([own]) => own === name)?.[1] ?? undefined;
+        assert.equal(findHeader(bytes, 6, bytes.length - 5, name)?.toString(), last);
+      }
+      for (let end = bytes.length - 6; end > bytes.length - 70 && end > 6; end -= 1)
+        assert.throws(() => findHeader(bytes, 6, end, "a"), `cut at ${end} of ${bytes.length}`);
+    }),
+  );
+});
+
 test("malformed headers are refused, whoever asks for one", () => {
   for (const hex of ["02", "0202", "020261", "02026104", "0202610262ff", "04026100", "01"]) {
     const bytes = Buffer.from(hex, "hex");
     assert.throws(() => headerEquals(bytes, 0, bytes.length, Buffer.from("a"), Buffer.from("b")), hex);
+    assert.throws(() => findHeader(bytes, 0, bytes.length, "a"), hex);
   }
 });

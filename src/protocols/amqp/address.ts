@@ -12,6 +12,8 @@ import { formatSubject, parseSubject } from "../../broker/subject.js";
 /** What a short string holds, at most. */
 const SHORT_BYTES_MAX = 255;
 
+/** Characters that stay as they are in a token. */
+const PLAIN_TOKEN = /^[A-Za-z0-9_-]*$/;
 const PLAIN_NAME = /^[A-Za-z0-9_][A-Za-z0-9._:-]*$/;
 /** Characters that read otherwise in the text of a subject than in a routing key. */
 const SPECIAL_IN_SUBJECT = /[\\*#>]/;
@@ -24,7 +26,7 @@ export function brokerName(name: string): string {
 
 /** The inverse of {@link brokerName}. */
 export function amqpName(name: string): string {
-  return name.includes("%") ? percentDecoded(name) : name;
+  return percentDecoded(name);
 }
 
 /** The bus itself, as AMQP has it. */
@@ -94,7 +96,7 @@ export function subjectOfDirectReply(routingKey: string): string | undefined {
 
 /** A level that any protocol can write, for any text, and its inverse. */
 export function tokenOf(text: string): string {
-  return percentEncoded(text, isUnreserved);
+  return PLAIN_TOKEN.test(text) ? text : percentEncoded(text, isUnreserved);
 }
 
 export function textOfToken(token: string): string {
@@ -127,6 +129,7 @@ function percentEncoded(text: string, isPlain: (byte: number, index: number) => 
 
 /** What is no escape stays as it is. */
 function percentDecoded(text: string): string {
+  if (!text.includes("%")) return text;
   const bytes = Buffer.from(text);
   let size = 0;
   for (let at = 0; at < bytes.length; at += 1) {
