@@ -132,9 +132,9 @@ export class Consuming implements ConsumerOwner {
     else delivery.nack({ delayMs: 0, error: "given back", keepsTurn: true });
   }
 
-  /** Gives everything that is not answered back to its queue, the newest first, so that the oldest comes first again. */
+  /** Gives everything that is not answered back to its queue. */
   recover(): void {
-    for (const delivery of [...this.takeUpTo(0)].reverse()) this.end(delivery, "requeue");
+    for (const delivery of this.takeUpTo(0)) this.end(delivery, "requeue");
     if (this.#sharedPrefetch > 0) this.#grantAll();
   }
 
@@ -169,7 +169,8 @@ export class Consuming implements ConsumerOwner {
   }
 
   #isDeleted({ state }: Delivery): boolean {
-    return this.queues.broker.queue(state.name)?.states.includes(state) !== true;
+    for (const { states } of this.queues.broker.queues) if (states.includes(state)) return false;
+    return true;
   }
 
   #reject(delivery: Delivery): void {

@@ -54,6 +54,19 @@ test("every property comes out as it went in, whatever its type", async (t) => {
   }
 });
 
+test("properties that are remembered are not taken for others of the same length", async (t) => {
+  const { port } = await serve(t);
+  const helper = await (await Client.connect(t, port)).confirming();
+  await helper.channel.assertQueue("q");
+  const ids = "aaabbbabacca";
+  for (const messageId of ids) helper.channel.sendToQueue("q", Buffer.from(messageId), { messageId });
+  await helper.channel.waitForConfirms();
+  for (const messageId of ids) {
+    const { properties, content } = await helper.get("q", { noAck: true });
+    assert.deepEqual([properties.messageId, content.toString()], [messageId, messageId]);
+  }
+});
+
 test("bodies of any size arrive as they were, the empty one included", async (t) => {
   const { port } = await serve(t);
   const helper = await (await Client.connect(t, port)).confirming();
