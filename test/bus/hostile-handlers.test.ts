@@ -6,6 +6,8 @@ import { command, type Delivery, isBrokerError, memory, openBus } from "../../sr
 import { deadLettersOf, failsWith, testBus } from "../support/buses.js";
 
 const Work = command<number>("work");
+const Late = command<number>("late");
+const Asked = command<number>("asked");
 class Known extends Error {}
 
 /** Each is thrown while rules by class of error ask what it is. */
@@ -79,13 +81,19 @@ test("handlers that never return hold their own places only, and the rest goes o
   assert.equal((await deadLettersOf(bus)).length, 2);
 });
 
-test("a handler that blocks the event loop for longer than its lease costs no lease, and it is said for how long", async (t) => {
+test("a handler that blocks the event loop for longer than its lease costs no lease, time limits go on, and it is said for how long", async (t) => {
   const errors: { error: unknown; where: string }[] = [];
   const bus = await openBus(memory(), { onError: (error, where) => errors.push({ error, where }) });
   t.after(() => bus.close());
   const held = bus.queue("held");
   await held.send("by hand");
   const [byHand] = await held.receiveBatch({ max: 1, lease: "1s" });
+
+  const late: number[] = [];
+  bus.handle(Late, (number) => void late.push(number));
+  await bus.send(Late, 1, { delay: "1s" });
+  bus.handle(Asked, { timeout: "3s", retry: { attempts: 1 } }, () => new Promise<void>(() => undefined));
+  const unanswered = failsWith("REQUEST_TIMEOUT", () => bus.request(Asked, 1, { timeout: "2s" }));
 
   const attempts: string[] = [];
   const settled = new Promise<void>((resolve) => {
@@ -101,6 +109,9 @@ test("a handler that blocks the event loop for longer than its lease costs no le
   await bus.sendMany(Work, [1, 2, 3, 4]);
   await settled;
   await byHand!.ack();
+  await unanswered;
+  while ((await deadLettersOf(bus)).length === 0) await new Promise((next) => setImmediate(next));
+  while (late.length === 0) await new Promise((next) => setImmediate(next));
   assert.deepEqual(attempts, ["1/1", "2/1", "3/1", "4/1"]);
   // The timer that was to look is behind the handler that has just ended.
   while (errors.length === 0) await new Promise((next) => setImmediate(next));
@@ -151,6 +162,43 @@ test("who has lost a message settles nothing of who has it now", async (t) => {
     assert.deepEqual(await queue.receiveBatch({ max: 1 }), [], `after ${how} it is still held`);
     await held!.ack();
   }
+});
+
+test("who commits up to a message settles nothing that another receiver has", async (t) => {
+  const bus = await testBus(t);
+  const queue = bus.queue("q");
+  for (const body of ["1", "2", "3"]) await queue.send(body);
+  const [first] = await queue.receiveBatch({ max: 1 });
+  const others = await queue.receiveBatch({ max: 2 });
+  await others[1]!.commit();
+  assert.equal((await queue.statistics()).inFlight, 1);
+  await first!.nack();
+  const [again] = await queue.receiveBatch({ max: 1 });
+  assert.deepEqual([again!.message.text(), again!.attempt], ["1", 2]);
+});
+
+test("of two transactions that acknowledge one delivery, one is stored, and of the other nothing", async (t) => {
+  const bus = await testBus(t);
+  const queue = bus.queue("q");
+  await queue.send("once");
+  const [delivery] = await queue.receiveBatch({ max: 1 });
+  const outcomes = await Promise.allSettled(
+    ["one", "other"].map((body) =>
+      bus.transaction(async (tx) => {
+        tx.ack(delivery!);
+        await tx.queue("out").send(body);
+      }),
+    ),
+  );
+  assert.deepEqual(
+    outcomes.map(({ status }) => status),
+    ["fulfilled", "rejected"],
+  );
+  const sent = await bus.queue("out").receiveBatch({ max: 10 });
+  assert.deepEqual(
+    sent.map(({ message }) => message.text()),
+    ["one"],
+  );
 });
 
 test("a delivery of another bus is refused by a transaction, and stays with its owner", async (t) => {
