@@ -44,6 +44,8 @@ class Fatal extends Error {}
 /** Dropped by a rule. */
 class Useless extends Error {}
 
+/** For how long ids are remembered: longer than any history. */
+export const ONCE = { window: "30d" } as const;
 const COMMANDS = [Work, Ask, Result, Held];
 const JITTER = 0.2;
 const ATTEMPTS_AT_THE_END = 1_000;
@@ -76,7 +78,9 @@ interface Settings {
   readonly concurrency: number;
   readonly timeoutMs: number;
   readonly leaseMs: number;
+  /** 0 for single messages. */
   readonly batchMax: number;
+  readonly waitMs: number;
 }
 
 interface Registered {
@@ -138,12 +142,13 @@ export class BusHandlers {
       timeoutMs: random.pick([1_000, 3_000]),
       leaseMs: random.pick([500, 2_000, 30_000]),
       batchMax: random.chance(0.3) ? 1 + random.below(5) : 0,
+      waitMs: random.pick([0, 0, 50]),
     };
   }
 
   #register(bus: Bus<EmbeddedCapabilities>, place: string, settings: Settings): Registered {
-    const { isByKey, keepsTurn, attempts, immediate, retryMs } = this.#owner.plan;
-    const { concurrency, timeoutMs: timeout, leaseMs: lease, batchMax } = settings;
+    const { isByKey, keepsTurn, attempts, immediate, retryMs, isOnce } = this.#owner.plan;
+    const { concurrency, timeoutMs: timeout, leaseMs: lease, batchMax, waitMs } = settings;
     const errors = [
       { error: Fatal, use: "dead-letter" },
       { error: Useless, use: "drop" },
@@ -170,12 +175,13 @@ export class BusHandlers {
     >;
     const several = (batch: Batch<Body>, context: BatchContext<EmbeddedCapabilities>) =>
       this.#handleBatch(registered, batch, context);
-    const batched = { ...options, batch: { max: batchMax } };
+    const batched = { ...options, batch: { max: batchMax, wait: waitMs } };
     let handling: Handling;
     if (place === BILLING || place === MAIL) {
+      const inbox = isOnce ? { inbox: ONCE } : {};
       const group = place.slice(place.indexOf("/") + 1);
-      if (batchMax === 0) handling = bus.on(Placed, { ...options, group }, single);
-      else handling = bus.on(Placed, { ...batched, group }, several);
+      if (batchMax === 0) handling = bus.on(Placed, { ...options, ...inbox, group }, single);
+      else handling = bus.on(Placed, { ...batched, ...inbox, group }, several);
     } else {
       const type = COMMANDS.find(({ queue }) => queue === place)!;
       if (batchMax === 0) handling = bus.handle(type, options, single);
@@ -187,7 +193,7 @@ export class BusHandlers {
 
   #countTicks(bus: Bus<EmbeddedCapabilities>): Registered {
     const handling = bus.handle(Tick, (_, { message }) => this.#owner.ticked(message.id, message.offset));
-    const settings = { concurrency: 1, timeoutMs: 0, leaseMs: 0, batchMax: 0 };
+    const settings = { concurrency: 1, timeoutMs: 0, leaseMs: 0, batchMax: 0, waitMs: 0 };
     return { place: Tick.queue, settings, handling, running: 0 };
   }
 

@@ -16,8 +16,8 @@ import type { Clock } from "../../src/io/io.js";
 import { LogStore } from "../../src/log/log-store.js";
 import { SeededRandom } from "../support/seeded-random.js";
 import { systemError } from "../support/simulated-disk.js";
-import { BusHandlers, type Drawn } from "./bus-handlers.js";
-import { type Body, Held, placesOf, Tick, type Type } from "./bus-messages.js";
+import { BusHandlers, type Drawn, ONCE } from "./bus-handlers.js";
+import { type Body, Held, placesOf, Tick, type Type, Work } from "./bus-messages.js";
 import { BusModel } from "./bus-model.js";
 import type { BusLife, BusOperationKind, BusPlan } from "./bus-plan.js";
 import { BusPublishers, type PublishersOwner } from "./bus-publishers.js";
@@ -157,6 +157,7 @@ export class BusHistory implements PublishersOwner {
   readonly #operations: Record<BusOperationKind, () => unknown> = {
     publish: () => this.#publishers.publish(),
     many: () => this.#publishers.many(),
+    repeat: () => this.#publishers.repeat(),
     transact: () => this.#publishers.transact(),
     produce: () => this.#publishers.produce(),
     request: () => this.#publishers.request(),
@@ -232,8 +233,12 @@ export class BusHistory implements PublishersOwner {
     const isFirst = this.#bus === undefined;
     this.#bus = await this.#run(this.#openBus(life), "the opening");
     const declared = async (): Promise<void> => {
-      await this.bus.queue(Held.queue, { attemptsMax: this.plan.attempts }).statistics();
-      await this.bus.topic("order", { partitions: this.plan.partitions }).statistics();
+      const { attempts, partitions, isOnce } = this.plan;
+      const once = isOnce ? { deduplicate: ONCE } : {};
+      const inbox = isOnce ? { inbox: ONCE } : {};
+      await this.bus.queue(Held.queue, { attemptsMax: attempts, ...once, ...inbox }).statistics();
+      await this.bus.queue(Work.queue, { ...once, ...inbox }).statistics();
+      await this.bus.topic("order", { partitions, ...once }).statistics();
       await this.handlers.register(this.bus, isFirst || this.isDraining);
     };
     await this.#run(declared(), "the declarations");

@@ -16,6 +16,7 @@ export interface ModelOptions {
   readonly isByKey: boolean;
   readonly attempts: number;
   readonly isSynced: boolean;
+  readonly isOnce: boolean;
 }
 
 /** When a delay is up by the clock of the broker, which is whole. */
@@ -89,7 +90,14 @@ export class BusModel {
       task.status = "open";
       task.isDoubtful = false;
       task.mayHaveFailed();
+      // It failed with all others, and waits for another try.
+      task.isParked ||= this.isFaulty;
     }
+  }
+
+  /** Its publisher, who does not know whether it is stored, or was told that it is not, sends it again with the same id. */
+  repeating(message: Message): void {
+    if (message.step.state === "refused") message.step.state = "open";
   }
 
   /** A receipt says where it is. */
@@ -219,9 +227,10 @@ export class BusModel {
     if (task.status !== "open") task.mayHaveFailed();
   }
 
-  /** What was to be stored with its settlement found no room, or a broken disk. */
+  /** What was to be stored with its settlement, its id at least, found no room, or a broken disk. */
   #mayComeBack({ calls }: Task): boolean {
     const step = calls.at(-1)?.step;
+    if (this.#options.isOnce && step === undefined) return this.isFaulty;
     return this.isFaulty && step !== undefined && step.state !== "stored";
   }
 

@@ -7,6 +7,7 @@ import type { Life } from "./plan.js";
 const WEIGHTS = {
   publish: 14,
   many: 5,
+  repeat: 3,
   transact: 7,
   produce: 5,
   request: 7,
@@ -39,6 +40,8 @@ export interface BusPlan {
   readonly attempts: number;
   readonly immediate: number;
   readonly retryMs: number;
+  /** Whether messages with an id that was seen are not stored again, nor handled again. */
+  readonly isOnce: boolean;
   /** Whether a receipt means that it is on disk; else that the system has it. */
   readonly isSynced: boolean;
   readonly lives: readonly BusLife[];
@@ -60,6 +63,7 @@ export function busPlanOf(seed: number): BusPlan {
     attempts: 2 + random.below(3),
     immediate: random.below(2),
     retryMs: random.pick([20, 200, 2_000]),
+    isOnce: random.chance(0.4),
     isSynced: random.chance(0.85),
     lives: Array.from({ length: 2 + random.below(LIVES_MAX - 1) }, () => lifeOf(random)),
   };

@@ -29,12 +29,21 @@ export interface PublishersOwner extends HandlersOwner {
   isExpected(error: unknown): boolean;
 }
 
-type SendOptions = { readonly delay?: number; readonly expiresIn?: number };
+type SendOptions = { readonly delay?: number; readonly expiresIn?: number; readonly id?: string };
+
+/** What was sent with an id. */
+interface Sent {
+  readonly type: Type;
+  readonly body: Body;
+  readonly message: Message;
+  readonly options: SendOptions;
+}
 
 export class BusPublishers {
   /** What the calls of this life have not answered, by what they are. */
   readonly pending = new Map<Promise<unknown>, string>();
   readonly #owner: PublishersOwner;
+  readonly #sent: Sent[] = [];
   #producer: Producer<Body> | undefined = undefined;
   #held: { readonly delivery: Delivery; readonly call: Call }[] = [];
 
@@ -50,23 +59,28 @@ export class BusPublishers {
   }
 
   async publish(): Promise<void> {
-    const { random, bus } = this.#owner;
+    const { random, plan } = this.#owner;
     const sending: Promise<unknown>[] = [];
     for (let count = 1 + random.below(4); count > 0; count -= 1) {
       const type = random.pick([Placed, Placed, Work, Held]);
-      const options = this.#options();
-      const { step, message, body } = this.#draw(type, options);
-      const receipt =
-        type.kind === "event" ? bus.publish(type, body, options) : bus.send(type, body, options);
-      sending.push(
-        this.#follow(
-          "publish",
-          step,
-          receipt.then((one) => this.#receipts(step, [message], [one])),
-        ),
-      );
+      const times = this.#times();
+      const { message, body } = this.#draw(type, times);
+      const options = plan.isOnce ? { ...times, id: `id-${message.number}` } : times;
+      const sent = { type, body, message, options };
+      // A message that is sent again has its times from then on.
+      if (plan.isOnce && Object.keys(times).length === 0) this.#sent.push(sent);
+      sending.push(this.#send(sent));
     }
     await this.#owner.maybeWait(Promise.all(sending));
+  }
+
+  /** A publisher that had no answer, or does not trust it, sends once more. */
+  async repeat(): Promise<void> {
+    if (this.#sent.length === 0) return;
+    const sent = this.#owner.random.pick(this.#sent.slice(-10));
+    this.#owner.trace(`    ${sent.message.number}`);
+    this.#owner.model.repeating(sent.message);
+    await this.#owner.maybeWait(this.#send(sent));
   }
 
   async many(): Promise<void> {
@@ -164,7 +178,18 @@ export class BusPublishers {
     await this.#owner.maybeWait(this.#follow("request", step, answered));
   }
 
-  #options(): SendOptions {
+  #send({ type, body, message, options }: Sent): Promise<void> {
+    const { bus } = this.#owner;
+    const { step } = message;
+    const receipt = type.kind === "event" ? bus.publish(type, body, options) : bus.send(type, body, options);
+    return this.#follow(
+      "publish",
+      step,
+      receipt.then((one) => this.#receipts(step, [message], [one])),
+    );
+  }
+
+  #times(): SendOptions {
     const { random } = this.#owner;
     return {
       ...(random.chance(0.1) ? { delay: random.below(3_000) } : {}),
