@@ -9,7 +9,7 @@ import {
   type Producer,
   type Receipt,
 } from "../../src/index.js";
-import { type HandlersOwner, spotOf } from "./bus-handlers.js";
+import { type CallsOwner, spotOf } from "./bus-calls.js";
 import { Ask, type Body, Held, Placed, Result, type Type, Work } from "./bus-messages.js";
 import type { Call, Message, Step } from "./bus-task.js";
 
@@ -20,7 +20,7 @@ const REQUEST_MS = 5_000;
 class Rollback extends Error {}
 
 /** The history that they are a part of. */
-export interface PublishersOwner extends HandlersOwner {
+export interface PublishersOwner extends CallsOwner {
   readonly bus: Bus<EmbeddedCapabilities>;
   /** Of the process that runs. */
   readonly life: number;
