@@ -27,7 +27,8 @@ async function open(t: TestContext) {
     await server.close(0);
     await bus.close();
   });
-  const amqp = await (await Client.connect(t, server.addresses.amqp!.port)).confirming();
+  const client = await Client.connect(t, server.addresses.amqp!.port);
+  const amqp = Object.assign(await client.confirming(), { client });
   const nats = await connect({ port: server.addresses.nats!.port, reconnect: false });
   t.after(() => nats.close());
   return { bus, amqp, nats };
@@ -208,6 +209,40 @@ test("an AMQP client answers a request of NATS", async (t) => {
   const answer = await nats.request("quote.wanted", "tea", { timeout: 10_000 });
   assert.equal(answer.string(), "tea is 42");
   assert.equal(answer.headers?.get("currency"), "EUR");
+});
+
+test("an AMQP publisher waits for room where a queue of TypeScript makes its publishers wait", async (t) => {
+  const { bus, amqp } = await open(t);
+  const queue = bus.queue("narrow", { countMax: 2, overflow: "wait" });
+  await queue.send("0");
+  for (const content of ["1", "2", "3"]) amqp.channel.sendToQueue("narrow", Buffer.from(content));
+  const { channel } = await amqp.client.channel();
+  while ((await channel.checkQueue("narrow")).messageCount < 2);
+  for (const content of ["0", "1", "2", "3"]) {
+    const [delivery] = await queue.receiveBatch({ max: 1, wait: "10s" });
+    assert.equal(delivery!.message.text(), content);
+    await delivery!.ack();
+  }
+  await amqp.channel.waitForConfirms();
+});
+
+test("a queue of TypeScript is declared on AMQP by what it has, and one of AMQP is used in TypeScript", async (t) => {
+  const { bus, amqp } = await open(t);
+  await bus.queue("theirs", { countMax: 5, priorities: 4, attemptsMax: 7 }).send("hello");
+  const has = { "x-max-length": 5, "x-max-priority": 3 };
+  assert.equal((await amqp.channel.assertQueue("theirs")).messageCount, 1);
+  await amqp.channel.assertQueue("theirs", { durable: false, arguments: has });
+  assert.equal(
+    await amqp.client.failure((one) => one.assertQueue("theirs", { maxLength: 6 })),
+    "406 inequivalent arg 'x-max-length' for queue 'theirs' in vhost '/': received '6' but current is '5'",
+  );
+  assert.equal(seen(await amqp.next("theirs")).body, "hello");
+  await amqp.channel.assertQueue("ours", { messageTtl: 60_000 });
+  amqp.channel.sendToQueue("ours", Buffer.from("hi"), { contentType: "text/plain" });
+  await amqp.channel.waitForConfirms();
+  const [delivery] = await bus.queue("ours").receiveBatch({ max: 1, wait: "10s" });
+  assert.deepEqual([delivery!.message.value, delivery!.message.subject], ["hi", "ours"]);
+  await delivery!.ack();
 });
 
 test("routing keys come out of NATS as subjects and of queues as they were, whatever words they have", async (t) => {

@@ -48,9 +48,10 @@ export class Channel implements ServedChannel, ChannelContext, Publisher {
     return this.consuming.consumers.size + (this.replies === undefined ? 0 : 1);
   }
 
-  publish(publish: IncomingPublish): undefined {
-    if (this.#transaction === undefined) this.publishing.publish(publish);
-    else this.#transaction.publish(publish);
+  publish(publish: IncomingPublish): Promise<void> | undefined {
+    if (this.#transaction === undefined) return this.publishing.publish(publish);
+    this.#transaction.publish(publish);
+    return undefined;
   }
 
   ack(deliveryTag: number, isMultiple: boolean): undefined {

@@ -40,6 +40,8 @@ export class Publishing {
   private readonly envelopes: (Envelope | undefined)[] = new Array(ENVELOPES);
   /** Of what came last that has no envelope here, by slot. */
   private readonly hashes = new Int32Array(ENVELOPES);
+  /** Made when the publisher waits for room for the first time. */
+  private waiting: AbortController | undefined = undefined;
   /** How many looked on at the message that was handed over last. */
   private receivers = 0;
 
@@ -56,25 +58,52 @@ export class Publishing {
   }
 
   end(): void {
+    this.waiting?.abort();
     this.confirms?.end();
   }
 
-  /** Hot. Errors: those that close the channel. */
-  publish(publish: IncomingPublish): void {
-    const envelope = this.envelopeOf(publish);
-    const { body, isMandatory } = publish;
+  /** Hot. A promise only when the publisher waits for room. Errors: those that close the channel. */
+  publish(publish: IncomingPublish): Promise<void> | undefined {
+    return this.post(this.envelopeOf(publish), publish.body, publish.isMandatory);
+  }
+
+  private post(envelope: Envelope, body: Buffer, isMandatory: boolean): Promise<void> | undefined {
     const { confirms, connection } = this;
     let appended: readonly Appended[];
     try {
       appended = this.handOver(envelope, body);
     } catch (error) {
-      if (!isBrokerError(error, "QUEUE_FULL")) throw error;
+      const full = this.fullQueue(error);
+      if (full.makesWait) return this.postWhenRoom(full, envelope, body, isMandatory);
       confirms?.refused();
-      return;
+      return undefined;
     }
     for (const one of appended) connection.track(one, body.length);
     if (isMandatory && appended.length === 0 && this.receivers === 0) this.giveBack(envelope, body);
     confirms?.taken(appended);
+    return undefined;
+  }
+
+  private async postWhenRoom(
+    full: Queue,
+    envelope: Envelope,
+    body: Buffer,
+    isMandatory: boolean,
+  ): Promise<void> {
+    this.waiting ??= new AbortController();
+    const { signal } = this.waiting;
+    await full.waitForRoom(signal).catch((error: unknown) => {
+      if (!signal.aborted) throw error;
+    });
+    if (!signal.aborted) await this.post(envelope, body, isMandatory);
+  }
+
+  /** The queue that has no room. Errors: any other. */
+  private fullQueue(error: unknown): Queue {
+    const name = isBrokerError(error, "QUEUE_FULL") ? error.context["queue"] : undefined;
+    const queue = typeof name === "string" ? this.broker.queue(name) : undefined;
+    if (queue === undefined) throw error;
+    return queue;
   }
 
   /** Hot: what `publish` says beside its body. Errors: those of what it says, and of who may not. */
