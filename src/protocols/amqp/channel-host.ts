@@ -58,6 +58,8 @@ export interface ChannelHost {
   /** Of the connection: its exclusive queues go when it ends. */
   readonly session: Session;
   readonly writer: SocketWriter;
+  /** Of all channels. */
+  readonly consumerCount: number;
   /** When what is being read came, by the wall clock: asking it for every message is dear. */
   readonly nowMs: number;
   /** Bytes of a frame with its 8 bytes of header and end, at most; 0 is no limit. */

@@ -152,6 +152,12 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     };
   }
 
+  get consumerCount(): number {
+    let count = 0;
+    for (const { channel } of this.feeds.values()) count += channel?.consumerCount ?? 0;
+    return count;
+  }
+
   shutDown(): void {
     if (this.isShuttingDown) return;
     this.isShuttingDown = true;

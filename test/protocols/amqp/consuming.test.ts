@@ -212,6 +212,39 @@ test("a consumer tag is used once in a channel", async (t) => {
   assert.match(await client.closed, /530 .*NOT_ALLOWED - attempt to reuse consumer tag 'c'/);
 });
 
+test("a connection has no more consumers than it may", async (t) => {
+  const { port } = await serve(t, { limits: { subscriptionsMax: 2 } });
+  const client = await Client.connect(t, port);
+  const { channel } = await client.channel();
+  await channel.assertQueue("q");
+  await channel.consume("q", () => undefined, { consumerTag: "a" });
+  await (await client.channel()).consume("q");
+  await channel.cancel("a");
+  await channel.consume("q", () => undefined);
+  await assert.rejects(channel.consume("q", () => undefined));
+  assert.match(await client.closed, /NOT_ALLOWED - reached maximum \(2\) of consumers per connection/);
+});
+
+test("a client that does not read is sent no more than may wait for it, and all of it when it reads on", async (t) => {
+  const { port } = await serve(t, { limits: { pendingBytesMax: 1024 * 1024 } });
+  const slow = await RawClient.open(port);
+  await slow.openChannel();
+  await slow.declareQueue("q");
+  const consume = { ticket: 0, queue: "q", consumerTag: "c", noLocal: false, noAck: true, exclusive: false };
+  slow.send(1, "basic.consume", { ...consume, noWait: false, arguments: new Map() });
+  await slow.expect("basic.consume-ok");
+  slow.socket.pause();
+  const publishing = await (await Client.connect(t, port)).confirming();
+  const count = 600;
+  for (let number = 0; number < count; number += 1) publishing.channel.sendToQueue("q", Buffer.alloc(50_000));
+  await publishing.channel.waitForConfirms();
+  // What the system itself holds for the two ends of the socket comes on top.
+  assert.ok((await publishing.count("q")) > count / 2);
+  slow.socket.resume();
+  for (let number = 0; number < count; number += 1) assert.equal((await slow.delivery()).length, 50_000);
+  await slow.close();
+});
+
 test("consumers are told when their queue goes, and what they had is gone without a word", async (t) => {
   const { client, channel } = await withMessages(t, "a");
   const consuming = await client.channel();

@@ -31,6 +31,12 @@ export function consume(channel: ChannelContext, method: Method<"basic.consume">
     method.consumerTag === "" ? randomName("amq.ctag-", connection.host.random) : method.consumerTag;
   if (consuming.consumers.has(tag) || channel.replies?.tag === tag)
     throw new ProtocolError("NOT_ALLOWED", `attempt to reuse consumer tag '${tag}'`);
+  const { subscriptionsMax } = connection.host.limits;
+  if (connection.consumerCount >= subscriptionsMax)
+    throw new ProtocolError(
+      "NOT_ALLOWED",
+      `reached maximum (${subscriptionsMax}) of consumers per connection`,
+    );
   if (method.queue === DIRECT_REPLY) {
     consumeReplies(channel, method, tag);
     return;
