@@ -3,7 +3,7 @@
 import { BrokerError } from "../../broker-error.js";
 import type { Access, ConnectionLimits } from "../../network/host.js";
 import type { SocketWriter } from "../../network/socket-writer.js";
-import { isLiteral, subjectText, toCanonicalPattern, toCanonicalSubject } from "./address.js";
+import { subjectText, toCanonicalPattern, toCanonicalSubject } from "./address.js";
 import * as errors from "./errors.js";
 import type { Outbound } from "./outbound.js";
 import type { Behind } from "./pressure.js";
@@ -14,6 +14,7 @@ import { type PublishedSubject, SubjectTable } from "./subject-table.js";
 import { NatsSubscription, type Receiving } from "./subscription.js";
 import { Subscriptions } from "./subscriptions.js";
 import { type ConnectOptions, parseConnect, SILENT } from "./wire/connect.js";
+import { Bytes } from "./wire/bytes.js";
 import type { ClientOperations } from "./wire/parser.js";
 import { errorLine, NO_RESPONDERS, OK, PONG } from "./wire/replies.js";
 
@@ -39,6 +40,8 @@ export interface ClientLink {
   warn(fields: Readonly<Record<string, unknown>>, text: string): void;
 }
 
+const NOTHING = new Bytes(Buffer.alloc(0));
+
 export class NatsClient implements ClientOperations, Receiving, Behind {
   readonly outbound: Outbound;
   hasHeaders: boolean;
@@ -53,6 +56,8 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   private readonly subjects: SubjectTable;
   private readonly subscriptions: Subscriptions;
   private readonly storing: Storing;
+  /** What is being looked at. */
+  private source: Bytes;
   /** When the chunk was read that is being looked at. */
   private nowMs: number;
   /** Its number: permissions are asked for again with each. */
@@ -72,6 +77,7 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     this.subjects = new SubjectTable();
     this.subscriptions = new Subscriptions(host.broker.live);
     this.storing = new Storing(link);
+    this.source = NOTHING;
     this.nowMs = 0;
     this.chunk = 0;
   }
@@ -128,11 +134,12 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     const { options, shared } = this;
     if (bodyStart > headStart && !options.headers) return void this.refuse(errors.HEADERS_NOT_SUPPORTED);
     const to = this.subjects.find(bytes, subjectStart, tailStart - 1, hash);
+    if (bytes !== this.source.bytes) this.source = new Bytes(bytes);
     const message = new Publication(
       to,
       this,
       this.nowMs,
-      bytes,
+      this.source,
       tailStart,
       replyEnd,
       headStart,
@@ -144,7 +151,7 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     if (options.verbose) this.writer.view(OK);
     if (to.askedIn !== this.chunk) this.ask(to);
     if (!to.isAllowed) return void this.refusePublish(to);
-    if (options.pedantic && !isLiteral(to.text)) this.tell(errors.INVALID_PUBLISH_SUBJECT);
+    if (options.pedantic && !to.isLiteral) this.tell(errors.INVALID_PUBLISH_SUBJECT);
     try {
       const { appended, receivers } = shared.host.broker.broadcast(message);
       if (appended.length > 0) this.storing.follow(appended, message.sizeBytes, to.text, this.notStored);

@@ -6,6 +6,7 @@ import type { EncodedHeaders } from "../../log/record-headers.js";
 import { subjectText, toCanonicalSubject } from "./address.js";
 import { recordHead } from "./headers.js";
 import type { PublishedSubject } from "./subject-table.js";
+import type { Bytes } from "./wire/bytes.js";
 
 /** The connection that a message came from. */
 export interface Origin {
@@ -14,7 +15,7 @@ export interface Origin {
 }
 
 /**
- * Hot: one object a message. In `bytes`:
+ * Hot: one object a message. In the bytes of `source`:
  *
  *   PUB subject [reply-to ]4\r\nbody\r\n
  *               |              |   |
@@ -27,7 +28,7 @@ export class Publication implements OutgoingMessage {
   readonly to: PublishedSubject;
   readonly origin: Origin;
   readonly timestampMs: number;
-  readonly bytes: Buffer;
+  readonly source: Bytes;
   readonly tailStart: number;
   /** The reply-to is `[tailStart, replyEnd)`; {@link tailStart} when there is none. */
   readonly replyEnd: number;
@@ -41,7 +42,7 @@ export class Publication implements OutgoingMessage {
     to: PublishedSubject,
     origin: Origin,
     timestampMs: number,
-    bytes: Buffer,
+    source: Bytes,
     tailStart: number,
     replyEnd: number,
     headStart: number,
@@ -51,7 +52,7 @@ export class Publication implements OutgoingMessage {
     this.to = to;
     this.origin = origin;
     this.timestampMs = timestampMs;
-    this.bytes = bytes;
+    this.source = source;
     this.tailStart = tailStart;
     this.replyEnd = replyEnd;
     this.headStart = headStart;
@@ -74,7 +75,7 @@ export class Publication implements OutgoingMessage {
   }
 
   get value(): Buffer {
-    return this.bytes.subarray(this.bodyStart, this.bodyEnd);
+    return this.source.bytes.subarray(this.bodyStart, this.bodyEnd);
   }
 
   get headers(): EncodedHeaders {
@@ -102,7 +103,7 @@ export class Publication implements OutgoingMessage {
   }
 
   get replyBytes(): Buffer {
-    return this.bytes.subarray(this.tailStart, this.replyEnd);
+    return this.source.bytes.subarray(this.tailStart, this.replyEnd);
   }
 
   private get isPlain(): boolean {
@@ -114,7 +115,7 @@ export class Publication implements OutgoingMessage {
     const { encoded, id } = recordHead({
       subject: this.subject,
       replyTo: reply === undefined ? undefined : toCanonicalSubject(reply),
-      block: this.hasHeaders ? this.bytes.subarray(this.headStart, this.bodyStart) : undefined,
+      block: this.hasHeaders ? this.source.bytes.subarray(this.headStart, this.bodyStart) : undefined,
       origin: this.origin.echoToken,
     });
     this.givenId = id;

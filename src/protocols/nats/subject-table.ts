@@ -2,8 +2,8 @@
 
 import { constantHeaders } from "../../broker/message.js";
 import type { EncodedHeaders } from "../../log/record-headers.js";
-import { subjectText, toCanonicalSubject } from "./address.js";
-import { areBytes } from "./wire/bytes.js";
+import { isLiteral, subjectText, toCanonicalSubject } from "./address.js";
+import { areBytes, Bytes } from "./wire/bytes.js";
 
 /** A power of two. What has the place of another takes it. */
 const PLACES = 1024;
@@ -12,11 +12,13 @@ const PLACES = 1024;
 export class PublishedSubject {
   readonly bytes: Buffer;
   /** `HMSG subject `; without its first byte, what a message without headers begins with. */
-  readonly line: Buffer;
+  readonly line: Bytes;
   /** As NATS writes it. */
   readonly text: string;
   /** Canonical; undefined when the broker has no such subject. */
   readonly subject: string | undefined;
+  /** Whether a pedantic client may publish to it. */
+  readonly isLiteral: boolean;
   /** Whether the client may publish to it, as was asked last. */
   isAllowed: boolean;
   /** The number of the chunk for which that was asked; -1 for none. */
@@ -28,9 +30,10 @@ export class PublishedSubject {
     const text = subjectText(bytes);
     const subject = text === undefined ? undefined : toCanonicalSubject(text);
     this.bytes = bytes;
-    this.line = Buffer.concat([Buffer.from("HMSG "), bytes, Buffer.from(" ")]);
+    this.line = new Bytes(Buffer.concat([Buffer.from("HMSG "), bytes, Buffer.from(" ")]));
     this.text = text ?? bytes.toString("latin1");
     this.subject = subject;
+    this.isLiteral = text !== undefined && isLiteral(text);
     this.isAllowed = false;
     this.askedIn = -1;
     this.#headers = undefined;

@@ -10,7 +10,7 @@ import type { SocketWriter } from "../../network/socket-writer.js";
 import { originOf } from "./headers.js";
 import type { Outbound } from "./outbound.js";
 import { type Origin, Publication } from "./publication.js";
-import { copyBytes, writeNumber } from "./wire/bytes.js";
+import { Bytes, copyBytes, writeNumber } from "./wire/bytes.js";
 import { CRLF } from "./wire/replies.js";
 
 /** From here on a message goes to the socket as it lies, without being copied. */
@@ -49,7 +49,7 @@ export class NatsSubscription implements LiveReceiver {
   isClosed: boolean;
   private readonly receiving: Receiving;
   /** `sid ` as it stands in each message. */
-  private readonly sidBytes: Buffer;
+  private readonly sidBytes: Bytes;
 
   constructor(receiving: Receiving, sid: Buffer, pattern: string, group: string | undefined) {
     this.sid = sid.toString("latin1");
@@ -59,7 +59,7 @@ export class NatsSubscription implements LiveReceiver {
     this.delivered = 0;
     this.isClosed = false;
     this.receiving = receiving;
-    this.sidBytes = Buffer.concat([sid, Buffer.from(" ")]);
+    this.sidBytes = new Bytes(Buffer.concat([sid, Buffer.from(" ")]));
   }
 
   /** Hot. */
@@ -81,27 +81,26 @@ export class NatsSubscription implements LiveReceiver {
   }
 
   /** Hot. */
-  private writeAsItCame({ to, bytes, tailStart, bodyEnd, headStart, bodyStart }: Publication): void {
+  private writeAsItCame({ to, source, tailStart, bodyEnd, headStart, bodyStart }: Publication): void {
     const { writer } = this.receiving;
     const { line } = to;
     const { sidBytes } = this;
     const tailEnd = bodyEnd + 2;
     const isLarge = tailEnd - tailStart >= VIEW_BYTES_MIN;
-    const headBytes = line.length + sidBytes.length;
+    const headBytes = line.bytes.length + sidBytes.bytes.length;
     writer.ensure(isLarge ? headBytes : headBytes + tailEnd - tailStart);
-    const { buffer } = writer;
-    const isPlain = bodyStart === headStart;
-    let { at } = writer;
-    at = copyBytes(buffer, at, line, isPlain ? 1 : 0, line.length);
-    at = copyBytes(buffer, at, sidBytes, 0, sidBytes.length);
-    if (!isLarge) at = copyBytes(buffer, at, bytes, tailStart, tailEnd);
+    const { buffer, words } = writer;
+    const lineStart = bodyStart === headStart ? 1 : 0;
+    let at = copyBytes(buffer, words, writer.at, line, lineStart, line.bytes.length);
+    at = copyBytes(buffer, words, at, sidBytes, 0, sidBytes.bytes.length);
+    if (!isLarge) at = copyBytes(buffer, words, at, source, tailStart, tailEnd);
     writer.at = at;
-    if (isLarge) writer.view(bytes.subarray(tailStart, tailEnd));
+    if (isLarge) writer.view(source.bytes.subarray(tailStart, tailEnd));
   }
 
   private writeWithoutHeaders(message: Publication): void {
     const reply = message.hasReply ? Buffer.concat([message.replyBytes, Buffer.from(" ")]) : NOTHING;
-    this.writeMessage(message.to.line, 1, reply, NOTHING, message.value);
+    this.writeMessage(message.to.line.bytes, 1, reply, NOTHING, message.value);
   }
 
   private offerOther(message: LiveMessage): boolean {
@@ -122,11 +121,13 @@ export class NatsSubscription implements LiveReceiver {
 
   private writeMessage(line: Buffer, lineStart: number, reply: Buffer, block: Buffer, body: Buffer): void {
     const { writer } = this.receiving;
-    writer.ensure(line.length + this.sidBytes.length + reply.length + SIZES_BYTES_MAX);
+    const sid = this.sidBytes.bytes;
+    writer.ensure(line.length + sid.length + reply.length + SIZES_BYTES_MAX);
     const { buffer } = writer;
-    let at = copyBytes(buffer, writer.at, line, lineStart, line.length);
-    at = copyBytes(buffer, at, this.sidBytes, 0, this.sidBytes.length);
-    at = copyBytes(buffer, at, reply, 0, reply.length);
+    let { at } = writer;
+    at += line.copy(buffer, at, lineStart);
+    at += sid.copy(buffer, at);
+    at += reply.copy(buffer, at);
     if (lineStart === 0) {
       at = writeNumber(buffer, at, block.length);
       buffer[at] = SPACE;

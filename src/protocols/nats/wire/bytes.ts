@@ -1,23 +1,45 @@
 // Writing small things into a buffer without making strings or views of them.
 
-/** Below this a loop costs less than the view that a copy by the system needs. */
-const LOOP_BYTES_MAX = 96;
+/** From here on a copy by the system costs less, although it needs a view of what is copied. */
+const SYSTEM_COPY_BYTES_MIN = 256;
 
-/** Hot: copies `source[start, end)` to `target` at `at`; returns where it ends. */
+/** Bytes, and a second look at the same bytes, four at a time. */
+export class Bytes {
+  readonly bytes: Buffer;
+  readonly words: DataView;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+}
+
+/**
+ * Hot: copies `source[start, end)` to `target` at `at`; returns where it ends. Four bytes at a time, because a loop over
+ * bytes costs three times as much, and a view for the system's own copy more than copying what is this short.
+ */
 export function copyBytes(
-  target: Uint8Array,
+  target: Buffer,
+  targetWords: DataView,
   at: number,
-  source: Uint8Array,
+  source: Bytes,
   start: number,
   end: number,
 ): number {
-  if (end - start > LOOP_BYTES_MAX) {
-    target.set(new Uint8Array(source.buffer, source.byteOffset + start, end - start), at);
-    return at + end - start;
+  const { bytes, words } = source;
+  const length = end - start;
+  if (length >= SYSTEM_COPY_BYTES_MIN) {
+    target.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), at);
+    return at + length;
   }
   let to = at;
-  for (let from = start; from < end; from += 1) {
-    target[to] = source[from]!;
+  let from = start;
+  for (const last = end - 4; from <= last; from += 4) {
+    targetWords.setInt32(to, words.getInt32(from, true), true);
+    to += 4;
+  }
+  for (; from < end; from += 1) {
+    target[to] = bytes[from]!;
     to += 1;
   }
   return to;
