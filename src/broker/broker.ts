@@ -19,6 +19,7 @@ import { LiveFeed } from "./live-feed.js";
 import type { LiveSubscription, LiveSubscriptionOptions } from "./live-subscription.js";
 import { Maintenance } from "./maintenance.js";
 import type { OutgoingMessage } from "./message.js";
+import type { MessageRun } from "./message-run.js";
 import type { SeekPosition } from "./positions.js";
 import type { Queue } from "./queue.js";
 import type { DeleteConditions } from "./removal.js";
@@ -340,6 +341,14 @@ export class Broker {
     if (destinations.length === 0) return liveOnly(isSeenAtOnce ? this.live.publish(message) : 0);
     const appended = handOver(this.#store, destinations, message);
     return { appended, receivers: isSeenAtOnce ? this.live.publish(message) : 0 };
+  }
+
+  /**
+   * Hot: {@link broadcast} of messages that follow each other on a subject that nothing is bound to. Returns how many took
+   * any of them; undefined when something may be bound: then nothing has happened, and each is to be broadcast.
+   */
+  broadcastRun(run: MessageRun): number | undefined {
+    return this.#topology.routing.isUnbound(run.subject) ? this.live.publishRun(run) : undefined;
   }
 
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */

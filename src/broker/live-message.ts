@@ -5,6 +5,7 @@ import type { StoredRecord } from "../log/record.js";
 import { decodeHeaders, findHeader, type Header, headerEquals } from "../log/record-headers.js";
 import type { Followed } from "./live-catch-up.js";
 import { type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
+import type { MessageRun } from "./message-run.js";
 
 /** The key of a message that was kept as the last one of its subject. */
 export const RETAINED_KEY_HEADER = "omnibus-retained-key";
@@ -42,6 +43,8 @@ export interface LiveReceiver {
    * The message may be kept.
    */
   offer(message: LiveMessage): boolean;
+  /** The same for messages that follow each other; not for a receiver in a group. Returns whether it took any. */
+  offerRun?(run: MessageRun): boolean;
 }
 
 /** `topic` is the subject of messages that say none. */

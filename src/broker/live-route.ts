@@ -1,6 +1,7 @@
 // Where live messages of one subject go: each of some receivers, and one of each group.
 
 import type { LiveMessage, LiveReceiver } from "./live-message.js";
+import type { MessageRun } from "./message-run.js";
 
 export class LiveRoute {
   readonly #all: readonly LiveReceiver[];
@@ -25,6 +26,28 @@ export class LiveRoute {
     for (const group of this.#groups) if (group.offer(message)) taken += 1;
     return taken;
   }
+
+  /** Hot: returns how many took any of the messages. */
+  offerRun(run: MessageRun): number {
+    let taken = 0;
+    run.others = this.#all.length + this.#groups.length - 1;
+    for (const receiver of this.#all) if (offerRun(receiver, run)) taken += 1;
+    for (const group of this.#groups) if (offerEach(group, run)) taken += 1;
+    return taken;
+  }
+}
+
+/** Hot: offers messages that follow each other to a receiver; returns whether it took any. */
+export function offerRun(receiver: LiveReceiver, run: MessageRun): boolean {
+  if (receiver.offerRun !== undefined && receiver.group === undefined) return receiver.offerRun(run);
+  return offerEach(receiver, run);
+}
+
+/** One by one. */
+export function offerEach(receiver: Pick<LiveReceiver, "offer">, run: MessageRun): boolean {
+  let isTaken = false;
+  for (let index = 0; index < run.count; index += 1) if (receiver.offer(run.at(index))) isTaken = true;
+  return isTaken;
 }
 
 /** Its members take turns: the next one that takes the message has it. */

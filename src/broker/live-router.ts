@@ -5,7 +5,8 @@ import { type PatternNode, PatternTrie } from "../collections/pattern-trie.js";
 import { SeenBefore } from "../collections/seen-before.js";
 import type { Random } from "../io/io.js";
 import type { LiveMessage, LiveReceiver } from "./live-message.js";
-import { LiveRoute } from "./live-route.js";
+import { LiveRoute, offerRun } from "./live-route.js";
+import type { MessageRun } from "./message-run.js";
 import { formatSubject, INBOX_PREFIX, parsePattern, parseSubject, plainLevels } from "./subject.js";
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */
@@ -110,6 +111,14 @@ export class LiveRouter {
     const target = this.#target(message.subject);
     if (target instanceof LiveRoute) return target.offer(message);
     return target.offer(message) ? 1 : 0;
+  }
+
+  /** Hot: returns how many receivers took any of the messages. Errors: INVALID_SUBJECT. */
+  offerRun(run: MessageRun): number {
+    const target = this.#target(run.subject);
+    if (target instanceof LiveRoute) return target.offerRun(run);
+    run.others = 0;
+    return offerRun(target, run) ? 1 : 0;
   }
 
   /** Hot. A route does not change: a receiver that comes or goes while it is offered makes another one. */

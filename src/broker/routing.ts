@@ -192,7 +192,14 @@ export class Routing {
     return this.#bus.bindings.isEmpty ? PAST_THE_BUS : this.#route(message, this.#bus);
   }
 
-  /** The same, by each of `subjects` as well: every destination once. */
+  /** Hot: whether it is known that every message of the subject comes past the bus and leads nowhere. */
+  isUnbound(subject: string): boolean {
+    if (this.#bus.bindings.isEmpty) return true;
+    const route = this.#bus.routes.get(subject);
+    return route !== undefined && route.destinations.length === 0 && route.isSeenAtOnce;
+  }
+
+  /** As {@link route}, by each of `subjects` as well: every destination once. */
   routeByAll(message: OutgoingMessage, name: string, subjects: readonly string[]): Route {
     const routes = [message.subject, ...subjects].map((subject) => this.route({ ...message, subject }, name));
     const destinations = new Set(routes.flatMap((route) => route.destinations));

@@ -7,14 +7,15 @@ import { subjectText, toCanonicalPattern, toCanonicalSubject } from "./address.j
 import * as errors from "./errors.js";
 import type { Outbound } from "./outbound.js";
 import type { Behind } from "./pressure.js";
-import { Publication } from "./publication.js";
+import type { Publication } from "./publication.js";
+import type { PublishRun } from "./publish-run.js";
 import type { NatsShared } from "./shared.js";
 import { Storing } from "./storing.js";
 import { type PublishedSubject, SubjectTable } from "./subject-table.js";
 import { NatsSubscription, type Receiving } from "./subscription.js";
 import { Subscriptions } from "./subscriptions.js";
-import { type ConnectOptions, parseConnect, SILENT } from "./wire/connect.js";
 import { Bytes } from "./wire/bytes.js";
+import { type ConnectOptions, parseConnect, SILENT } from "./wire/connect.js";
 import type { ClientOperations } from "./wire/parser.js";
 import { errorLine, NO_RESPONDERS, OK, PONG } from "./wire/replies.js";
 
@@ -112,6 +113,7 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   }
 
   connect(json: string): void {
+    this.handOver();
     const options = parseConnect(json, this.options);
     if (options === undefined) return void this.refuse(errors.PARSER_ERROR);
     if (options.protocol < 0 || options.protocol > 1) return void this.refuse(errors.INVALID_CLIENT_PROTOCOL);
@@ -125,43 +127,83 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     bytes: Buffer,
     subjectStart: number,
     hash: number,
+    isSameSubject: boolean,
     tailStart: number,
     replyEnd: number,
     headStart: number,
     bodyStart: number,
     bodyEnd: number,
   ): void {
-    const { options, shared } = this;
+    const { options } = this;
+    const { run, counters } = this.shared;
     if (bodyStart > headStart && !options.headers) return void this.refuse(errors.HEADERS_NOT_SUPPORTED);
-    const to = this.subjects.find(bytes, subjectStart, tailStart - 1, hash);
+    if (!isSameSubject || !run.takes(bytes)) this.beginRun(bytes, subjectStart, tailStart, hash);
+    run.add(tailStart, replyEnd, headStart, bodyStart, bodyEnd);
+    counters.received += 1;
+    counters.receivedBytes += bodyEnd - headStart;
+    // What is confirmed, or found fault with, one by one is handed over so.
+    if (options.verbose || options.pedantic) this.handOver();
+  }
+
+  /** Hot where subjects change. */
+  private beginRun(bytes: Buffer, subjectStart: number, subjectEnd: number, hash: number): void {
+    const { run } = this.shared;
+    if (run.count > 0) this.handOver();
     if (bytes !== this.source.bytes) this.source = new Bytes(bytes);
-    const message = new Publication(
-      to,
-      this,
-      this.nowMs,
-      this.source,
-      tailStart,
-      replyEnd,
-      headStart,
-      bodyStart,
-      bodyEnd,
-    );
-    shared.counters.received += 1;
-    shared.counters.receivedBytes += bodyEnd - headStart;
+    const to = this.subjects.find(bytes, subjectStart, subjectEnd - 1, hash);
+    run.begin(to, this, this.source, subjectStart, subjectEnd, this.nowMs);
+  }
+
+  /** Hot: hands over what was published. Everything else that the client says waits for it. */
+  handOver(): void {
+    const { run } = this.shared;
+    const { to } = run;
+    if (to === undefined) return;
+    const { options } = this;
     if (options.verbose) this.writer.view(OK);
     if (to.askedIn !== this.chunk) this.ask(to);
-    if (!to.isAllowed) return void this.refusePublish(to);
-    if (options.pedantic && !to.isLiteral) this.tell(errors.INVALID_PUBLISH_SUBJECT);
+    if (!to.isAllowed) {
+      for (let index = 0; index < run.count; index += 1) this.refusePublish(to);
+    } else {
+      if (options.pedantic && !to.isLiteral) this.tell(errors.INVALID_PUBLISH_SUBJECT);
+      this.handOverTo(run);
+    }
+    run.clear();
+  }
+
+  /** Hot. */
+  private handOverTo(run: PublishRun): void {
+    const receivers = this.broadcastRun(run);
+    if (receivers === undefined) {
+      for (let index = 0; index < run.count; index += 1) this.broadcast(run.at(index));
+    } else if (receivers === 0 && run.hasReplies && this.options.noResponders) {
+      for (let index = 0; index < run.count; index += 1) this.answerNobody(run.at(index));
+    }
+  }
+
+  /** Hot: undefined when each message is to be broadcast, so that an error is that of one. */
+  private broadcastRun(run: PublishRun): number | undefined {
     try {
-      const { appended, receivers } = shared.host.broker.broadcast(message);
-      if (appended.length > 0) this.storing.follow(appended, message.sizeBytes, to.text, this.notStored);
-      else if (receivers === 0 && replyEnd > tailStart && options.noResponders) this.answerNobody(message);
+      return this.shared.host.broker.broadcastRun(run);
     } catch (error) {
-      this.notStored(error, to.text);
+      if (error instanceof BrokerError) return undefined;
+      throw error;
+    }
+  }
+
+  private broadcast(message: Publication): void {
+    const { text } = message.to;
+    try {
+      const { appended, receivers } = this.shared.host.broker.broadcast(message);
+      if (appended.length > 0) this.storing.follow(appended, message.sizeBytes, text, this.notStored);
+      else if (receivers === 0 && this.options.noResponders) this.answerNobody(message);
+    } catch (error) {
+      this.notStored(error, text);
     }
   }
 
   subscribe(subjectBytes: Buffer, queueBytes: Buffer | undefined, sid: Buffer): void {
+    this.handOver();
     const { subscriptions } = this;
     if (this.options.verbose) this.writer.view(OK);
     const text = subjectText(subjectBytes);
@@ -184,6 +226,7 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   }
 
   unsubscribe(sid: Buffer, max: number): void {
+    this.handOver();
     if (this.options.verbose) this.writer.view(OK);
     const subscription = this.subscriptions.get(sid);
     if (subscription === undefined) return;
@@ -192,14 +235,17 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   }
 
   ping(): void {
+    this.handOver();
     this.writer.view(PONG);
   }
 
   leave(): void {
+    this.handOver();
     this.link.finish();
   }
 
   refuse(text: string): void {
+    this.handOver();
     this.link.refuse(text);
   }
 
@@ -237,7 +283,8 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   };
 
   /** Nobody is there to answer: the one who asks is told at once, on its own subscription. */
-  private answerNobody({ replyBytes }: Publication): void {
+  private answerNobody({ hasReply, replyBytes }: Publication): void {
+    if (!hasReply) return;
     this.shared.counters.noResponders += 1;
     const reply = subjectText(replyBytes);
     if (reply === undefined) return;

@@ -292,12 +292,14 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
 
   /** Hot: undefined for what was read before, and not looked at. */
   #read(chunk: Buffer | undefined): void {
-    const { counters, host, outbound, pressure } = this.#shared;
+    const { counters, host, outbound, pressure, run } = this.#shared;
     this.#client.beginChunk(host.clock.nowMs());
     try {
       if (chunk === undefined) this.#parser.resume();
       else this.#parser.parse(chunk);
+      this.#client.handOver();
     } catch (error) {
+      run.clear();
       this.failed(error);
     }
     outbound.clear();

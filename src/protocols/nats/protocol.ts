@@ -7,6 +7,7 @@ import { NatsConnection } from "./connection.js";
 import { Counters } from "./counters.js";
 import { Outbound } from "./outbound.js";
 import { Pressure } from "./pressure.js";
+import { PublishRun } from "./publish-run.js";
 import type { NatsShared } from "./shared.js";
 
 /** The server whose core protocol this is, as far as clients look at it. */
@@ -49,6 +50,7 @@ export class NatsProtocol implements Protocol {
       counters: this.#counters,
       outbound: new Outbound(),
       pressure: new Pressure(host.clock),
+      run: new PublishRun(),
       lameDuckMs,
       handshakeFirst,
       nonce: () => Buffer.from(hex(random, NONCE_WORDS), "hex").toString("base64url"),

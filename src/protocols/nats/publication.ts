@@ -1,6 +1,7 @@
 // A message as a client published it: where its parts are in what was read from the socket. Nothing is copied or decoded
 // until somebody asks.
 
+import { type LiveMessage, type MessageView, UnstoredMessage } from "../../broker/live-message.js";
 import type { OutgoingMessage } from "../../broker/message.js";
 import type { EncodedHeaders } from "../../log/record-headers.js";
 import { subjectText, toCanonicalSubject } from "./address.js";
@@ -15,20 +16,22 @@ export interface Origin {
 }
 
 /**
- * Hot: one object a message. In the bytes of `source`:
+ * Hot: one object a message. In the bytes of `read`:
  *
  *   PUB subject [reply-to ]4\r\nbody\r\n
- *               |              |   |
- *               tailStart      bodyStart, bodyEnd
+ *       |       |              |   |
+ *       |       tailStart      bodyStart, bodyEnd
+ *       subjectStart
  *
  * `[tailStart, bodyEnd + 2)` stands in what subscribers get as it was sent. A header block is between `headStart` and
  * `bodyStart`, which are the same without one. The bytes are never written to again, so it may be kept.
  */
-export class Publication implements OutgoingMessage {
+export class Publication implements OutgoingMessage, LiveMessage {
   readonly to: PublishedSubject;
   readonly origin: Origin;
   readonly timestampMs: number;
-  readonly source: Bytes;
+  readonly read: Bytes;
+  readonly subjectStart: number;
   readonly tailStart: number;
   /** The reply-to is `[tailStart, replyEnd)`; {@link tailStart} when there is none. */
   readonly replyEnd: number;
@@ -37,12 +40,14 @@ export class Publication implements OutgoingMessage {
   readonly bodyEnd: number;
   private encoded: EncodedHeaders | undefined;
   private givenId: string | undefined;
+  private view: UnstoredMessage | undefined;
 
   constructor(
     to: PublishedSubject,
     origin: Origin,
     timestampMs: number,
-    source: Bytes,
+    read: Bytes,
+    subjectStart: number,
     tailStart: number,
     replyEnd: number,
     headStart: number,
@@ -52,7 +57,8 @@ export class Publication implements OutgoingMessage {
     this.to = to;
     this.origin = origin;
     this.timestampMs = timestampMs;
-    this.source = source;
+    this.read = read;
+    this.subjectStart = subjectStart;
     this.tailStart = tailStart;
     this.replyEnd = replyEnd;
     this.headStart = headStart;
@@ -60,10 +66,25 @@ export class Publication implements OutgoingMessage {
     this.bodyEnd = bodyEnd;
     this.encoded = undefined;
     this.givenId = undefined;
+    this.view = undefined;
   }
 
   get subject(): string {
     return this.to.subject!;
+  }
+
+  /** It is stored nowhere, as far as those who look on see it. */
+  get source(): undefined {
+    return undefined;
+  }
+
+  get partition(): undefined {
+    return undefined;
+  }
+
+  get record(): MessageView {
+    this.view ??= new UnstoredMessage(this);
+    return this.view;
   }
 
   get key(): null {
@@ -75,7 +96,7 @@ export class Publication implements OutgoingMessage {
   }
 
   get value(): Buffer {
-    return this.source.bytes.subarray(this.bodyStart, this.bodyEnd);
+    return this.read.bytes.subarray(this.bodyStart, this.bodyEnd);
   }
 
   get headers(): EncodedHeaders {
@@ -103,7 +124,7 @@ export class Publication implements OutgoingMessage {
   }
 
   get replyBytes(): Buffer {
-    return this.source.bytes.subarray(this.tailStart, this.replyEnd);
+    return this.read.bytes.subarray(this.tailStart, this.replyEnd);
   }
 
   private get isPlain(): boolean {
@@ -115,7 +136,7 @@ export class Publication implements OutgoingMessage {
     const { encoded, id } = recordHead({
       subject: this.subject,
       replyTo: reply === undefined ? undefined : toCanonicalSubject(reply),
-      block: this.hasHeaders ? this.source.bytes.subarray(this.headStart, this.bodyStart) : undefined,
+      block: this.hasHeaders ? this.read.bytes.subarray(this.headStart, this.bodyStart) : undefined,
       origin: this.origin.echoToken,
     });
     this.givenId = id;

@@ -4,6 +4,7 @@ import type { ProtocolHost } from "../../network/host.js";
 import type { Counters } from "./counters.js";
 import type { Outbound } from "./outbound.js";
 import type { Pressure } from "./pressure.js";
+import type { PublishRun } from "./publish-run.js";
 import type { ServerInfo } from "./wire/replies.js";
 
 export interface NatsShared {
@@ -15,6 +16,8 @@ export interface NatsShared {
   readonly counters: Counters;
   readonly outbound: Outbound;
   readonly pressure: Pressure;
+  /** What is being published: empty between two chunks. */
+  readonly run: PublishRun;
   /** How long clients are served after they were told to go elsewhere. */
   readonly lameDuckMs: number;
   /** Whether TLS begins before the server says anything. */

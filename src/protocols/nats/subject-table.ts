@@ -3,76 +3,87 @@
 import { constantHeaders } from "../../broker/message.js";
 import type { EncodedHeaders } from "../../log/record-headers.js";
 import { isLiteral, subjectText, toCanonicalSubject } from "./address.js";
-import { areBytes, Bytes } from "./wire/bytes.js";
+import { areBytes, isPlainText } from "./wire/bytes.js";
 
 /** A power of two. What has the place of another takes it. */
 const PLACES = 1024;
 
 /** A subject that a client publishes to. */
 export class PublishedSubject {
-  readonly bytes: Buffer;
-  /** `HMSG subject `; without its first byte, what a message without headers begins with. */
-  readonly line: Bytes;
   /** As NATS writes it. */
   readonly text: string;
   /** Canonical; undefined when the broker has no such subject. */
   readonly subject: string | undefined;
-  /** Whether a pedantic client may publish to it. */
-  readonly isLiteral: boolean;
   /** Whether the client may publish to it, as was asked last. */
   isAllowed: boolean;
   /** The number of the chunk for which that was asked; -1 for none. */
   askedIn: number;
-  #headers: EncodedHeaders | undefined;
+  /** Its bytes; undefined when it is not remembered. */
+  readonly bytes: Uint8Array | undefined;
+  private constant: EncodedHeaders | undefined;
 
-  /** `bytes` are kept. */
-  constructor(bytes: Buffer) {
-    const text = subjectText(bytes);
-    const subject = text === undefined ? undefined : toCanonicalSubject(text);
-    this.bytes = bytes;
-    this.line = new Bytes(Buffer.concat([Buffer.from("HMSG "), bytes, Buffer.from(" ")]));
-    this.text = text ?? bytes.toString("latin1");
-    this.subject = subject;
-    this.isLiteral = text !== undefined && isLiteral(text);
+  constructor(chunk: Buffer, start: number, end: number, isRemembered: boolean) {
+    if (isPlainText(chunk, start, end)) {
+      this.text = chunk.toString("latin1", start, end);
+      this.subject = this.text;
+    } else {
+      const bytes = chunk.subarray(start, end);
+      const text = subjectText(bytes);
+      this.text = text ?? bytes.toString("latin1");
+      this.subject = text === undefined ? undefined : toCanonicalSubject(text);
+    }
     this.isAllowed = false;
     this.askedIn = -1;
-    this.#headers = undefined;
+    this.bytes = isRemembered ? new Uint8Array(chunk.subarray(start, end)) : undefined;
+    this.constant = undefined;
+  }
+
+  /** Whether a pedantic client may publish to it. */
+  get isLiteral(): boolean {
+    return isLiteral(this.text);
   }
 
   /** Of a message that says nothing else. */
   get headers(): EncodedHeaders {
-    this.#headers ??= constantHeaders(this.subject ?? "", undefined);
-    return this.#headers;
+    this.constant ??= constantHeaders(this.subject ?? "", undefined);
+    return this.constant;
   }
 }
 
+/** Subjects that come once, as those of answers do, are not remembered: only those that come again. */
 export class SubjectTable {
   private places: (PublishedSubject | undefined)[];
-  private last: PublishedSubject | undefined;
+  /** Of what had each place last. */
+  private hashes: Int32Array;
 
   constructor() {
     this.places = [];
-    this.last = undefined;
+    this.hashes = NO_HASHES;
   }
 
   /** Hot: the subject in `chunk[start, end)`, whose hash by `hashByte` is `hash`. No text is made of one that is known. */
   find(chunk: Buffer, start: number, end: number, hash: number): PublishedSubject {
-    const { last } = this;
-    if (last !== undefined && areBytes(chunk, start, end, last.bytes)) return last;
-    if (this.places.length === 0) this.places = new Array(PLACES).fill(undefined);
     const place = (hash ^ (hash >>> 15)) & (PLACES - 1);
-    let found = this.places[place];
-    if (found === undefined || !areBytes(chunk, start, end, found.bytes)) {
-      found = new PublishedSubject(Buffer.from(chunk.subarray(start, end)));
-      this.places[place] = found;
-    }
-    this.last = found;
+    const known = this.places[place];
+    if (known?.bytes !== undefined && areBytes(chunk, start, end, known.bytes)) return known;
+    if (this.hashes.length === 0) this.hashes = new Int32Array(PLACES);
+    const isBack = this.hashes[place] === hash;
+    this.hashes[place] = hash;
+    const found = new PublishedSubject(chunk, start, end, isBack);
+    if (isBack) this.remember(place, found);
     return found;
   }
 
   /** What was found out is to be found out again. */
   clear(): void {
     this.places = [];
-    this.last = undefined;
+    this.hashes = NO_HASHES;
+  }
+
+  private remember(place: number, subject: PublishedSubject): void {
+    if (this.places.length === 0) this.places = new Array(PLACES).fill(undefined);
+    this.places[place] = subject;
   }
 }
+
+const NO_HASHES = new Int32Array(0);

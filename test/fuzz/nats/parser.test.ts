@@ -21,7 +21,8 @@ class Recorder implements ClientOperations {
   publish(
     bytes: Buffer,
     subjectStart: number,
-    hash: number,
+    _hash: number,
+    _isSameSubject: boolean,
     tailStart: number,
     replyEnd: number,
     headStart: number,
@@ -33,7 +34,6 @@ class Recorder implements ClientOperations {
       [
         "publish",
         text(subjectStart, tailStart - 1),
-        hash,
         text(tailStart, replyEnd),
         text(headStart, bodyStart),
         text(bodyStart, bodyEnd),

@@ -1,7 +1,7 @@
 // Writing small things into a buffer without making strings or views of them.
 
 /** From here on a copy by the system costs less, although it needs a view of what is copied. */
-const SYSTEM_COPY_BYTES_MIN = 256;
+const SYSTEM_COPY_BYTES_MIN = 160;
 
 /** Bytes, and a second look at the same bytes, four at a time. */
 export class Bytes {
@@ -71,3 +71,15 @@ export function areBytes(bytes: Uint8Array, start: number, end: number, expected
 export function hashByte(hash: number, byte: number): number {
   return (Math.imul(hash, 31) + byte) | 0;
 }
+
+/** Hot: whether `bytes[start, end)` are visible ASCII and mean nothing special in any subject. */
+export function isPlainText(bytes: Uint8Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += 1) if (IS_PLAIN[bytes[at]!] === 0) return false;
+  return end - start <= PLAIN_LENGTH_MAX;
+}
+
+/** Shorter than any limit of subjects. */
+const PLAIN_LENGTH_MAX = 1024;
+const IS_PLAIN = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte > 32 && byte < 127 && !"\\*#>%".includes(String.fromCharCode(byte)) ? 1 : 0,
+);

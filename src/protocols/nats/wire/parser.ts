@@ -6,6 +6,8 @@ import { PartialFrame } from "./frame.js";
 
 /** The longest control line, in bytes. */
 export const CONTROL_LINE_BYTES_MAX = 4096;
+/** A subject up to this length is known again when it comes once more. */
+const LAST_SUBJECT_BYTES_MAX = 64;
 /** Digits of a size. */
 const SIZE_DIGITS_MAX = 9;
 const INCOMPLETE = -1;
@@ -26,11 +28,15 @@ const LOOSE_VERB = /^(?:ping|pong|\+ok|-err|info)/;
 /** Who does what a client says. Buffers are views of what was read, which is never written to again. */
 export interface ClientOperations {
   connect(json: string): void;
-  /** Hot: numbers are places in `bytes`, drawn in `publication.ts`; `hash` is the subject's, made by {@link hashByte}. */
+  /**
+   * Hot: numbers are places in `bytes`, drawn in `publication.ts`; `hash` is the subject's, made by {@link hashByte}.
+   * `isSameSubject`: the message before had it too.
+   */
   publish(
     bytes: Buffer,
     subjectStart: number,
     hash: number,
+    isSameSubject: boolean,
     tailStart: number,
     replyEnd: number,
     headStart: number,
@@ -66,6 +72,10 @@ export class ClientParser {
   private tailStart: number;
   private first: number;
   private second: number;
+  /** The subject of the message that came last, and whether that of the next is the same. */
+  private readonly last: Uint8Array;
+  private lastLength: number;
+  private isSame: boolean;
 
   constructor(operations: ClientOperations, bodyBytesMax: number) {
     this.isLocked = false;
@@ -80,6 +90,9 @@ export class ClientParser {
     this.tailStart = 0;
     this.first = -1;
     this.second = -1;
+    this.last = new Uint8Array(LAST_SUBJECT_BYTES_MAX);
+    this.lastLength = 0;
+    this.isSame = false;
   }
 
   /** Looks at nothing more until {@link resume}. */
@@ -190,12 +203,9 @@ export class ClientParser {
    * or is not written as it usually is.
    */
   private scan(chunk: Buffer, subjectStart: number, end: number): number {
-    let hash = 0;
-    let at = subjectStart;
-    for (; at < end && chunk[at]! > SPACE; at += 1) hash = hashByte(hash, chunk[at]!);
+    let at = this.scanSubject(chunk, subjectStart, end);
     if (chunk[at] !== SPACE) return -1;
     at += 1;
-    this.hash = hash;
     this.tailStart = at;
     this.first = -1;
     this.second = -1;
@@ -208,6 +218,31 @@ export class ClientParser {
       else this.second = at;
     }
     return -1;
+  }
+
+  /** Hot: returns where the subject ends. The one that came last is mostly the one that comes next. */
+  private scanSubject(chunk: Buffer, start: number, end: number): number {
+    const { last, lastLength } = this;
+    let at = start;
+    if (start + lastLength < end) {
+      let same = 0;
+      while (same < lastLength && chunk[start + same] === last[same]) same += 1;
+      at = start + same;
+      this.isSame = same === lastLength && chunk[at] === SPACE && same > 0;
+      if (this.isSame) return at;
+    }
+    this.isSame = false;
+    let hash = 0;
+    for (at = start; at < end && chunk[at]! > SPACE; at += 1) hash = hashByte(hash, chunk[at]!);
+    this.hash = hash;
+    return at;
+  }
+
+  /** The subject of the message that is handed over. */
+  private setLast(chunk: Buffer, start: number, end: number): void {
+    const length = end - start;
+    this.lastLength = length > this.last.length ? 0 : length;
+    for (let index = 0; index < this.lastLength; index += 1) this.last[index] = chunk[start + index]!;
   }
 
   private isUsualEnd(chunk: Buffer, at: number, end: number, subjectStart: number): boolean {
@@ -231,10 +266,12 @@ export class ClientParser {
     if (bodyEnd + 2 > end) return this.await(bodyEnd + 2 - at);
     if (chunk[bodyEnd] !== CR || chunk[bodyEnd + 1] !== LF) return this.refuse(UNKNOWN_OPERATION);
     const bodyStart = headStart + headSize;
+    if (!this.isSame) this.setLast(chunk, subjectStart, this.tailStart - 1);
     this.operations.publish(
       chunk,
       subjectStart,
       this.hash,
+      this.isSame,
       this.tailStart,
       replyEnd,
       headStart,
@@ -285,7 +322,19 @@ export class ClientParser {
     for (const byte of names[0]!) hash = hashByte(hash, byte);
     const bytes = Buffer.concat([line, content]);
     const bodyStart = line.length + headSize;
-    this.operations.publish(bytes, 0, hash, tailStart, replyEnd, line.length, bodyStart, bytes.length - 2);
+    this.hash = hash;
+    this.lastLength = 0;
+    this.operations.publish(
+      bytes,
+      0,
+      hash,
+      false,
+      tailStart,
+      replyEnd,
+      line.length,
+      bodyStart,
+      bytes.length - 2,
+    );
   }
 
   /** Everything but the usual publish. */
