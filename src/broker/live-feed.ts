@@ -5,11 +5,16 @@ import type { Clock, Random } from "../io/io.js";
 import type { Log } from "../log/log.js";
 import type { StoredRecord } from "../log/record.js";
 import type { Followed } from "./live-catch-up.js";
-import { CommittedMessage, type LiveReceiver, subjectOf, UnstoredMessage } from "./live-message.js";
+import {
+  CommittedMessage,
+  type LiveReceiver,
+  type MessageRun,
+  subjectOf,
+  UnstoredMessage,
+} from "./live-message.js";
 import { type Inbox, LiveRouter } from "./live-router.js";
 import { LiveSubscription, type LiveSubscriptionOptions } from "./live-subscription.js";
 import type { OutgoingMessage } from "./message.js";
-import type { MessageRun } from "./message-run.js";
 import { RecordCursor } from "./record-cursor.js";
 import type { Topic } from "./topic.js";
 

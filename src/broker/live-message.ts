@@ -5,7 +5,6 @@ import type { StoredRecord } from "../log/record.js";
 import { decodeHeaders, findHeader, type Header, headerEquals } from "../log/record-headers.js";
 import type { Followed } from "./live-catch-up.js";
 import { type OutgoingMessage, SUBJECT_HEADER } from "./message.js";
-import type { MessageRun } from "./message-run.js";
 
 /** The key of a message that was kept as the last one of its subject. */
 export const RETAINED_KEY_HEADER = "omnibus-retained-key";
@@ -32,6 +31,16 @@ export interface LiveMessage {
   /** Of the topic; undefined when it was published live. */
   readonly partition: number | undefined;
   readonly record: MessageView;
+}
+
+/** Messages of one subject that follow each other. Valid until the call that it was given to returns: what is to be kept is {@link at}. */
+export interface MessageRun {
+  /** Canonical. */
+  readonly subject: string;
+  readonly count: number;
+  /** How many take it beside the one that it is offered to. */
+  others: number;
+  at(index: number): OutgoingMessage & LiveMessage;
 }
 
 /** Who is offered live messages. */

@@ -1,7 +1,6 @@
 // Where live messages of one subject go: each of some receivers, and one of each group.
 
-import type { LiveMessage, LiveReceiver } from "./live-message.js";
-import type { MessageRun } from "./message-run.js";
+import type { LiveMessage, LiveReceiver, MessageRun } from "./live-message.js";
 
 export class LiveRoute {
   readonly #all: readonly LiveReceiver[];

@@ -4,9 +4,8 @@ import { isBrokerError } from "../broker-error.js";
 import { type PatternNode, PatternTrie } from "../collections/pattern-trie.js";
 import { SeenBefore } from "../collections/seen-before.js";
 import type { Random } from "../io/io.js";
-import type { LiveMessage, LiveReceiver } from "./live-message.js";
+import type { LiveMessage, LiveReceiver, MessageRun } from "./live-message.js";
 import { LiveRoute, offerRun } from "./live-route.js";
-import type { MessageRun } from "./message-run.js";
 import { formatSubject, INBOX_PREFIX, parsePattern, parseSubject, plainLevels } from "./subject.js";
 
 /** How many subjects' routes are remembered. Beyond that all are forgotten and found anew. */

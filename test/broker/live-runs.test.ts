@@ -3,9 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Broker } from "../../src/broker/broker.js";
-import { type LiveMessage, UnstoredMessage } from "../../src/broker/live-message.js";
+import { type LiveMessage, type MessageRun, UnstoredMessage } from "../../src/broker/live-message.js";
 import { constantHeaders, type OutgoingMessage } from "../../src/broker/message.js";
-import type { MessageRun } from "../../src/broker/message-run.js";
 import { memory, openBus } from "../../src/index.js";
 
 class RunOfBodies implements MessageRun {

@@ -1,7 +1,7 @@
 // Messages that one client publishes to one subject, one after another, in one piece of what was read: they are handed over
 // together, without an object for each.
 
-import type { MessageRun } from "../../broker/message-run.js";
+import type { MessageRun } from "../../broker/live-message.js";
 import { type Origin, Publication } from "./publication.js";
 import type { PublishedSubject } from "./subject-table.js";
 import { Bytes } from "./wire/bytes.js";

@@ -4,10 +4,10 @@ import {
   CommittedMessage,
   type LiveMessage,
   type LiveReceiver,
+  type MessageRun,
   UnstoredMessage,
 } from "../../broker/live-message.js";
 import { offerEach } from "../../broker/live-route.js";
-import type { MessageRun } from "../../broker/message-run.js";
 import { Chunk } from "../../network/chunk-pool.js";
 import type { SocketWriter } from "../../network/socket-writer.js";
 import { originOf } from "./headers.js";
