@@ -1,6 +1,7 @@
 // Real clients of AMQP and NATS through what the server adds: TLS, users, permissions, WebSockets.
 
 import assert from "node:assert/strict";
+import { connect as connectSocket } from "node:net";
 import type { TestContext } from "node:test";
 import { test } from "node:test";
 import { connect, type NatsConnection, type NodeConnectionOptions, wsconnect } from "@nats-io/transport-node";
@@ -119,4 +120,22 @@ test("an AMQP client talks through TLS with its password, and with its certifica
   await orders.close();
   await assert.rejects(connectAmqp(url("ada:wrong@"), { ca: [ca] }), /403|ACCESS_REFUSED|ACCESS-REFUSED/);
   await assert.rejects(connectAmqp(url(""), { ca: [ca], credentials: credentials.external() }));
+});
+
+test("a client that never says who it is is cut when its time is over, on every listener", async (t) => {
+  const server = await served(t, {
+    nats: { port: 0 },
+    amqp: { port: 0 },
+    natsWebSocket: { port: 0 },
+    users: [{ name: "ada", password: await hashPassword("s3cret") }],
+    limits: { handshakeMs: 200 },
+  });
+  const { amqp, nats, natsWebSocket } = server.addresses;
+  const closed = [amqp, nats].map(async (address) => {
+    const socket = connectSocket(address?.port ?? 0, "127.0.0.1").on("error", () => undefined);
+    await new Promise<void>((resolve) => socket.resume().once("close", () => resolve()));
+  });
+  const socket = new WebSocket(`ws://127.0.0.1:${natsWebSocket?.port}`).on("error", () => undefined);
+  await Promise.all([...closed, new Promise<void>((resolve) => socket.once("close", () => resolve()))]);
+  while (server.connectionCount > 0) await new Promise(setImmediate);
 });

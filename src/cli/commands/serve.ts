@@ -103,7 +103,7 @@ async function run(world: World, options: ServeOptions, bus: Bus, running: Runni
     addresses: server.addresses,
     hasUsers: (reloadable.users ?? []).length > 0,
     program: world.environment["npm_lifecycle_event"] === undefined ? "omnibus" : "npx omnibus",
-    dataOption: configuration.data === DATA_DEFAULT ? "" : ` --data ${configuration.data}`,
+    dataOption: configuration.data === DATA_DEFAULT ? "" : ` --data ${quoted(configuration.data)}`,
   };
   log.info({ data: configuration.data, file: configuration.file, ...urls(server) }, "the server is open");
   if (options.json === true) await world.json(announcementJson(announcement));
@@ -185,6 +185,11 @@ function urls(server: Server): LogFields {
   return Object.fromEntries(
     Object.entries(server.addresses).map(([name, { host, port }]) => [name, `${host}:${port}`]),
   );
+}
+
+/** For a shell. */
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 function interruption(signal: AbortSignal): Promise<void> {
