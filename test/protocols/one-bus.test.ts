@@ -157,6 +157,7 @@ test("a handler of TypeScript answers an AMQP client, by direct reply and into a
   ask("answers", "c-5");
   const stored = seen(await amqp.next("answers"));
   assert.deepEqual([stored.body, stored.properties["correlationId"]], ['{"price":4}', "c-5"]);
+  assert.deepEqual([stored.exchange, stored.routingKey], ["", "answers"]);
 });
 
 test("an AMQP client answers a request of TypeScript", async (t) => {
@@ -191,7 +192,8 @@ test("a NATS service answers an AMQP client, though it gives no correlation id b
   }
   await amqp.channel.assertQueue("answers");
   amqp.channel.publish("amq.topic", "quote.wanted", Buffer.from("?"), { replyTo: "answers" });
-  assert.equal(seen(await amqp.next("answers")).body, "42");
+  const { body, exchange, routingKey } = seen(await amqp.next("answers"));
+  assert.deepEqual([body, exchange, routingKey], ["42", "", "answers"]);
 });
 
 test("an AMQP client answers a request of NATS", async (t) => {

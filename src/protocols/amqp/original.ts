@@ -141,7 +141,7 @@ function neutral(message: MessageView, queue: string, deliveryMode: number | und
       deliveryMode,
       priority: priority === undefined ? undefined : Math.min(255, Number(priority)),
       correlationId: short(text(CORRELATION_HEADER)),
-      replyTo: replyTo === undefined ? undefined : replyToOf(replyTo),
+      replyTo: replyTo === undefined ? undefined : short(replyToOf(replyTo)),
       messageId: short(text(ID_HEADER)),
     },
   };

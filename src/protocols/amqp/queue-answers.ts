@@ -2,12 +2,14 @@
 
 import type { Broker } from "../../broker/broker.js";
 import type { LiveMessage, LiveReceiver } from "../../broker/live-message.js";
+import { SUBJECT_HEADER } from "../../broker/message.js";
 import { encodeHeaders } from "../../log/record-headers.js";
 import type { ServerLog } from "../../network/host.js";
 import { brokerName, QUEUES_PATTERN, queueOfSubject } from "./address.js";
 
 export class QueueAnswers implements LiveReceiver {
-  readonly group = undefined;
+  /** However many servers a bus has, one of them takes an answer. */
+  readonly group = "amqp queues";
   readonly #broker: Broker;
   readonly #log: ServerLog;
 
@@ -26,7 +28,8 @@ export class QueueAnswers implements LiveReceiver {
     const queue = name === undefined ? undefined : this.#broker.queue(brokerName(name));
     if (queue === undefined) return false;
     const { key, value, timestampMs } = record;
-    const headers = encodeHeaders(record.headers());
+    // In the queue it is a message that was sent to the queue, and says no subject.
+    const headers = encodeHeaders(record.headers().filter(([header]) => header !== SUBJECT_HEADER));
     try {
       const appended = queue.append({ subject, key, value, headers, timestampMs, expiresAtMs: 0 });
       appended.committed.catch((error: unknown) => this.#lost(queue.name, error));
