@@ -37,6 +37,8 @@ const LOG_NAME_MAX = 200;
 const SEGMENTS_KEPT = 8;
 const SEGMENT_BYTES_MIN = 64 * 1024;
 const SEGMENT_BYTES_MAX = 64 * 1024 * 1024;
+/** What is settled of a queue in memory is let go of in pieces of that size. */
+const MEMORY_SEGMENT_BYTES = 8 * 1024 * 1024;
 
 /** What everything that is opened is built on. */
 export interface SourceParts {
@@ -106,7 +108,7 @@ export class SourceOpener {
     dispatcher: Dispatcher,
   ): Promise<DeliveryState> {
     const logName = level === 0 ? `queue.${id}.${name}` : `queue.${id}.p${level}.${name}`;
-    const log = await this.#openLog(logName, { durability: options.durability });
+    const log = await this.#openLog(logName, queueLogOptions(options));
     const state = this.#ownState(log, options.priorities > 1 ? level : undefined, dispatcher);
     await countBodyBytes(state);
     return state;
@@ -269,6 +271,10 @@ export function subscriptionStateName({ id, moves = [] }: SubscriptionDefinition
 
 function returnsName(subscription: Subscription): string {
   return `returns.${subscription.id}`;
+}
+
+function queueLogOptions({ durability }: QueueOptions): LogOptions {
+  return durability === "memory" ? { durability, segmentBytes: MEMORY_SEGMENT_BYTES } : { durability };
 }
 
 function topicLogOptions(options: TopicOptions): LogOptions {
