@@ -80,7 +80,9 @@ test("the reference has every flag and variable, and the command line every flag
 });
 
 test("the page names metrics that the server has", () => {
-  const sources = ["connections", "meters"].map((name) => read(`src/server/${name}.ts`)).join("\n");
+  const sources = ["server/connections", "server/meters", "protocols/amqp/counters"]
+    .map((name) => read(`src/${name}.ts`))
+    .join("\n");
   const metrics = tableRows(section(page("docs/server.md"), "## Metrics")).flatMap(([names = ""]) =>
     quoted(names),
   );

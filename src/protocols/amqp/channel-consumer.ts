@@ -91,6 +91,7 @@ export class ChannelConsumer {
       if (isNoAck) delivery.ack();
       else delivery.onLeaseLost = owner.leaseLost;
     }
+    connection.realm.counters.delivered += deliveries.length;
     owner.delivered(this);
   }
 }

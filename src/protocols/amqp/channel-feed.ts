@@ -39,6 +39,8 @@ interface WaitingFrame {
 /** The connection, as far as a feed needs it. */
 export interface FeedOwner {
   readonly messageBytesMax: number;
+  /** Hot: a message is whole. */
+  published(): void;
   /** Makes the channel. */
   open(feed: ChannelFeed): ServedChannel;
   /** The client closes the channel. */
@@ -119,6 +121,7 @@ export class ChannelFeed {
   private publish(): Promise<void> | undefined {
     this.expects = EXPECTS_METHOD;
     const { message } = this;
+    this.owner.published();
     const pending = this.opened.publish(message);
     message.end();
     return pending;

@@ -7,9 +7,7 @@ import { readInt32 } from "../../bytes/cursor.js";
 import type { Timer } from "../../io/io.js";
 import type { Access, ConnectionView, Peer, ProtocolHost, ServedConnection } from "../../network/host.js";
 import { SocketWriter } from "../../network/socket-writer.js";
-import { Channel } from "./channel.js";
-import { ChannelFeed, type FeedOwner } from "./channel-feed.js";
-import type { ChannelHost, ServedChannel } from "./channel-host.js";
+import { Channels, type ChannelsOwner } from "./channels.js";
 import { Control, type Controlled } from "./control.js";
 import { toProtocolError } from "./errors.js";
 import {
@@ -32,18 +30,12 @@ import { Uncommitted } from "./uncommitted.js";
 import { writeMethodFrame } from "./wire/basic.js";
 import { FRAME_METHOD, FrameReader, unexpectedFrame } from "./wire/frames.js";
 import { type MethodFields, type MethodName, methodId } from "./wire/methods.js";
-import { ProtocolError } from "./wire/protocol-error.js";
+import type { ProtocolError } from "./wire/protocol-error.js";
 
 /** What one connection may send before others get their turn. */
 const TURN_BYTES_MAX = 512 * 1024;
-/** Frames that wait for busy channels: beyond this nothing is read until half of them are gone. */
-const HELD_BYTES_MAX = 1024 * 1024;
-/** What a frame that waits costs besides its payload. */
-const HELD_FRAME_BYTES = 128;
-const TOO_MANY_BODIES = "too many bytes of messages that are not whole";
-const NO_BYTES = Buffer.alloc(0);
 
-export class Connection implements ServedConnection, ChannelHost, FeedOwner, Controlled, AlarmListener {
+export class Connection implements ServedConnection, ChannelsOwner, Controlled, AlarmListener {
   readonly closed: Promise<void>;
   readonly host: ProtocolHost;
   readonly realm: Realm;
@@ -57,17 +49,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   private readonly reader: FrameReader;
   private readonly gate: InputGate;
   private readonly uncommitted: Uncommitted;
-  private readonly feeds: Map<number, ChannelFeed>;
-  /** The one that got a frame last. */
-  private lastFeed: ChannelFeed | undefined;
-  /** How many channels are at work. */
-  private busyCount: number;
-  private whenIdle: (() => void)[];
+  private readonly channels: Channels;
   private turnBytes: number;
-  /** Of frames that wait for busy channels. */
-  private heldBytes: number;
-  /** For bodies that are not whole. */
-  private reservedBytes: number;
   /** Where frames begin is not known any more, or does not matter. */
   private isDeaf: boolean;
   private hasPublished: boolean;
@@ -101,13 +84,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
       () => this.gate.close(REASON_UNCOMMITTED),
       () => this.isStored(),
     );
-    this.feeds = new Map();
-    this.lastFeed = undefined;
-    this.busyCount = 0;
-    this.whenIdle = [];
+    this.channels = new Channels(this);
     this.turnBytes = 0;
-    this.heldBytes = 0;
-    this.reservedBytes = 0;
     this.isDeaf = false;
     this.hasPublished = false;
     this.isShuttingDown = false;
@@ -148,14 +126,12 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
       user: this.control.user,
       client: this.control.clientName,
       pendingBytes: this.writer.pendingBytes,
-      subscriptions: this.feeds.size,
+      subscriptions: this.channels.count,
     };
   }
 
   get consumerCount(): number {
-    let count = 0;
-    for (const { channel } of this.feeds.values()) count += channel?.consumerCount ?? 0;
-    return count;
+    return this.channels.consumerCount;
   }
 
   shutDown(): void {
@@ -191,8 +167,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
 
   congested(): void {
     if (this.isOver) return;
-    for (const { channel } of this.feeds.values()) channel?.pause();
-    if (this.stallTimer === undefined) this.watchStall(this.writer.pendingBytes);
+    this.channels.pause();
+    if (this.stallTimer === undefined) this.watchStall(this.writer.takenBytes);
   }
 
   alarmChanged(reason: string | undefined): void {
@@ -202,7 +178,34 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
 
   fail(channelNumber: number, error: unknown, method?: MethodName): void {
     const [classId, methodNumber] = method === undefined ? [0, 0] : methodId(method);
-    this.failWith(channelNumber, error, (classId << 16) | methodNumber);
+    this.channels.fail(channelNumber, error, (classId << 16) | methodNumber);
+  }
+
+  // What its channels ask for.
+
+  get channelMax(): number {
+    return this.control.channelMax;
+  }
+
+  get isClosed(): boolean {
+    return this.isOver || this.control.isClosed;
+  }
+
+  holdInput(isHeld: boolean): void {
+    if (isHeld) this.gate.close(REASON_HELD);
+    else this.gate.open(REASON_HELD);
+  }
+
+  beginTurn(): void {
+    this.nowMs = this.host.clock.nowMs();
+  }
+
+  becameIdle(): void {
+    this.endIfDone();
+  }
+
+  failConnection(error: ProtocolError, methodKey: number): void {
+    this.control.fail(error, methodKey);
   }
 
   // What channel 0 asks for.
@@ -220,16 +223,11 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   }
 
   idle(): Promise<void> {
-    if (this.busyCount === 0 || this.isOver) return Promise.resolve();
-    return new Promise((resolve) => this.whenIdle.push(resolve));
+    return this.channels.idle();
   }
 
   async giveBack(): Promise<void> {
-    const channels = [...this.feeds.values()].map(({ channel }) => channel);
-    for (const feed of this.feeds.values()) feed.drop();
-    this.feeds.clear();
-    this.lastFeed = undefined;
-    await Promise.all(channels.map((channel) => channel?.close()));
+    await this.channels.end();
     await this.session.close().catch((error: unknown) => this.log("error", "deleting its queues", error));
   }
 
@@ -237,30 +235,6 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     const { id, address } = this.peer;
     const fields = { protocol: "amqp", connection: id, peer: address, user: this.control.user };
     this.host.log[level](error === undefined ? fields : { ...fields, error }, text);
-  }
-
-  // What the feeds of channels ask for.
-
-  open(feed: ChannelFeed): ServedChannel {
-    const channel = new Channel(this, feed.number);
-    this.send(feed.number, "channel.open-ok", { channelId: NO_BYTES });
-    return channel;
-  }
-
-  async closeFor(feed: ChannelFeed): Promise<void> {
-    await feed.channel?.close();
-    if (this.feeds.get(feed.number) !== feed) return;
-    this.send(feed.number, "channel.close-ok", {});
-    this.release(feed);
-  }
-
-  release(feed: ChannelFeed): void {
-    this.feeds.delete(feed.number);
-    if (this.lastFeed === feed) this.lastFeed = undefined;
-  }
-
-  answerClose(feed: ChannelFeed): void {
-    this.send(feed.number, "channel.close-ok", {});
   }
 
   // Bytes in.
@@ -314,7 +288,7 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
   /** Hot: every frame. Returns whether to go on reading. */
   private takeFrame(type: number, channel: number, bytes: Buffer, start: number, end: number): boolean {
     if (channel === 0 || !this.control.isRunning) this.takeControlFrame(type, channel, bytes, start, end);
-    else if (!this.isShuttingDown) this.takeChannelFrame(type, channel, bytes, start, end);
+    else if (!this.isShuttingDown) this.channels.take(type, channel, bytes, start, end);
     return this.gate.isOpen && !this.isDeaf;
   }
 
@@ -323,109 +297,11 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
       if (channel === 0) this.control.frame(type, bytes, start, end);
       else if (!this.control.isStopping) throw unexpectedFrame(type, bytes, start, end);
     } catch (error) {
-      this.failWith(0, error, type === FRAME_METHOD && end - start >= 4 ? readInt32(bytes, start) : 0);
+      this.channels.fail(0, error, type === FRAME_METHOD && end - start >= 4 ? readInt32(bytes, start) : 0);
     }
-  }
-
-  private takeChannelFrame(type: number, channel: number, bytes: Buffer, start: number, end: number): void {
-    let feed = this.lastFeed;
-    if (feed === undefined || feed.number !== channel) {
-      feed = this.feeds.get(channel) ?? this.newFeed(channel);
-      if (feed === undefined) return;
-      this.lastFeed = feed;
-    }
-    if (feed.isBusy) this.hold(feed, type, bytes, start, end);
-    else this.feed(feed, type, bytes, start, end);
-  }
-
-  private feed(feed: ChannelFeed, type: number, bytes: Buffer, start: number, end: number): void {
-    const reserved = feed.reservedBytes;
-    try {
-      const pending = feed.frame(type, bytes, start, end);
-      if (pending !== undefined) this.wait(feed, pending);
-    } catch (error) {
-      this.failWith(feed.number, error, feed.methodKey);
-    }
-    this.reservedBytes += feed.reservedBytes - reserved;
-    if (this.reservedBytes > this.messageBytesMax + HELD_BYTES_MAX) this.checkReserved();
-  }
-
-  /** Channels that were closed meanwhile have let go of what they had. */
-  private checkReserved(): void {
-    this.reservedBytes = 0;
-    for (const { reservedBytes } of this.feeds.values()) this.reservedBytes += reservedBytes;
-    if (this.reservedBytes > this.messageBytesMax + HELD_BYTES_MAX)
-      this.failWith(0, new ProtocolError("RESOURCE_ERROR", TOO_MANY_BODIES), 0);
-  }
-
-  /** What comes next for the channel waits. */
-  private wait(feed: ChannelFeed, pending: Promise<void>): void {
-    feed.isBusy = true;
-    this.busyCount += 1;
-    const { methodKey } = feed;
-    void pending
-      .catch((error: unknown) => this.failWith(feed.number, error, methodKey))
-      .then(() => {
-        feed.isBusy = false;
-        this.busyCount -= 1;
-        this.drain(feed);
-        if (this.busyCount === 0) this.isIdle();
-      });
-  }
-
-  private drain(feed: ChannelFeed): void {
-    this.nowMs = this.host.clock.nowMs();
-    while (!feed.isBusy) {
-      const next = feed.nextWaiting();
-      if (next === undefined) break;
-      const { type, payload } = next;
-      this.heldBytes -= heldSize(payload.length);
-      if (!this.isOver) this.takeChannelFrame(type, feed.number, payload, 0, payload.length);
-    }
-    if (this.heldBytes * 2 < HELD_BYTES_MAX) this.gate.open(REASON_HELD);
-  }
-
-  private hold(feed: ChannelFeed, type: number, bytes: Buffer, start: number, end: number): void {
-    feed.hold(type, bytes.subarray(start, end));
-    this.heldBytes += heldSize(end - start);
-    if (this.heldBytes >= HELD_BYTES_MAX) this.gate.close(REASON_HELD);
-  }
-
-  private newFeed(number: number): ChannelFeed | undefined {
-    const { channelMax } = this.control;
-    if (this.feeds.size >= channelMax) {
-      const text = `number of channels opened (${this.feeds.size}) has reached the negotiated channel_max (${channelMax})`;
-      this.failWith(0, new ProtocolError("NOT_ALLOWED", text), 0);
-      return undefined;
-    }
-    const feed = new ChannelFeed(this, number);
-    this.feeds.set(number, feed);
-    return feed;
   }
 
   // What goes wrong, and the end.
-
-  private failWith(channelNumber: number, error: unknown, methodKey: number): void {
-    if (this.isOver) return;
-    const failure = toProtocolError(error);
-    if (failure.reply === "INTERNAL_ERROR") this.log("error", "an operation failed", error);
-    const feed = this.feeds.get(channelNumber);
-    if (!failure.isOfChannel) this.control.fail(failure, methodKey);
-    else if (feed !== undefined && !feed.isClosing) this.failChannel(feed, failure, methodKey);
-  }
-
-  private failChannel(feed: ChannelFeed, failure: ProtocolError, methodKey: number): void {
-    const { number, channel } = feed;
-    this.log("info", `closing channel ${number}: ${failure.message}`);
-    feed.drop();
-    void channel?.close();
-    this.send(number, "channel.close", {
-      replyCode: failure.code,
-      replyText: failure.replyText,
-      classId: methodKey >>> 16,
-      methodId: methodKey & 0xffff,
-    });
-  }
 
   private block(reason: string): void {
     if (this.gate.has(REASON_BLOCKED) || !this.control.isRunning) return;
@@ -446,33 +322,25 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     this.endIfDone();
   }
 
-  /** Every channel has done what it was told. */
-  private isIdle(): void {
-    const waiting = this.whenIdle;
-    this.whenIdle = [];
-    for (const resolve of waiting) resolve();
-    this.endIfDone();
-  }
-
   /** What the client was told to be done is, before the server ends. */
   private endIfDone(): void {
-    if (this.isShuttingDown && this.busyCount === 0 && this.uncommitted.sizeBytes === 0)
+    if (this.isShuttingDown && !this.channels.isBusy && this.uncommitted.sizeBytes === 0)
       this.control.sayGoodbye();
   }
 
   private hasRoom(): void {
     this.stallTimer?.cancel();
     this.stallTimer = undefined;
-    for (const { channel } of [...this.feeds.values()]) channel?.resume();
+    this.channels.resume();
   }
 
   /** A client that takes nothing for so long while much waits for it is cut. */
-  private watchStall(pendingBytes: number): void {
+  private watchStall(takenBytes: number): void {
     const { stallMs } = this.host.limits;
     const look = (): void => {
-      const { pendingBytes: nowPending } = this.writer;
-      if (nowPending < pendingBytes) this.watchStall(nowPending);
-      else this.cut(`it took nothing for ${stallMs} ms while ${nowPending} bytes waited for it`);
+      const { takenBytes: nowTaken, pendingBytes } = this.writer;
+      if (nowTaken > takenBytes) this.watchStall(nowTaken);
+      else this.cut(`it took nothing for ${stallMs} ms while ${pendingBytes} bytes waited for it`);
     };
     this.stallTimer = this.host.clock.setTimer(look, stallMs, true);
   }
@@ -487,12 +355,8 @@ export class Connection implements ServedConnection, ChannelHost, FeedOwner, Con
     this.realm.alarm.remove(this);
     this.control.stop();
     this.writer.discard();
-    this.isIdle();
+    this.channels.stopWaiting();
     await this.giveBack();
     this.ended();
   }
-}
-
-function heldSize(payloadBytes: number): number {
-  return payloadBytes + HELD_FRAME_BYTES;
 }

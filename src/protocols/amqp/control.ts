@@ -78,6 +78,11 @@ export class Control {
     return this.#state === "closing" || this.#state === "closed";
   }
 
+  /** Whether nothing that the client says counts any more. */
+  get isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
   get isBegun(): boolean {
     return this.#state !== "pre_init";
   }

@@ -21,5 +21,8 @@ export class AmqpProtocol implements Protocol {
     return new Connection(this.#realm, socket, peer);
   }
 
-  *measures(): Iterable<Measure> {}
+  measures(): Iterable<Measure> {
+    const { counters, alarm } = this.#realm;
+    return counters.measures(alarm.reason !== undefined);
+  }
 }

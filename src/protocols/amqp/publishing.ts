@@ -154,6 +154,7 @@ export class Publishing {
   /** Tells that nobody was there for a mandatory message. */
   giveBack(envelope: Envelope, body: Buffer): void {
     const { writer, frameMax } = this.connection;
+    this.connection.realm.counters.returned += 1;
     const content = new OutgoingContent();
     placeOriginal(content, envelope.headers, 0);
     content.setBody(body);

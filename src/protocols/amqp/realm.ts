@@ -1,6 +1,7 @@
 // What all connections of the protocol share.
 
 import type { ProtocolHost } from "../../network/host.js";
+import { Counters } from "./counters.js";
 import { EnvelopeWriter } from "./envelope.js";
 import { Exchanges } from "./exchanges.js";
 import { openNames } from "./opening.js";
@@ -11,6 +12,7 @@ import { StorageAlarm } from "./storage-alarm.js";
 export class Realm {
   readonly host: ProtocolHost;
   readonly alarm: StorageAlarm;
+  readonly counters: Counters;
   readonly exchanges: Exchanges;
   readonly queues: Queues;
   readonly envelopes: EnvelopeWriter;
@@ -20,6 +22,7 @@ export class Realm {
     const { broker, clock, log } = host;
     this.host = host;
     this.alarm = new StorageAlarm(clock);
+    this.counters = new Counters();
     this.exchanges = new Exchanges(broker);
     this.queues = new Queues(broker);
     this.envelopes = new EnvelopeWriter();

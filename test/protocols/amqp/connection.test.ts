@@ -248,3 +248,20 @@ test("clients are told that the server ends, and end", async (t) => {
   );
   await closing;
 });
+
+test("channels and messages are counted", async (t) => {
+  const { port, metric } = await serve(t);
+  const client = await RawClient.open(port);
+  await client.openChannel(1);
+  await client.openChannel(2);
+  await client.declareQueue("counted");
+  client.publish("", "counted", Buffer.from("one"));
+  client.publish("", "counted", Buffer.from("two"));
+  client.send(1, "basic.get", { ticket: 0, queue: "counted", noAck: true });
+  await client.expect("basic.get-ok");
+  assert.equal(await metric("messages_published_total"), 2);
+  assert.equal(await metric("messages_delivered_total"), 1);
+  assert.equal(await metric("channels"), 2);
+  await client.close();
+  assert.equal(await metric("channels"), 0);
+});

@@ -11,6 +11,8 @@ export interface Serving {
   readonly bus: Bus;
   /** What the server logged: warnings and errors. */
   readonly lines: string[];
+  /** The number of that metric, without `omnibus_amqp_`. */
+  metric(name: string): Promise<number>;
   /** Clients have so long to say goodbye. */
   close(graceMs?: number): Promise<void>;
 }
@@ -21,11 +23,21 @@ export async function serve(test: TestContext, options: Partial<ServerOptions> =
   const note = (_fields: unknown, text: string): void => void lines.push(text);
   const log: ServerLog = { debug: () => undefined, info: () => undefined, warn: note, error: note };
   const bus = await openBus(memory());
-  const server = await openServer(bus, { amqp: { port: 0 }, nats: "off", http: "off", log, ...options });
+  const server = await openServer(bus, {
+    amqp: { port: 0 },
+    nats: "off",
+    http: { port: 0 },
+    log,
+    ...options,
+  });
   const close = async (graceMs?: number): Promise<void> => {
     await server.close(graceMs);
     await bus.close();
   };
   test.after(() => close(0));
-  return { port: server.addresses.amqp!.port, bus, lines, close };
+  const metric = async (name: string): Promise<number> => {
+    const page = await (await fetch(`http://127.0.0.1:${server.addresses.http!.port}/metrics`)).text();
+    return Number(new RegExp(`^omnibus_amqp_${name} (.+)$`, "m").exec(page)?.[1]);
+  };
+  return { port: server.addresses.amqp!.port, bus, lines, metric, close };
 }

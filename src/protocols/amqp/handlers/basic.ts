@@ -115,6 +115,7 @@ export async function get(channel: ChannelContext, method: Method<"basic.get">):
   else delivery.onLeaseLost = consuming.leaseLost;
   const count = queues.readyCount(queue);
   const { writer, frameMax } = connection;
+  connection.realm.counters.delivered += 1;
   writeGetOk(writer, number, frameMax, tag, isRedelivered, count, content);
 }
 
