@@ -61,6 +61,8 @@ export class Envelope {
   readonly alsoTo: readonly string[];
   /** Whether it answers to a subject, and not to a queue. */
   readonly isDirectReply: boolean;
+  /** Whether it holds for later messages: where direct answers go may change. */
+  readonly isLasting: boolean;
   /** Where it was seen to go last. */
   queue: Queue | undefined;
   view: ExchangeView | undefined;
@@ -83,6 +85,7 @@ export class Envelope {
     this.delayMs = facts.delayMs;
     this.alsoTo = facts.alsoTo;
     this.isDirectReply = facts.isDirectReply;
+    this.isLasting = facts.isLasting;
     this.queue = undefined;
     this.view = undefined;
   }
@@ -118,6 +121,7 @@ interface Facts {
   readonly delayMs: number;
   readonly alsoTo: readonly string[];
   readonly isDirectReply: boolean;
+  readonly isLasting: boolean;
 }
 
 /** Hot where properties differ from message to message. One serves all channels. */
@@ -159,7 +163,8 @@ export class EnvelopeWriter {
     if (replySubject !== undefined) block.text(REPLY_TO, replySubject);
     if (priority > 0) block.text(PRIORITY, String(priority));
     if (table.size > 0) for (const [name, field] of table) this.applicationHeader(name, field);
-    const facts = { id, priority, expiresAfterMs, delayMs, alsoTo, isDirectReply };
+    const isLasting = replyTo !== DIRECT_REPLY;
+    const facts = { id, priority, expiresAfterMs, delayMs, alsoTo, isDirectReply, isLasting };
     return new Envelope(publish, subject, block.end(), facts);
   }
 

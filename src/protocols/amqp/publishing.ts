@@ -122,6 +122,7 @@ export class Publishing {
     const view = publish.exchange === "" ? undefined : this.exchangeOf(publish.exchange);
     const envelope = this.connection.realm.envelopes.write(publish, this.publisher);
     envelope.view = view;
+    if (!envelope.isLasting) return envelope;
     const hash = hashOf(publish.propertiesBytes, hashOf(publish.addressBytes, 1));
     if (this.hashes[slot] === hash) {
       envelope.detach();

@@ -49,6 +49,26 @@ test("an answer without a correlation id has that of its question", async (t) =>
   assert.equal((await answers.next()).properties.correlationId, "c/1");
 });
 
+test("the same question is asked by whoever consumes answers at the time", async (t) => {
+  const { port } = await serve(t);
+  const client = await Client.connect(t, port);
+  const helper = await client.channel();
+  const { channel } = helper;
+  await channel.assertQueue("q");
+  const questions = await helper.consume("q", { noAck: true });
+  for (let round = 0; round < 3; round += 1) {
+    const answers = await helper.consume(DIRECT, { noAck: true });
+    for (let asked = 0; asked < 3; asked += 1) {
+      channel.sendToQueue("q", Buffer.from("?"), { replyTo: DIRECT });
+      channel.sendToQueue((await questions.next()).properties.replyTo, Buffer.from("!"));
+      assert.equal((await answers.next()).content.toString(), "!");
+    }
+    await channel.cancel(answers.tag);
+  }
+  channel.sendToQueue("q", Buffer.from("?"), { replyTo: DIRECT });
+  assert.equal(await helper.closed, "406 fast reply consumer does not exist");
+});
+
 test("an answer for somebody who has gone, or never was, leads nowhere", async (t) => {
   const { port } = await serve(t);
   const helper = await (await Client.connect(t, port)).confirming();
