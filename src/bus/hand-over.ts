@@ -83,19 +83,21 @@ export class HandOver {
       await this.#handOver();
     } catch (error) {
       this.#failGathered(() => true, error);
-    } finally {
       this.#isRunning = false;
     }
   }
 
-  /** Ends when nothing is left, or the rate limit says so. Errors: CLOSED. */
+  /**
+   * Ends when nothing is left, or the rate limit says so, and no longer runs from that moment on: what is gathered before
+   * its promise is settled begins anew. Errors: CLOSED.
+   */
   async #handOver(): Promise<void> {
     const { clock } = this.#core.engine;
     for (let next = this.#nextGathered(); next !== undefined; next = this.#nextGathered()) {
       const readyMs = this.#settings.rateLimit?.nextMs ?? 0;
       if (readyMs > clock.monotonicMs()) {
         this.#due.armAt(readyMs);
-        return;
+        break;
       }
       const { routing } = next;
       const outlet = await this.#outlet(routing);
@@ -104,6 +106,7 @@ export class HandOver {
       this.#handOverBatch(outlet, routing);
       if (this.#gathered.size > 0) await new Promise<void>((resolve) => clock.defer(resolve));
     }
+    this.#isRunning = false;
   }
 
   /** Undefined when there is none: those that were to go there next hear why. */

@@ -354,6 +354,18 @@ test("a call that has just got its place is told when the producer was closed me
   assert.deepEqual(await storedIn(bus, "reading"), [1]);
 });
 
+test("a message is handed over whenever it comes, also when the one before has just been refused", async (t) => {
+  const bus = await testBus(t);
+  const queue = bus.queue("full", { countMax: 1 });
+  await queue.send("first");
+  for (let later = 0; later < 30; later += 1) {
+    const producer = queue.producer();
+    const refused = failsWith("QUEUE_FULL", () => producer.send("a"));
+    for (let tick = 0; tick < later; tick += 1) await undefined;
+    await Promise.all([refused, failsWith("QUEUE_FULL", () => producer.send("b"))]);
+  }
+});
+
 test("closing the bus hands over what producers have, what their handlers send included", async (t) => {
   const bus = await testBus(t);
   const producer = bus.producer(Reading, { linger: "1h" });
