@@ -143,6 +143,8 @@ export class LogMaintenance {
     const endOffset = log.segments.at(-1)!.baseOffset;
     while (this.compactedUpTo < endOffset) {
       const sealed = log.segments.filter((segment) => segment.nextOffset <= endOffset && segment.isSealed);
+      // Retention, or compaction before, may have taken all that is left to look at.
+      if (!sealed.some(({ nextOffset }) => nextOffset > this.compactedUpTo)) break;
       const last = await readLastOffsets(log.name, sealed, this.compactedUpTo);
       for (const segment of sealed) {
         if (segment.baseOffset >= last.endOffset) break;

@@ -252,6 +252,20 @@ test("compaction leaves the last record of each key at its offset, and reads go 
   await again.store.close();
 });
 
+test("compaction ends where retention has left only the segment that is written to", async () => {
+  const world = new PlainWorld();
+  const options = { compact: true, retention: { ageMs: 100 } };
+  const { store, log } = await openLog(world, options);
+  await append(log, "old", "a", world.nowMs).committed;
+  world.nowMs += 1_000;
+  assert.equal((await log.enforceRetention(world.nowMs)).deletedRecords, 1);
+  assert.deepEqual(await log.compact(), { removedRecords: 0, removedBytes: 0 });
+  await store.close();
+  const again = await openLog(world, options);
+  assert.deepEqual(await again.log.compact(), { removedRecords: 0, removedBytes: 0 });
+  await again.store.close();
+});
+
 test("a young tombstone outlives compaction, and a log that was not opened for it is not compacted", async () => {
   const { store, log } = await openLog(new PlainWorld(), { compact: true, segmentBytes: 100 });
   const now = 1_000_000;
