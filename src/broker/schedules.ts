@@ -139,7 +139,9 @@ export class Schedules implements Iterable<ScheduleStatistics> {
     await this.#turns.run(name, async () => {
       const schedule = this.#existing(name);
       if (!schedule.position.isPaused) return;
-      const nextMs = schedule.occurrences.after(this.#parts.clock.nowMs()) ?? null;
+      // Behind those that were sent, also when the clock was set back since.
+      const fromMs = Math.max(this.#parts.clock.nowMs(), schedule.position.lastMs ?? 0);
+      const nextMs = schedule.occurrences.after(fromMs) ?? null;
       await this.#move(schedule, { ...schedule.position, nextMs, isPaused: false });
       this.#arm();
     });

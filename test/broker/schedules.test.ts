@@ -366,3 +366,18 @@ async function runSeed(seed: number): Promise<void> {
   assert.deepEqual(await sentTimes(broker, startMs, "other"), isAlone ? [] : expected);
   await broker.close();
 }
+
+test("a schedule that is resumed after the clock was set back repeats no time", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  await broker.declareQueue("work");
+  const startMs = world.clock.nowMs();
+  await broker.schedules.declare("ticks", every(10_000));
+  await world.pass(30_000);
+  await broker.schedules.pause("ticks");
+  world.jumpWallClock(-20_000);
+  await broker.schedules.resume("ticks");
+  await world.pass(30_000);
+  assert.deepEqual(await sentTimes(broker, startMs), [10_000, 20_000, 30_000, 40_000]);
+  await broker.close();
+});
