@@ -70,6 +70,12 @@ export class Consumers {
     trace(`    ${source.name} gives ${delivery.record.valueText()}, attempt ${delivery.attempt}`);
     this.#publishers.checkTimes(source, delivery);
     const held = source.delivered(delivery);
+    const { partition, record } = delivery;
+    // Messages that come back to the group alone have a log of their own.
+    if (source === this.#stage.mail && partition !== undefined)
+      this.#stage.topic.committed(held.message.id, { partition, offset: record.offset });
+    // It may be there twice: a group was moved back, and its dead letter replayed.
+    if (held.message.isUnknown) transactions.forget(`${source.name} ${held.message.id}`);
     transactions.delivered(`${source.name} ${held.message.id}`);
     delivery.onLeaseLost = () => source.lost(held);
     if (!isDraining) return;

@@ -8,11 +8,15 @@ import type { SourceModel } from "../support/source-model.js";
 import { Changes } from "./changes.js";
 import { Consumers, LEASE_MS } from "./consumers.js";
 import { DiskFaults } from "./disk-faults.js";
+import { Forwarding } from "./forwarding.js";
 import { Letters } from "./letters.js";
 import type { End, Life, Operation, OperationKind, Plan } from "./plan.js";
 import { Publishers } from "./publishers.js";
+import { Seeks } from "./seeks.js";
 import { COUNT_MAX, Stage } from "./stage.js";
 import type { Tally } from "./tally.js";
+import { Ticking } from "./ticking.js";
+import { TopicAudit } from "./topic-audit.js";
 
 /** Virtual time in which all that is left has to come out when nothing goes wrong any more. */
 const DRAIN_MS = 120_000;
@@ -31,6 +35,10 @@ export class History {
   readonly #consumers: Consumers;
   readonly #letters: Letters;
   readonly #changes: Changes;
+  readonly #seeks: Seeks;
+  readonly #audit: TopicAudit;
+  readonly #forwarding: Forwarding;
+  readonly #ticking: Ticking;
   readonly #faults: DiskFaults;
   readonly #operations: Readonly<Record<OperationKind, () => Promise<void> | void>>;
 
@@ -41,18 +49,25 @@ export class History {
     this.#consumers = new Consumers(stage, this.#publishers);
     this.#letters = new Letters(stage, this.#publishers);
     this.#changes = new Changes(stage);
+    this.#seeks = new Seeks(stage);
+    this.#audit = new TopicAudit(stage);
+    this.#forwarding = new Forwarding(stage);
+    this.#ticking = new Ticking(stage);
     this.#faults = new DiskFaults(stage);
     this.#operations = {
       ...this.#publishers.operations,
       ...this.#consumers.operations,
       ...this.#letters.operations,
       ...this.#changes.operations,
+      ...this.#seeks.operations,
+      ...this.#audit.operations,
+      ...this.#forwarding.operations,
+      ...this.#ticking.operations,
       ...this.#faults.operations,
       steps: () => stage.world.step(stage.random.below(60)),
       pass: () => stage.world.pass(stage.random.pick([1, 10, 100, 1_000, LEASE_MS])),
       flush: () => this.#flush(),
       checkpoint: () => stage.world.run(stage.store!.checkpoint()),
-      maintain: () => stage.world.run(stage.broker!.maintain()),
       "jump-clock": () => this.#jumpClock(),
     };
   }
@@ -162,11 +177,15 @@ export class History {
         await broker.bind({ pattern: subject, to: { kind: "queue", name: "work" } });
       for (const subject of ["all", "order/mail"])
         await broker.bind({ pattern: subject, to: { kind: "topic", name: "order" } });
+      await this.#forwarding.open();
+      await this.#ticking.open();
     };
     await stage.world.run(open());
     if (stage.damage !== undefined) return;
     for (const source of stage.sources) if (source.isByKey) stage.dispatcherOf(source).orderByKey();
     this.#changes.check();
+    await this.#audit.check();
+    await this.#ticking.check();
     await this.#letters.read();
     this.#consumers.change();
   }
@@ -183,7 +202,9 @@ export class History {
 
   async #close(): Promise<void> {
     const stage = this.#stage;
+    stage.isClosing = true;
     await stage.world.run(stage.broker!.close());
+    stage.isClosing = false;
     for (const source of stage.sources)
       if (stage.isBroken) source.crashed(true);
       else source.closed();
@@ -201,6 +222,8 @@ export class History {
     const stage = this.#stage;
     this.#consumers.forget();
     this.#publishers.forget();
+    this.#seeks.forget();
+    if (end === "power" && !stage.plan.isSynced) stage.topic.cut();
     stage.wasClosed = false;
     if (stage.plan.overflow === "drop-oldest")
       stage.dropped += stage.broker?.queue("work")?.dispatcher.counters.dropped ?? 0;
@@ -219,15 +242,21 @@ export class History {
     stage.isDraining = true;
     stage.random = stage.world.random;
     await this.#isOpened({ isUncached: false });
+    await this.#ticking.drain();
     await this.#changes.resumeAll();
+    await this.#forwarding.begin();
     this.#consumers.drain();
     // A clock that was set back makes delayed messages wait for so much longer.
     await stage.world.pass(DRAIN_MS + stage.tally.faults["clock jump"] * CLOCK_JUMP_MS);
     if (stage.problem !== undefined) throw stage.problem;
     await this.#letters.read();
+    await this.#audit.check();
     this.#publishers.checkDrained();
+    this.#forwarding.checkDrained();
     for (const source of stage.sources) {
-      const lost = source.unsettled();
+      const lost = source
+        .unsettled()
+        .filter((id) => source !== stage.mail || stage.topic.placeOf(id) !== undefined);
       assert.ok(lost.length <= this.#droppedFrom(source), `${source.name} lost messages: ${lost.join(", ")}`);
       const dispatcher = stage.dispatcherOf(source);
       for (const state of dispatcher.states) assert.equal(state.unsettledCount, 0, `${source.name} is stuck`);

@@ -1,6 +1,7 @@
 // What one history is made of, so that it can be replayed and made smaller: lives, each a list of operations and an end.
 
 import type { OverflowPolicy, TopicOptions } from "../../src/broker/limits.js";
+import type { MissedPolicy } from "../../src/broker/schedule-times.js";
 import { SeededRandom } from "../support/seeded-random.js";
 
 /** How often each kind of operation is drawn, of the sum of all. */
@@ -26,6 +27,9 @@ const SOMETIMES = {
   "slow-disk": 2,
   pause: 3,
   resume: 3,
+  seek: 3,
+  forward: 3,
+  schedule: 3,
 };
 export type OperationKind = keyof typeof ALWAYS | keyof typeof SOMETIMES;
 
@@ -73,12 +77,24 @@ export interface Plan {
   readonly overflow: OverflowPolicy | undefined;
   /** How long the topic keeps its messages. */
   readonly retention: Partial<TopicOptions>;
+  /** Whether some messages come by way of a queue that is forwarded. */
+  readonly isForwarding: boolean;
+  /** What a schedule does about times at which nothing ran; undefined when there is no schedule. */
+  readonly missed: MissedPolicy | undefined;
   readonly lives: readonly Life[];
 }
 
 const LIVES_MAX = 5;
 const OPERATIONS_MAX = 24;
 const OVERFLOWS = ["reject", "drop-oldest", "dead-letter-oldest", "wait"] as const;
+const RETENTIONS: readonly Partial<TopicOptions>[] = [
+  { retentionMs: 5_000 },
+  { retentionBytes: 100_000 },
+  { retentionCount: 20 },
+  { compact: true },
+  { compact: true, retentionMs: 5_000 },
+];
+
 export function planOf(seed: number): Plan {
   const random = new SeededRandom(seed);
   const isByKey = random.chance(0.5);
@@ -86,10 +102,14 @@ export function planOf(seed: number): Plan {
   const isSynced = random.chance(0.8);
   const isOnce = random.chance(0.4);
   const overflow = random.chance(0.3) ? random.pick(OVERFLOWS) : undefined;
-  const retention = {};
+  const retention = random.chance(0.3) ? random.pick(RETENTIONS) : {};
   const drawn = drawnFrom(random);
+  if (Object.keys(retention).length > 0) drawn.push("maintain", "maintain", "maintain");
+  const isForwarding = drawn.includes("forward");
+  const missed = drawn.includes("schedule") ? random.pick(["once", "skip", "all"] as const) : undefined;
   const lives = Array.from({ length: 2 + random.below(LIVES_MAX - 1) }, () => lifeOf(random, drawn));
-  return { seed, isByKey, priorities, isSynced, isOnce, overflow, retention, lives };
+  const kind = { isByKey, priorities, isSynced, isOnce, overflow, retention, isForwarding, missed };
+  return { seed, ...kind, lives };
 }
 
 /** Each kind of operation that the history has, as often as its weight says. */

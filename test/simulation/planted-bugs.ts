@@ -73,6 +73,66 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     find: "await journal.void(entry, indexes);",
     replace: "",
   },
+  {
+    name: "do not look at checksums",
+    file: "log/record-batch.js",
+    find: "return stored === computed ? undefined",
+    replace: "return true ? undefined",
+  },
+  {
+    name: "take a damaged journal for an empty one",
+    file: "log/journal-recovery.js",
+    find: "const { entries: inFile, stray } = await readEntries(files, path);",
+    replace: "const { entries: inFile } = await readEntries(files, path); const stray = undefined;",
+  },
+  {
+    name: "compact the last messages of other keys away",
+    file: "log/compaction.js",
+    find: 'return record.key?.toString("latin1");',
+    replace: 'return record.key === null ? undefined : "";',
+  },
+  {
+    name: "remove more of a topic than it may",
+    file: "log/retention.js",
+    find: "logBytes - segment.sizeBytes >= bytes",
+    replace: "logBytes >= bytes",
+  },
+  {
+    name: "move a group without storing that",
+    file: "broker/source-changes.js",
+    find: "await this.#existing.catalog.put(definition);",
+    replace: "",
+  },
+  {
+    name: "forward a message in two steps",
+    file: "broker/forwarder.js",
+    find: "store.atomically(() => {",
+    replace: "((action) => action())(() => {",
+  },
+  {
+    name: "store what a schedule sends, and that it did, in two steps",
+    file: "broker/schedules.js",
+    find: "this.#parts.store.atomically(() => {\n            for (const timeMs of due)",
+    replace: "((action) => action())(() => {\n            for (const timeMs of due)",
+  },
+  {
+    name: "let others overtake more important messages that have to be read",
+    file: "broker/handing-out.js",
+    find: "if (isStrict && state.hasReady(nowMs))",
+    replace: "if (false)",
+  },
+  {
+    name: "take one message more than a queue may have",
+    file: "broker/queue.js",
+    find: "if (this.count >= countMax)",
+    replace: "if (this.count > countMax)",
+  },
+  {
+    name: "drop a message instead of dead-lettering it",
+    file: "broker/burials.js",
+    find: "await moveToDeadLetters?.(",
+    replace: "await (reason === 'overflow' ? undefined : moveToDeadLetters)?.(",
+  },
 ];
 
 const dist = fileURLToPath(new URL("../../", import.meta.url));
@@ -83,9 +143,9 @@ export async function plant({ name, file, find, replace }: PlantedBug): Promise<
   const copy = `${planted}${name.replaceAll(/[^a-z]+/g, "-")}`;
   await rm(copy, { recursive: true, force: true });
   await mkdir(copy, { recursive: true });
-  await cp(`${dist}src`, `${copy}/src`, { recursive: true });
-  for (const part of ["simulation", "support"])
-    await cp(`${dist}test/${part}`, `${copy}/test/${part}`, { recursive: true });
+  const options = { recursive: true, filter: (from: string) => !/\.(d\.ts|map)$/.test(from) };
+  for (const part of ["src", "test/simulation", "test/support"])
+    await cp(`${dist}${part}`, `${copy}/${part}`, options);
   const path = `${copy}/src/${file}`;
   const code = await readFile(path, "utf8");
   const found = code.split(find).length - 1;

@@ -27,6 +27,13 @@ interface Input {
   readonly held: HeldDelivery;
 }
 
+/** By way of a queue that is forwarded. */
+const RELAY = "relay";
+
+const KEYS = ["a", "b", "c"];
+/** Where the last message of each key is kept, so that some are old. */
+const MANY_KEYS = [..."abcdefghijklmnopqrstuvwxyz"];
+
 export class Publishers {
   readonly #stage: Stage;
   readonly #sent: Sent[] = [];
@@ -105,13 +112,15 @@ export class Publishers {
     const id = String(this.#sent.length);
     // One that goes to all is an atomic step, which the journal makes durable, whatever the logs promise.
     const isAlone = !plan.isSynced || random.chance(0.4);
-    const only = isAlone ? random.pick(sources) : undefined;
+    const isRelayed = plan.isForwarding && random.chance(0.3);
+    let only = isAlone ? random.pick(sources) : undefined;
+    if (isRelayed) only = this.#stage.work;
     const isDelayed = random.chance(0.1);
     const sent: Sent = {
       id,
       sources: only === undefined ? sources : [only],
-      subject: only?.name ?? "all",
-      key: random.pick(["a", "b", "c"]),
+      subject: isRelayed ? RELAY : (only?.name ?? "all"),
+      key: random.pick(plan.retention.compact ? MANY_KEYS : KEYS),
       priority: random.below(plan.priorities),
       readyAtMs: isDelayed ? world.nowMs + random.below(3_000) : undefined,
       expiresAtMs: random.chance(0.1) ? world.nowMs + random.below(8_000) : undefined,
@@ -122,11 +131,14 @@ export class Publishers {
   }
 
   /** It is handed over in a moment. */
-  #announce({ id, sources, key, priority, readyAtMs, expiresAtMs }: Sent): void {
+  #announce({ id, sources, subject, key, priority, readyAtMs, expiresAtMs }: Sent): void {
+    const { topic, mail, work, world } = this.#stage;
+    if (sources.includes(mail)) topic.appending(id, key, world.nowMs);
     for (const source of sources) {
       if (source.isKnown(id)) continue;
       const isDelayed = readyAtMs !== undefined;
-      source.publishing(id, key, { isDelayed, priority: source === this.#stage.work ? priority : 0 });
+      const way = subject === RELAY ? RELAY : "";
+      source.publishing(id, key, { isDelayed, priority: source === work ? priority : 0, way });
       if (expiresAtMs !== undefined) source.mayExpire(id);
     }
   }
@@ -149,7 +161,7 @@ export class Publishers {
     this.#announce(sent);
     try {
       const appended = waits ? [queue.append(this.#messageOf(sent))] : this.#handOver(sent);
-      await this.#followed([sent], Promise.all(appended.map((one) => one.committed)));
+      await this.#followed([[sent, appended]], Promise.all(appended.map((one) => one.committed)));
     } catch (error) {
       try {
         this.#refused(error, [sent]);
@@ -186,17 +198,26 @@ export class Publishers {
     return message(id, { ...named, ...times, subject, key, priority, headers: { filler } });
   }
 
-  #followed(all: readonly Sent[], committed: Promise<unknown>): Promise<void> {
+  #followed(
+    all: readonly (readonly [Sent, readonly Appended[]])[],
+    committed: Promise<unknown>,
+  ): Promise<void> {
     return this.#stage.follow(
       committed,
       () => {
-        for (const { id, sources } of all) for (const source of sources) source.committed(id);
+        for (const [sent, appended] of all) this.#stored(sent, appended);
       },
       (error) => {
         if (!isBrokerError(error, "DISK_FULL")) return;
-        for (const { id, sources } of all) for (const source of sources) source.neverStored(id);
+        for (const [{ id, sources }] of all) for (const source of sources) source.neverStored(id);
       },
     );
+  }
+
+  #stored({ id, sources }: Sent, appended: readonly Appended[]): void {
+    for (const source of sources) source.committed(id);
+    for (const { destination, partition, offset } of appended)
+      if (destination === "order") this.#stage.topic.committed(id, { partition: partition!, offset });
   }
 
   /** Settles some messages and publishes others, as one. */
@@ -212,7 +233,8 @@ export class Publishers {
       this.#inTransactions.add(sent.id);
       this.#announce(sent);
     }
-    const committed = this.#tryCommit(inputs, outputs);
+    const appended: [Sent, readonly Appended[]][] = [];
+    const committed = this.#tryCommit(inputs, outputs, (sent, places) => appended.push([sent, places]));
     if (committed === undefined) return;
     for (const { source, held } of inputs) source.settling(held);
     const outputPlaces = outputs.flatMap(({ id, sources }) => sources.map(({ name }) => `${name} ${id}`));
@@ -229,15 +251,24 @@ export class Publishers {
         for (const { source, held } of inputs) if (isKnown) source.leasedAnew(held);
       },
     );
-    const followed = this.#followed(outputs, committed);
+    const followed = this.#followed(appended, committed);
     if (random.chance(0.5)) await world.run(Promise.all([followed, settled]));
   }
 
   /** Undefined when it was refused: then nothing was done. */
-  #tryCommit(inputs: readonly Input[], outputs: readonly Sent[]): Promise<void> | undefined {
+  #tryCommit(
+    inputs: readonly Input[],
+    outputs: readonly Sent[],
+    onAppended: (sent: Sent, appended: readonly Appended[]) => void,
+  ): Promise<void> | undefined {
     const deliveries = inputs.map(({ held }) => held.delivery);
+    const handOver = (sent: Sent): readonly Appended[] => {
+      const appended = this.#handOver(sent);
+      onAppended(sent, appended);
+      return appended;
+    };
     try {
-      return this.#stage.broker!.commit(deliveries, () => outputs.flatMap((sent) => this.#handOver(sent)));
+      return this.#stage.broker!.commit(deliveries, () => outputs.flatMap(handOver));
     } catch (error) {
       this.#refused(error, outputs);
       return undefined;

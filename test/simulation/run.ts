@@ -28,6 +28,9 @@ export interface Share {
 /** How many seeds a worker runs before it tells how far it is. */
 const REPORT_SEEDS = 20;
 
+/** Almost everything that a history makes is soon forgotten. */
+const YOUNG_MIB = 64;
+
 export async function runShare({ first, end, step }: Share, report: (part: Summary) => void): Promise<void> {
   let part = emptySummary();
   for (let seed = first; seed < end; seed += step) {
@@ -68,7 +71,8 @@ export async function runSeeds(
 
 function inWorker(share: Share, report: (part: Summary) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: share });
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MIB };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: share, resourceLimits });
     worker.on("message", report);
     worker.on("error", reject);
     worker.on("exit", (code) => (code === 0 ? resolve() : reject(new Error(`a worker ended with ${code}`))));

@@ -1,7 +1,7 @@
 // Makes a plan that fails smaller: drops lives, operations and faults for as long as it still fails in the same way.
 
 import { type AnyPlan, historyOf } from "./histories.js";
-import type { Life } from "./plan.js";
+import type { Life, Plan } from "./plan.js";
 
 /** What a history was found to do that it must not, with everything that follows from one cause reading the same. */
 export function kindOf(error: unknown): string {
@@ -46,9 +46,17 @@ function* smallerThan(plan: AnyPlan): Generator<AnyPlan> {
   const lives: readonly Life<string>[] = plan.lives;
   const withLives = (smaller: readonly Life<string>[]) => ({ ...plan, lives: smaller }) as AnyPlan;
   for (const index of lives.keys()) yield withLives(without(lives, index, 1));
+  if ("retention" in plan) yield* simplerPlans(plan);
   for (const [index, life] of lives.entries()) {
     for (const smaller of smallerLives(life)) yield withLives(lives.with(index, smaller));
   }
+}
+
+function* simplerPlans(plan: Plan): Generator<Plan> {
+  if (plan.overflow !== undefined) yield { ...plan, overflow: undefined };
+  if (Object.keys(plan.retention).length > 0) yield { ...plan, retention: {} };
+  if (plan.isForwarding) yield { ...plan, isForwarding: false };
+  if (plan.missed !== undefined) yield { ...plan, missed: undefined };
 }
 
 function* smallerLives(life: Life<string>): Generator<Life<string>> {

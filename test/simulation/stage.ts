@@ -8,6 +8,7 @@ import type { SeededRandom } from "../support/seeded-random.js";
 import { SourceModel } from "../support/source-model.js";
 import type { Plan } from "./plan.js";
 import { emptyTally, type FaultKind } from "./tally.js";
+import { TopicModel } from "./topic-model.js";
 import { TransactionModel } from "./transaction-model.js";
 import { World } from "./world.js";
 
@@ -29,6 +30,7 @@ export class Stage {
   readonly work: SourceModel;
   readonly mail: SourceModel;
   readonly sources: readonly SourceModel[];
+  readonly topic: TopicModel;
   readonly transactions = new TransactionModel();
   readonly trace: (line: string) => void;
   /** Which one runs. */
@@ -48,6 +50,8 @@ export class Stage {
   wasClosed = false;
   /** Whether a bit on the disk is not what was written. */
   isDamaged = false;
+  /** Whether it is being closed: what was begun before may be refused. */
+  isClosing = false;
   /** What was said about that in this life. */
   damage: string | undefined = undefined;
   /** What a delivery did against the model, found in a turn of the broker. */
@@ -59,9 +63,11 @@ export class Stage {
     this.random = this.world.random;
     this.trace = trace;
     const { isByKey, isSynced } = plan;
-    this.work = new SourceModel("work", isByKey, ATTEMPTS_MAX, isSynced);
+    this.work = new SourceModel("work", isByKey, ATTEMPTS_MAX, isSynced, ["relay"]);
     this.mail = new SourceModel("order/mail", isByKey, ATTEMPTS_MAX, isSynced);
     this.sources = [this.work, this.mail];
+    this.topic = new TopicModel(plan.retention);
+    this.mail.mayBeGone = (id) => this.#mayBeGone(id);
     if (plan.overflow === "drop-oldest") this.work.overflow = "drop";
     if (plan.overflow === "dead-letter-oldest") this.work.overflow = "bury";
   }
@@ -129,10 +135,20 @@ export class Stage {
       this.damage ??= error.message;
       return true;
     }
-    const isBroken = this.isBroken && isBrokerError(error, "CLOSED");
+    const isBroken = (this.isBroken || this.isClosing) && isBrokerError(error, "CLOSED");
     // Slow disks are a part of this world.
     const isExpected = ["STORAGE_FAILED", "STORAGE_STALLED", "DISK_FULL"] as const;
     return isExpected.some((code) => isBrokerError(error, code)) || isBroken;
+  }
+
+  /** Whether retention or compaction may have taken a message. */
+  #mayBeGone(id: string): boolean {
+    const { retention } = this.plan;
+    if (Object.keys(retention).length === 0) return false;
+    const place = this.topic.placeOf(id);
+    const partitions = this.broker?.topic("order")?.partitions;
+    if (place === undefined || partitions === undefined || retention.compact) return true;
+    return place.offset < partitions[place.partition]!.logStartOffset;
   }
 
   dispatcherOf(source: SourceModel): Dispatcher {

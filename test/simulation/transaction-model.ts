@@ -27,6 +27,11 @@ export class TransactionModel {
     for (const output of transaction.outputs) this.#byOutput.set(output, transaction);
   }
 
+  /** Somebody sees to it that it comes again: that says nothing of what was to settle it. */
+  forget(message: string): void {
+    this.#byInput.delete(message);
+  }
+
   /** A message came after all: no transaction that was to settle it has left anything. */
   delivered(message: string): void {
     const asOutput = this.#byOutput.get(message);

@@ -11,13 +11,14 @@ interface OrderedPlace {
   readonly held: ReadonlySet<HeldDelivery>;
   /** Whether messages may leave before their turn: too many are there. */
   readonly overflow: string | undefined;
+  mayBeGone(id: string): boolean;
 }
 
 export class DeliveryOrder {
   readonly #place: OrderedPlace;
   readonly #attemptsMax: number;
   /** By partition, priority and way, the last number that came in plain order in this life. */
-  #lastNumbers = new Map<string, number>();
+  readonly #lastNumbers = new Map<string, number>();
 
   constructor(place: OrderedPlace, attemptsMax: number) {
     this.#place = place;
@@ -28,8 +29,9 @@ export class DeliveryOrder {
   isKept = true;
 
   /** From here on everything that is unsettled comes again from the beginning. */
-  restart(): void {
-    this.#lastNumbers = new Map();
+  restart(partition?: string): void {
+    for (const line of [...this.#lastNumbers.keys()])
+      if (partition === undefined || line.startsWith(`${partition} `)) this.#lastNumbers.delete(line);
   }
 
   /** `message` comes now. */
@@ -64,13 +66,14 @@ export class DeliveryOrder {
       other.isInDoubt ||
       other.triesMax >= this.#attemptsMax ||
       !other.isCommitted ||
+      this.#place.mayBeGone(other.id) ||
       this.#place.overflow !== undefined
     );
   }
 
   #checkPlain(message: ModelMessage, partition: number | undefined, what: string): void {
     this.#checkPriority(message, what);
-    if (message.isOutOfOrder || !this.isKept) return;
+    if (message.isOutOfOrder || message.isUnknown || !this.isKept) return;
     const line = `${partition} ${message.priority} ${message.way}`;
     const last = this.#lastNumbers.get(line) ?? -1;
     assert.ok(message.number > last, `${what} came after a later one`);

@@ -120,6 +120,11 @@ export class SimulatedDisk implements Files {
     return total;
   }
 
+  get #freeBytes(): number {
+    const { capacityBytes } = this;
+    return capacityBytes === Number.POSITIVE_INFINITY ? capacityBytes : capacityBytes - this.usedBytes;
+  }
+
   /** Every file with its bytes as they are, which nobody may change. */
   *contents(): Generator<readonly [path: string, bytes: Buffer]> {
     for (const [path, file] of filesIn(this.#root, "")) yield [path, file.content.view()];
@@ -271,7 +276,7 @@ export class SimulatedDisk implements Files {
       write: (bytes, position) => {
         const copy = Buffer.from(bytes);
         return this.#later({ kind: "write", path }, (limit) => {
-          const room = this.capacityBytes - this.usedBytes + Math.max(file.content.size - position, 0);
+          const room = this.#freeBytes + Math.max(file.content.size - position, 0);
           const size = Math.min(copy.length, limit ?? copy.length, Math.max(room, 0));
           if (size === 0 && copy.length > 0) throw systemError("ENOSPC", path);
           this.#apply(file, { position, bytes: copy.subarray(0, size) });

@@ -32,6 +32,8 @@ export class SourceModel {
   isPaused = false;
   /** What happens to the oldest when there are too many. */
   overflow: "drop" | "bury" | undefined = undefined;
+  /** Whether a message may have been removed before it came. */
+  mayBeGone: (id: string) => boolean = () => false;
   readonly #attemptsMax: number;
   readonly #isSynced: boolean;
   readonly held = new Set<HeldDelivery>();
@@ -92,7 +94,10 @@ export class SourceModel {
     if (message.isUnknown) message.isSettled = false;
     assert.ok(!message.isSettled, `${what} came although it was settled`);
     for (const held of this.held)
-      assert.ok(held.message !== message || !held.delivery.isLeased, `${what} came while it was leased`);
+      assert.ok(
+        held.message !== message || !held.delivery.isLeased || message.isUnknown,
+        `${what} came while it was leased`,
+      );
     const tries = delivery.attempt - 1;
     assert.ok(
       message.isUnknown || (tries >= message.triesMin && tries <= message.triesMax),
@@ -241,6 +246,46 @@ export class SourceModel {
     message.triesMin += 1;
     message.triesMax += 1;
     message.isParked = true;
+  }
+
+  /** It was found in the log. */
+  found(id: string): void {
+    const message = this.#messages.get(id)!;
+    assert.ok(!message.isRefused, `${id} is stored although its publisher was told that it is not`);
+    message.isCommitted = true;
+  }
+
+  /** Whoever reads from here was moved in one partition: what is behind the place comes again, and nothing else. */
+  moved(
+    partition: number,
+    isThere: (id: string) => boolean,
+    isBehind: (id: string) => boolean,
+    isOnce: boolean,
+  ): void {
+    this.#order.restart(String(partition));
+    for (const message of this.#messages.values()) {
+      if (!isThere(message.id)) continue;
+      const { isSettled, isInDoubt, wasForgotten, isSettling, isReplayed } = message;
+      const wasHandled = isOnce && (isSettled || isInDoubt || wasForgotten);
+      const wasAside = isReplayed || message.isDead || message.mayBeDead || message.wasBuried;
+      const mayDie = message.triesMax >= this.#attemptsMax || message.mayExpire;
+      // It may be elsewhere as well, or on its way there.
+      message.isUnknown ||= isSettling || wasHandled || wasAside || mayDie;
+      message.isSettled = !isBehind(message.id);
+      message.isAcknowledged = false;
+      message.isInDoubt = false;
+      message.storage = "disk";
+      message.triesMin = 0;
+      message.triesMax = 0;
+      message.isOutOfOrder = message.isDelayed;
+      message.isParked = message.isDelayed;
+      message.wasForgotten = true;
+    }
+  }
+
+  /** Whether it was moved, and where to, is not known. */
+  mayHaveMoved(): void {
+    for (const message of this.#messages.values()) message.isUnknown = true;
   }
 
   /** Its publisher, who does not know whether it is stored, publishes it again with the same id. */
