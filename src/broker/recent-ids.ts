@@ -172,8 +172,8 @@ export class RecentIds {
 
 /** Whether its record is committed, or will be: neither failed nor taken back. */
 function isStanding({ pending, index }: RecentId): boolean {
-  if (pending === undefined || pending.state === "committed") return true;
-  return pending.state === "pending" && index < pending.recordCount;
+  if (pending === undefined) return true;
+  return pending.state !== "failed" && index < pending.recordCount;
 }
 
 interface StoredPlace {

@@ -329,3 +329,22 @@ async function publishSome(world: BrokerWorld, queue: Queue, promised: Set<strin
   }
   await world.turns(world.random.below(5));
 }
+
+test("an id of a step that was taken back is not remembered, though its batch was committed with others", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  const topic = await broker.declareTopic("order", { deduplicateMs: 60_000 });
+  const first = topic.append(message("first", { id: "1" }));
+  assert.throws(() => {
+    broker.atomically(() => {
+      topic.append(message("second", { id: "2" }));
+      throw new Error("no");
+    });
+  });
+  await first.committed;
+  const second = topic.append(message("second", { id: "2" }));
+  assert.equal(second.firstSentMs, undefined);
+  await second.committed;
+  assert.deepEqual([first.offset, second.offset, topic.partitions[0]!.highWatermark], [0, 1, 2]);
+  await broker.close();
+});
