@@ -124,8 +124,8 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   {
     name: "take one message more than a queue may have",
     file: "broker/queue.js",
-    find: "if (this.count >= countMax)",
-    replace: "if (this.count > countMax)",
+    find: "if (this.count - this.#countOutside >= countMax)",
+    replace: "if (this.count - this.#countOutside > countMax)",
   },
   {
     name: "drop a message instead of dead-lettering it",

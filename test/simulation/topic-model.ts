@@ -102,7 +102,8 @@ export class TopicModel {
     } else if (this.#mayBeCut) {
       assert.ok((records.at(-1)?.offset ?? -1) < offset, `${what} is lost, and a later one is there`);
     } else {
-      assert.ok(this.#isReplaced(known), `${what} is lost`);
+      const isReplaced = this.#isReplaced(known, this.#places) || this.#isReplaced(known, places);
+      assert.ok(isReplaced, `${what} is lost`);
     }
   }
 
@@ -114,10 +115,10 @@ export class TopicModel {
   }
 
   /** Whether there was a later one with its key. */
-  #isReplaced({ id, partition, offset }: Kept): boolean {
+  #isReplaced({ id, partition, offset }: Kept, places: ReadonlyMap<string, Kept>): boolean {
     if (this.#retention.compact !== true) return false;
     const { key } = this.#sent.get(id)!;
-    for (const other of this.#places.values())
+    for (const other of places.values())
       if (other.partition === partition && other.offset > offset && this.#sent.get(other.id)!.key === key)
         return true;
     return false;
