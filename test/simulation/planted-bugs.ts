@@ -86,12 +86,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     replace: "const { entries: inFile } = await readEntries(files, path); const stray = undefined;",
   },
   {
-    name: "compact the last messages of other keys away",
-    file: "log/compaction.js",
-    find: 'return record.key?.toString("latin1");',
-    replace: 'return record.key === null ? undefined : "";',
-  },
-  {
     name: "remove more of a topic than it may",
     file: "log/retention.js",
     find: "logBytes - segment.sizeBytes >= bytes",
