@@ -7,7 +7,7 @@ import { AMQ_TOPIC, brokerName, subjectOf } from "./address.js";
 import { AT_ONCE_MS } from "./envelope.js";
 import { preconditionFailed, thing } from "./errors.js";
 import { fieldInteger, fieldText, integerOf, isSameField, shownTyped, shownValue } from "./field-text.js";
-import type { FieldTable, FieldValue } from "./wire/fields.js";
+import { type FieldTable, type FieldValue, textField } from "./wire/fields.js";
 import type { Method } from "./wire/methods.js";
 import type { ProtocolError } from "./wire/protocol-error.js";
 
@@ -46,6 +46,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
 
 const OVERFLOWS = ["drop-head", "reject-publish", "reject-publish-dlx"];
 const QUEUE_TYPES = ["classic", "quorum"];
+const CLASSIC = textField("classic");
 /** What RabbitMQ has for one type of queue only. */
 const NOT_FOR: Readonly<Record<string, readonly string[]>> = {
   classic: ["x-delivery-limit", "x-quorum-initial-group-size", "x-dead-letter-strategy"],
@@ -194,6 +195,7 @@ export function assertSameArguments(
   for (const name of names) {
     const current = is.get(name);
     const received = asked.get(name);
+    if (name === "x-queue-type" && isSameField(current ?? CLASSIC, received ?? CLASSIC)) continue;
     if (current === undefined && received === undefined) continue;
     if (current !== undefined && received !== undefined) {
       if (isSameField(current, received)) continue;

@@ -61,6 +61,11 @@ test("what is declared again has to be the same, and what differs is named", asy
       "'x-dead-letter-exchange' for queue 'plain' in vhost '/': received the value 'x' of type 'longstr' but current is none",
     ],
     [
+      "plain",
+      { arguments: quorum },
+      "'x-queue-type' for queue 'plain' in vhost '/': received the value 'quorum' of type 'longstr' but current is none",
+    ],
+    [
       "q",
       { messageTtl: 61_000 },
       "'x-message-ttl' for queue 'q' in vhost '/': received '61000' but current is '60000'",
@@ -77,6 +82,7 @@ test("what is declared again has to be the same, and what differs is named", asy
       `406 inequivalent arg ${text}`,
     );
   await channel.assertQueue("q", { arguments: { "x-message-ttl": 60_000, "x-unknown": 2 } });
+  await channel.assertQueue("plain", { arguments: { "x-queue-type": "classic" } });
 });
 
 test("arguments that no queue has are refused in RabbitMQ's words", async (t) => {
@@ -233,7 +239,9 @@ test("a queue is deleted if it is unused, or empty, as was asked", async (t) => 
     await client.failure((one) => one.deleteQueue("q", { ifEmpty: true })),
     "406 queue 'q' in vhost '/' not empty",
   );
-  assert.deepEqual(await channel.deleteQueue("q", { ifUnused: true }), { messageCount: 1 });
+  // What is being worked on is neither use nor content.
+  await (await client.channel()).get("q");
+  assert.deepEqual(await channel.deleteQueue("q", { ifUnused: true, ifEmpty: true }), { messageCount: 0 });
 });
 
 test("purging removes what waits, and leaves what is being worked on", async (t) => {

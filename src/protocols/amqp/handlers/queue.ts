@@ -106,7 +106,9 @@ export async function remove(channel: ChannelContext, method: Method<"queue.dele
     messageCount = realm.queues.readyCount(queue);
     if (method.ifUnused && realm.queues.consumerCount(queue) > 0)
       throw preconditionFailed(`${thing("queue", name)} in use`);
-    await host.broker.deleteQueue(queue.name, { ifEmpty: method.ifEmpty }, session);
+    // What is being worked on is not in the queue.
+    if (method.ifEmpty && messageCount > 0) throw preconditionFailed(`${thing("queue", name)} not empty`);
+    await host.broker.deleteQueue(queue.name, {}, session);
   }
   if (!method.noWait) channel.send("queue.delete-ok", { messageCount });
 }
