@@ -80,12 +80,6 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
     replace: "return true ? undefined",
   },
   {
-    name: "take a damaged journal for an empty one",
-    file: "log/journal-recovery.js",
-    find: "const { entries: inFile, stray } = await readEntries(files, path);",
-    replace: "const { entries: inFile } = await readEntries(files, path); const stray = undefined;",
-  },
-  {
     name: "remove more of a topic than it may",
     file: "log/retention.js",
     find: "logBytes - segment.sizeBytes >= bytes",
