@@ -15,7 +15,13 @@ export interface GrowthPoint {
   readonly bytesEach?: number;
 }
 
-const BACKLOG_ROUNDS = 200;
+/** Each cost is the median of so many. */
+const SAMPLES = 9;
+const BACKLOG_ROUNDS = 25;
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
+}
 
 /** Publishing, and receiving and settling at the front, while so many wait. */
 export async function byBacklog(directory: string, counts: readonly number[]): Promise<GrowthPoint[]> {
@@ -23,38 +29,41 @@ export async function byBacklog(directory: string, counts: readonly number[]): P
   const queue = bus.queue("backlog");
   const points: GrowthPoint[] = [];
   let waiting = 0;
-  const round = async (spent: { sending: number; handling: number }): Promise<void> => {
-    const beganSeconds = processorSeconds();
-    await queue.sendMany(BODIES);
-    const sentSeconds = processorSeconds();
-    for (let received = 0; received < BATCH; ) {
-      const deliveries = await queue.receiveBatch({ max: BATCH - received, wait: "10s" });
-      for (const delivery of deliveries) await delivery.ack();
-      received += deliveries.length;
+  /** Seconds of the processor for one message. */
+  const through = async (rounds: number): Promise<{ sending: number; handling: number }> => {
+    let sending = 0;
+    let handling = 0;
+    for (let index = 0; index < rounds; index += 1) {
+      const beganSeconds = processorSeconds();
+      await queue.sendMany(BODIES);
+      const sentSeconds = processorSeconds();
+      for (let received = 0; received < BATCH; ) {
+        const deliveries = await queue.receiveBatch({ max: BATCH - received, wait: "10s" });
+        for (const delivery of deliveries) await delivery.ack();
+        received += deliveries.length;
+      }
+      sending += sentSeconds - beganSeconds;
+      handling += processorSeconds() - sentSeconds;
     }
-    spent.sending += sentSeconds - beganSeconds;
-    spent.handling += processorSeconds() - sentSeconds;
+    return { sending: sending / rounds / BATCH, handling: handling / rounds / BATCH };
   };
-  for (let index = 0; index < BACKLOG_ROUNDS / 2; index += 1) await round({ sending: 0, handling: 0 });
+  await through(4 * BACKLOG_ROUNDS);
   for (const count of counts) {
     await fill(queue, count - waiting);
     waiting = count;
-    await round({ sending: 0, handling: 0 });
-    const spent = { sending: 0, handling: 0 };
-    for (let index = 0; index < BACKLOG_ROUNDS; index += 1) await round(spent);
-    const messages = BACKLOG_ROUNDS * BATCH;
-    points.push({ curve: "waiting messages: send", count, processorUs: (1e6 * spent.sending) / messages });
-    points.push({
-      curve: "waiting messages: receive and settle",
-      count,
-      processorUs: (1e6 * spent.handling) / messages,
-    });
+    await through(BACKLOG_ROUNDS);
+    const samples: { sending: number; handling: number }[] = [];
+    for (let index = 0; index < SAMPLES; index += 1) samples.push(await through(BACKLOG_ROUNDS));
+    const add = (what: string, of: (sample: { sending: number; handling: number }) => number) =>
+      points.push({ curve: `waiting messages: ${what}`, count, processorUs: 1e6 * median(samples.map(of)) });
+    add("send", ({ sending }) => sending);
+    add("receive and settle", ({ handling }) => handling);
   }
   await bus.close();
   return points;
 }
 
-const QUEUE_MESSAGES = 200_000;
+const QUEUE_MESSAGES = 30_000;
 const QUEUE_DEPTH = 1_000;
 const DECLARED_AT_ONCE = 500;
 
@@ -89,10 +98,14 @@ export async function byQueues(directory: string, count: number): Promise<Growth
   };
   const toOne = () => 0;
   const toAll = (number: number) => number % count;
-  await through(QUEUE_MESSAGES / 4, toOne);
-  await through(QUEUE_MESSAGES / 4, toAll);
-  const one = await through(QUEUE_MESSAGES, toOne);
-  const all = await through(QUEUE_MESSAGES, toAll);
+  const cost = async (queueOf: (number: number) => number): Promise<number> => {
+    for (let index = 0; index < 3; index += 1) await through(QUEUE_MESSAGES, queueOf);
+    const samples: number[] = [];
+    for (let index = 0; index < SAMPLES; index += 1) samples.push(await through(QUEUE_MESSAGES, queueOf));
+    return median(samples);
+  };
+  const one = await cost(toOne);
+  const all = await cost(toAll);
   await bus.close();
   return [
     { curve: "queues: send and handle at one of them", count, processorUs: one, bytesEach },
@@ -102,7 +115,8 @@ export async function byQueues(directory: string, count: number): Promise<Growth
 
 export type SubscriptionKind = "live subscriptions" | "bindings" | "groups";
 
-const PUBLISHED = 200_000;
+const PUBLISHED = 30_000;
+const HOT_SUBJECTS = 100;
 const PUBLISHED_AT_ONCE = 1_000;
 
 /** Makes so many of a kind for the topic `site`, each for a subject of its own. */
@@ -138,7 +152,10 @@ const makers: Readonly<
   },
 };
 
-/** Publishing to the subjects at random. Groups have no consumers: with them a message is handed to each group. */
+/**
+ * Publishing to a hundred of the subjects, and to any of them, at random. Groups have no consumers: with them a message
+ * is handed to each group.
+ */
 export async function bySubscriptions(
   directory: string,
   kind: SubscriptionKind,
@@ -151,19 +168,30 @@ export async function bySubscriptions(
   await makers[kind](bus, count);
   const bytesEach = ((await usedBytes()) - emptyBytes) / count;
   let seed = 1;
-  const publish = async (messages: number): Promise<void> => {
-    let left = messages;
+  const publish = async (subjects: number): Promise<void> => {
+    let left = PUBLISHED;
     const one = async (): Promise<void> => {
       while (left > 0) {
         left -= 1;
         seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
-        await site.publish(`site.${seed % count}.opened`, BODY);
+        await site.publish(`site.${seed % subjects}.opened`, BODY);
       }
     };
     await Promise.all(Array.from({ length: PUBLISHED_AT_ONCE }, one));
   };
-  await publish(PUBLISHED / 2);
-  const { processorUs } = await paceOf(PUBLISHED, () => publish(PUBLISHED));
+  const cost = async (subjects: number): Promise<number> => {
+    for (let index = 0; index < 3; index += 1) await publish(subjects);
+    const samples: number[] = [];
+    for (let index = 0; index < SAMPLES; index += 1)
+      samples.push((await paceOf(PUBLISHED, () => publish(subjects))).processorUs);
+    return median(samples);
+  };
+  const hot = await cost(Math.min(HOT_SUBJECTS, count));
+  const any = await cost(count);
   await bus.close();
-  return [{ curve: `${kind}: publish`, count, processorUs, bytesEach }];
+  const points: GrowthPoint[] = [
+    { curve: `${kind}, a hundred subjects`, count, processorUs: hot, bytesEach },
+  ];
+  if (kind !== "groups") points.push({ curve: `${kind}, any subject`, count, processorUs: any });
+  return points;
 }

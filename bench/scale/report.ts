@@ -9,17 +9,48 @@ const OPEN_MS_MAX = 2_000;
 const DRAIN_SHARE_MIN = 0.5;
 const PUBLISH_SHARE_MIN = 0.8;
 
+/** A table and what it is about. */
+interface Section {
+  readonly title: string;
+  readonly head: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** For a terminal. */
 export function formatScale(report: ScaleReport): string {
-  const sections: string[] = [];
+  return sectionsOf(report)
+    .map(({ title, head, rows }) => `${title}\n${table(head, rows)}`)
+    .join("\n\n");
+}
+
+/** As a page of the documentation. */
+export function scalePage(report: ScaleReport): string {
+  const sections = sectionsOf(report).map(({ title, head, rows }) => {
+    const rule = head.map((_title, column) => (column === 0 ? "---" : "---:"));
+    const lines = [head, rule, ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+    return `## ${title}\n\n${lines.join("\n")}\n`;
+  });
+  const intro = `# The bounds, measured
+
+Written by \`npm run bench -- scale --record docs/benchmarks\`, like [scale.json](scale.json). What is promised is in the
+[guarantees](../guarantees.md#bounds); how to read the tables, in the [benchmarks](README.md).
+
+![What one message costs as more is there](scale.svg)
+`;
+  return [intro, ...sections].join("\n");
+}
+
+function sectionsOf(report: ScaleReport): Section[] {
+  const sections: Section[] = [];
   if (report.backlog !== undefined) sections.push(backlog(report.backlog));
   if (report.cold !== undefined) sections.push(cold(report.cold));
   if (report.growth !== undefined) sections.push(growth(report.growth));
   if (report.budgets !== undefined) sections.push(budgets(report.budgets));
   if (report.unawaited !== undefined) sections.push(unawaited(report.unawaited));
-  return sections.join("\n\n");
+  return sections;
 }
 
-function backlog({ messages, filled, reopenedAfterKill, reopened, drained, flow }: Backlog): string {
+function backlog({ messages, filled, reopenedAfterKill, reopened, drained, flow }: Backlog): Section {
   const share = drained.perSecond / flow.perSecond;
   const peak = Math.max(filled.peakRssBytes, drained.peakRssBytes);
   const rows = [
@@ -45,10 +76,14 @@ function backlog({ messages, filled, reopenedAfterKill, reopened, drained, flow 
     ["through an empty queue a second", count(flow.perSecond), ""],
     ["drained, of that", percent(share), ""],
   ];
-  return `${count(messages)} waiting messages of 128 bytes, durability synced\n${table(["", "measured", "promised"], rows)}`;
+  return {
+    title: `${count(messages)} waiting messages of 128 bytes, durability synced`,
+    head: ["", "measured", "promised"],
+    rows,
+  };
 }
 
-function cold(rows: NonNullable<ScaleReport["cold"]>): string {
+function cold(rows: NonNullable<ScaleReport["cold"]>): Section {
   const cells = rows.map((row) => {
     const share = row.besidePerSecond / row.alonePerSecond;
     return [
@@ -72,10 +107,10 @@ function cold(rows: NonNullable<ScaleReport["cold"]>): string {
     "of a core",
     "promised",
   ];
-  return `Publishing while a group works off a backlog on disk\n${table(head, cells)}`;
+  return { title: "Publishing while a group works off a backlog on disk", head, rows: cells };
 }
 
-function growth(points: NonNullable<ScaleReport["growth"]>): string {
+function growth(points: NonNullable<ScaleReport["growth"]>): Section {
   const curves = [...new Set(points.map(({ curve }) => curve))];
   const cells = curves.flatMap((curve) =>
     points
@@ -87,20 +122,22 @@ function growth(points: NonNullable<ScaleReport["growth"]>): string {
         bytesEach === undefined ? "" : count(bytesEach),
       ]),
   );
-  return `Microseconds of the processor for one message, durability synced\n${table(["", "there", "µs", "B each"], cells)}`;
+  const title = "Microseconds of the processor for one message, durability synced";
+  return { title, head: ["", "there", "µs", "B each"], rows: cells };
 }
 
-function budgets(rows: NonNullable<ScaleReport["budgets"]>): string {
+function budgets(rows: NonNullable<ScaleReport["budgets"]>): Section {
   const cells = rows.map(({ what, budget, bytes, refused }) => [
     what,
     budget,
     megabytes(bytes),
     refused === 0 ? "" : count(refused),
   ]);
-  return `A million distinct ones, and what is left of them in memory\n${table(["", "budget", "memory", "refused"], cells)}`;
+  const title = "A million distinct ones, and what is left of them in memory";
+  return { title, head: ["", "budget", "memory", "refused"], rows: cells };
 }
 
-function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): string {
+function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): Section {
   const cells = rows.map(({ way, calls, yieldAfter, stored, refused, seconds, peakRssBytes, error }) => [
     way,
     count(calls),
@@ -110,7 +147,7 @@ function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): string {
     error === undefined ? megabytes(peakRssBytes) : error,
   ]);
   const head = ["", "calls", "gives way", "stored", "calls/s", "peak of resident memory"];
-  return `Calls that are not awaited\n${table(head, cells)}`;
+  return { title: "Calls that are not awaited", head, rows: cells };
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

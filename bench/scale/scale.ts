@@ -12,7 +12,7 @@ import type { ColdReader } from "./cold-reader.js";
 import type { GrowthPoint, SubscriptionKind } from "./growth.js";
 import type { Pace } from "./meters.js";
 import type { Asked, Question, Questions, ScaleAnswer, ScaleRequest } from "./questions.js";
-import { formatScale } from "./report.js";
+import { formatScale, scalePage } from "./report.js";
 import type { CallWay, Unawaited } from "./unawaited.js";
 
 export interface ScaleOptions {
@@ -84,8 +84,10 @@ export async function benchScale({ only, messages, directory, json, record }: Sc
 function keep(report: ScaleReport, folder: string): void {
   const path = join(folder, "scale.json");
   const before = existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as ScaleReport) : {};
-  writeFileSync(path, `${JSON.stringify({ ...before, ...report }, undefined, 1)}\n`);
-  if (report.growth !== undefined) writeFileSync(join(folder, "scale.svg"), growthChart(report.growth));
+  const kept = { ...before, ...report };
+  writeFileSync(path, `${JSON.stringify(kept, undefined, 2)}\n`);
+  writeFileSync(join(folder, "scale.md"), scalePage(kept));
+  if (kept.growth !== undefined) writeFileSync(join(folder, "scale.svg"), growthChart(kept.growth));
 }
 
 class Scale {

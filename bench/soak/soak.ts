@@ -87,6 +87,7 @@ export async function benchSoak({ minutes, rate, directory, json, record }: Soak
   if (record !== undefined) {
     writeFileSync(join(record, "soak.json"), `${JSON.stringify(result)}\n`);
     writeFileSync(join(record, "soak.svg"), soakChart(result));
+    writeFileSync(join(record, "soak.md"), soakPage(result));
   }
   process.stdout.write(`${json ? JSON.stringify(result) : formatSoak(result)}\n`);
   if (!result.isSteady || result.errorCount > 0) process.exitCode = 1;
@@ -121,36 +122,65 @@ function windowOf(samples: readonly SoakSample[]): SoakWindow {
   };
 }
 
+const HEAD = ["", "seconds", "RSS MB", "heap MB", "buffers MB", "files", "disk MB", "of a core"];
+
+/** For a terminal. */
 function formatSoak(result: SoakResult): string {
-  const { first, last, before, after, published, handled, late, errorCount, errors } = result;
   const grid = new Table({
-    head: ["", "seconds", "RSS MB", "heap MB", "external MB", "files", "disk MB", "of a core"],
-    colAligns: ["left", ...Array<"right">(7).fill("right")],
+    head: HEAD,
+    colAligns: HEAD.map((_title, column) => (column === 0 ? "left" : "right")),
     style: { head: [], border: [] },
     chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
   });
-  const rows = [
+  grid.push(...rowsOf(result));
+  return [heading(result), grid.toString(), conclusion(result)].join("\n");
+}
+
+/** As a page of the documentation. */
+function soakPage(result: SoakResult): string {
+  const rule = HEAD.map((_title, column) => (column === 0 ? "---" : "---:"));
+  const lines = [HEAD, rule, ...rowsOf(result)].map((cells) => `| ${cells.join(" | ")} |`);
+  return `# A mixed load for ${result.minutes} minutes
+
+Written by \`npm run bench -- soak --record docs/benchmarks\`, like [soak.json](soak.json), which has a sample for each ten
+seconds. Heap and buffers are counted after garbage was collected, resident memory before.
+
+![Memory, disk, files and processor over the time](soak.svg)
+
+${heading(result)}.
+
+${lines.join("\n")}
+
+${conclusion(result)}
+`;
+}
+
+function rowsOf({ first, last, before, after }: SoakResult): string[][] {
+  const windows = [
     ["before", { ...before, fromSecond: 0, toSecond: 0 }],
     ["after the warm-up", first],
     ["at the end", last],
     ["closed", { ...after, fromSecond: after.second, toSecond: after.second }],
   ] as const;
-  for (const [title, row] of rows)
-    grid.push([
-      title,
-      row.fromSecond === row.toSecond ? `${row.toSecond}` : `${row.fromSecond} to ${row.toSecond}`,
-      ...[row.rssBytes, row.heapBytes, row.externalBytes].map(megabytes),
-      `${row.descriptors}`,
-      megabytes(row.diskBytes),
-      `${(100 * row.processorShare).toFixed(0)} %`,
-    ]);
-  const verdict = result.isSteady ? "It ends with the memory with which it began." : "Memory has grown.";
+  return windows.map(([title, row]) => [
+    title,
+    row.fromSecond === row.toSecond ? `${row.toSecond}` : `${row.fromSecond} to ${row.toSecond}`,
+    ...[row.rssBytes, row.heapBytes, row.externalBytes].map(megabytes),
+    `${row.descriptors}`,
+    megabytes(row.diskBytes),
+    `${(100 * row.processorShare).toFixed(0)} %`,
+  ]);
+}
+
+function heading({ minutes, parts }: SoakResult): string {
+  return `${minutes} minutes of ${parts.join(", ")}; durability synced`;
+}
+
+function conclusion({ published, handled, late, isSteady, errorCount, errors }: SoakResult): string {
+  const verdict = isSteady ? "It ends with the memory with which it began." : "Memory has grown.";
   const failed = errorCount === 0 ? "" : `\n${errorCount} errors: ${errors.join("; ")}`;
-  return [
-    `${result.minutes} minutes of ${result.parts.join(", ")}; durability synced`,
-    grid.toString(),
-    `${published} published, ${handled} handled, ${late} tenths of a second left out. ${verdict}${failed}`,
-  ].join("\n");
+  const counts = [published, handled, late].map((value) => value.toLocaleString("en-US"));
+  return `${counts[0]} published, ${counts[1]} handled, ${counts[2]} ticks left out. ${verdict}${failed}`;
 }
 
 function megabytes(bytes: number): string {

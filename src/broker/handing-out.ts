@@ -114,7 +114,7 @@ export class HandingOut implements Dealer {
     try {
       const record = state.next(nowMs);
       if (record === undefined) return undefined;
-      if (state.isBehind && state.log.isCommitterBusy) this.#spendBehind(record);
+      if (state.isBehind && state.log.isDiskAwaited) this.#spendBehind(record);
       else this.turnLeft -= 1;
       return record;
     } catch (error) {

@@ -25,6 +25,7 @@ import {
   withHeaders,
 } from "./publish-options.js";
 import { Receipt } from "./receipt.js";
+import { refused } from "./refusal.js";
 import { openRetained } from "./retaining.js";
 
 /** What an exchange is declared with. What is left out is what it was declared with before. Only `bind` can be added to. */
@@ -106,14 +107,26 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
    * Errors: UNROUTABLE, INVALID_SUBJECT, INVALID_OPTION, INVALID_PAYLOAD, MESSAGE_TOO_LARGE, QUEUE_FULL, those of
    * storage, the reason of the signal.
    */
-  async publish(
+  publish(
     subject: string,
     body: string | Uint8Array,
     options?: ExchangePublishOptions<C>,
   ): Promise<Receipt[]> {
-    assertPublishable(subject);
+    try {
+      assertPublishable(subject);
+      this.#core.opening.assertRoom();
+    } catch (error) {
+      return refused(error);
+    }
+    return this.#publishHeard(subject, body, options as (AnyPublishOptions & RouteOption) | undefined);
+  }
+
+  async #publishHeard(
+    subject: string,
+    body: string | Uint8Array,
+    asked: (AnyPublishOptions & RouteOption) | undefined,
+  ): Promise<Receipt[]> {
     const { middleware } = this.#core;
-    const asked = options as (AnyPublishOptions & RouteOption) | undefined;
     if (middleware.publishing === undefined) return await this.#publish(subject, body, asked);
     const origin = {
       operation: "publish",
@@ -164,14 +177,18 @@ export class Exchange<C extends Capabilities = Capabilities, K extends ExchangeK
     const nowMs = this.#core.engine.clock.nowMs();
     const message = this.#message(subject, body, nowMs, options);
     this.#core.assertWritable();
-    // A group must not miss what is published after its handler was registered.
-    await this.#core.handlers.starting;
-    await unlessAborted(this.declare(), signal);
+    await unlessAborted(this.#core.opening.wait(this.#ready()), signal);
     const isRetained = await openRetained(this.#core.engine, "exchange", options);
     this.#core.assertOpen();
     const appended = this.#append(message, options?.mustRoute === true, isRetained);
     await untilCommitted(appended.all, signal);
     return appended.routed.map((one) => new Receipt(one, nowMs, options?.id));
+  }
+
+  /** A group must not miss what is published after its handler was registered. */
+  async #ready(): Promise<void> {
+    await this.#core.handlers.starting;
+    await this.declare();
   }
 
   /** What was taken by those that it was led to, and with what was retained. */

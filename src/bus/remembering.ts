@@ -7,7 +7,7 @@ import { knownOptions, wholeNumber } from "./option-checks.js";
 export interface RememberOptions {
   /** An id is remembered for so long. */
   readonly window: Duration;
-  /** Beyond so many the oldest are forgotten. Each costs some 200 bytes of memory. @default 100,000 */
+  /** Beyond so many the oldest are forgotten. Each costs some 250 bytes of memory. @default 100,000 */
   readonly idsMax?: number;
 }
 

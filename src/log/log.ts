@@ -305,9 +305,9 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     return this.options.segmentBytes ?? SEGMENT_BYTES;
   }
 
-  /** Whether somebody waits for what is appended to this log, or to another of its committer. */
-  get isCommitterBusy(): boolean {
-    return this.home?.isBusy === true;
+  /** Whether something that was appended to this log, or to another one on disk, waits for the disk. */
+  get isDiskAwaited(): boolean {
+    return this.options.durability !== "memory" && this.home?.isBusy === true;
   }
 
   nowMs(): number {
