@@ -6,6 +6,7 @@ import type { Log } from "../log/log.js";
 import type { StoredRecord } from "../log/record.js";
 import { Appended } from "./appended.js";
 import type { Deduplication } from "./deduplication.js";
+import type { Dispatcher } from "./dispatcher.js";
 import { assertBodySize, type TopicOptions } from "./limits.js";
 import type { OutgoingMessage } from "./message.js";
 import { readRecords } from "./read-records.js";
@@ -27,6 +28,10 @@ export class Topic {
   isDeleted = false;
   /** Runs after records of a partition became readable. */
   onCommit: ((topic: Topic, partition: number) => void) | undefined = undefined;
+  /** Of the groups that have consumers: a commit looks at these only, however many groups there are. */
+  readonly #consuming = new Set<Dispatcher>();
+  /** Where each partition began at its last commit. */
+  readonly #startOffsets: number[];
   /** Messages without a key go to one partition until its batch is committed, then to the next. */
   #nextKeyless = 0;
 
@@ -44,6 +49,7 @@ export class Topic {
     this.partitions = partitions;
     this.expiry = expiry;
     this.deduplication = deduplication;
+    this.#startOffsets = partitions.map(() => 0);
     for (const [partition, log] of partitions.entries()) log.onCommit = () => this.#committed(partition);
   }
 
@@ -60,6 +66,15 @@ export class Topic {
   /** What a message with that id got that was published before; undefined when none was, or nobody asks. */
   firstOf(id: string): Appended | undefined {
     return this.deduplication?.firstOf(id);
+  }
+
+  addSubscription(subscription: Subscription): void {
+    const { dispatcher } = subscription;
+    this.subscriptions.set(subscription.group, subscription);
+    dispatcher.onConsumersChanged = () => {
+      if (dispatcher.hasConsumers) this.#consuming.add(dispatcher);
+      else this.#consuming.delete(dispatcher);
+    };
   }
 
   #take(message: OutgoingMessage): Appended {
@@ -128,10 +143,11 @@ export class Topic {
     this.#nextKeyless = (this.#nextKeyless + 1) % this.partitions.length;
     const start = this.partitions[partition]!.logStartOffset;
     this.expiry.committed(this.partitions[partition]!);
-    for (const { dispatcher } of this.subscriptions.values()) {
-      if (start > 0) dispatcher.states[partition]!.skipRemoved();
-      dispatcher.wake();
+    if (start > this.#startOffsets[partition]!) {
+      this.#startOffsets[partition] = start;
+      for (const { dispatcher } of this.subscriptions.values()) dispatcher.states[partition]!.skipRemoved();
     }
+    for (const dispatcher of this.#consuming) dispatcher.wake();
     this.onCommit?.(this, partition);
   }
 }

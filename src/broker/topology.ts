@@ -423,7 +423,7 @@ export class Topology {
   }
 
   #addSubscription(topic: Topic, subscription: Subscription): void {
-    topic.subscriptions.set(subscription.group, subscription);
+    topic.addSubscription(subscription);
     this.#keepSettlements(subscription.dispatcher);
   }
 
