@@ -65,7 +65,7 @@ const SUBSCRIPTIONS: Readonly<Record<SubscriptionKind, readonly number[]>> = {
 /** Calls, and after how many of them the event loop goes on; 0: never. */
 const CALLS = [
   [1_000_000, 1],
-  [10_000_000, 1_000],
+  [3_000_000, 1_000],
   [10_000_000, 0],
 ] as const;
 const CALL_WAYS: readonly CallWay[] = ["publish", "queue send", "producer send"];
