@@ -8,6 +8,8 @@ const RSS_MAX = 300e6;
 const OPEN_MS_MAX = 2_000;
 const DRAIN_SHARE_MIN = 0.5;
 const PUBLISH_SHARE_MIN = 0.8;
+/** Of fewer, what each takes is lost in what there is once. */
+const EACH_MIN = 1_000;
 
 /** A table and what it is about. */
 interface Section {
@@ -119,7 +121,7 @@ function growth(points: NonNullable<ScaleReport["growth"]>): Section {
         index === 0 ? curve : "",
         count(there),
         processorUs.toFixed(2),
-        bytesEach === undefined ? "" : count(bytesEach),
+        bytesEach === undefined || there < EACH_MIN ? "" : count(bytesEach),
       ]),
   );
   const title = "Microseconds of the processor for one message, durability synced";
@@ -141,13 +143,18 @@ function unawaited(rows: NonNullable<ScaleReport["unawaited"]>): Section {
   const cells = rows.map(({ way, calls, yieldAfter, stored, refused, seconds, peakRssBytes, error }) => [
     way,
     count(calls),
-    yieldAfter === 0 ? "never" : `after ${count(yieldAfter)} calls`,
+    givesWay(yieldAfter),
     error === undefined ? percent(stored / (stored + refused)) : "",
     error === undefined ? count(calls / seconds) : "",
     error === undefined ? megabytes(peakRssBytes) : error,
   ]);
   const head = ["", "calls", "gives way", "stored", "calls/s", "peak of resident memory"];
   return { title: "Calls that are not awaited", head, rows: cells };
+}
+
+function givesWay(yieldAfter: number): string {
+  if (yieldAfter === 0) return "never";
+  return yieldAfter === 1 ? "after each call" : `after ${count(yieldAfter)} calls`;
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
