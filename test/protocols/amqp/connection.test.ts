@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { NO_FIELDS } from "../../../src/protocols/amqp/wire/fields.js";
 import { FRAME_BODY, FRAME_HEADER, FRAME_METHOD } from "../../../src/protocols/amqp/wire/frames.js";
@@ -264,4 +265,32 @@ test("channels and messages are counted", async (t) => {
   assert.equal(await metric("channels"), 2);
   await client.close();
   assert.equal(await metric("channels"), 0);
+});
+
+test("a message of several megabytes goes in and out in frames of the negotiated size", async (t) => {
+  const { port } = await serve(t);
+  const client = await RawClient.open(port, { frameMax: 4_096 });
+  await client.openChannel();
+  await client.declareQueue("large");
+  const body = Buffer.alloc(5_000_000);
+  for (let at = 0; at < body.length; at += 4) body.writeUInt32BE((at * 2_654_435_761) % 2 ** 32, at);
+  client.socket.write(publishFrames(1, "", "large", body, 4_088));
+  client.send(1, "basic.get", { ticket: 0, queue: "large", noAck: true });
+  await client.expect("basic.get-ok");
+  await client.next();
+  const pieces: Buffer[] = [];
+  for (let got = 0; got < body.length; got += pieces.at(-1)!.length)
+    pieces.push((await client.next())!.payload);
+  assert.ok(pieces.every(({ length }) => length + 8 <= 4_096));
+  assert.ok(Buffer.concat(pieces).equals(body));
+});
+
+test("clients are shown the version of the package", async (t) => {
+  const { port } = await serve(t);
+  const client = new RawClient(port);
+  client.socket.write(PROTOCOL_HEADER);
+  const { serverProperties } = await client.expect("connection.start");
+  const version = serverProperties.get("version");
+  const { version: expected } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
+  assert.equal(version?.type === "longstr" && version.value.toString(), expected);
 });
