@@ -5,8 +5,8 @@ import { BATCH, BODIES, BODY, openDurable } from "./meters.js";
 
 const TOPIC = "cold";
 const BACKLOG = 2_000_000;
-const WINDOWS = 10;
-const WINDOW_MS = 400;
+const WINDOWS = 21;
+const WINDOW_MS = 300;
 
 export interface ColdReader {
   readonly durability: "synced" | "written";
@@ -15,6 +15,8 @@ export interface ColdReader {
   readonly batch: number;
   readonly alonePerSecond: number;
   readonly besidePerSecond: number;
+  /** What was published beside the reader, of what was in the window before: the median of all pairs of windows. */
+  readonly keptShare: number;
   readonly readPerSecond: number;
   /** Of the processor, in windows without and with the reader. */
   readonly aloneProcessorShare: number;
@@ -47,26 +49,34 @@ export async function coldReader(
     await Promise.all(Array.from({ length: depth / batch }, one));
     return published;
   };
-  const window = async (sum: { published: number; seconds: number; processorUs: number }): Promise<void> => {
+  const window = async (sum: {
+    published: number;
+    seconds: number;
+    processorUs: number;
+  }): Promise<number> => {
     const beganMs = performance.now();
     const before = process.cpuUsage();
-    sum.published += await publish(beganMs + WINDOW_MS);
+    const published = await publish(beganMs + WINDOW_MS);
+    const seconds = (performance.now() - beganMs) / 1000;
     const { user, system } = process.cpuUsage(before);
+    sum.published += published;
     sum.processorUs += user + system;
-    sum.seconds += (performance.now() - beganMs) / 1000;
+    sum.seconds += seconds;
+    return published / seconds;
   };
   await publish(performance.now() + WINDOW_MS);
 
   const alone = { published: 0, seconds: 0, processorUs: 0 };
   const beside = { published: 0, seconds: 0, processorUs: 0 };
+  const kept: number[] = [];
   let read = 0;
   for (let index = 0; index < WINDOWS; index += 1) {
-    await window(alone);
+    const alonePerSecond = await window(alone);
     const reading = group.consume({ prefetch: 100 }, () => {
       read += 1;
     });
     await reading.ready;
-    await window(beside);
+    kept.push((await window(beside)) / alonePerSecond);
     await reading.close();
   }
   await bus.close();
@@ -76,6 +86,7 @@ export async function coldReader(
     batch,
     alonePerSecond: alone.published / alone.seconds,
     besidePerSecond: beside.published / beside.seconds,
+    keptShare: kept.sort((a, b) => a - b)[WINDOWS >> 1]!,
     readPerSecond: read / beside.seconds,
     aloneProcessorShare: alone.processorUs / alone.seconds / 1e6,
     besideProcessorShare: beside.processorUs / beside.seconds / 1e6,

@@ -87,16 +87,15 @@ function backlog({ messages, filled, reopenedAfterKill, reopened, drained, flow 
 
 function cold(rows: NonNullable<ScaleReport["cold"]>): Section {
   const cells = rows.map((row) => {
-    const share = row.besidePerSecond / row.alonePerSecond;
     return [
       row.durability,
       `${count(row.depth)} in batches of ${count(row.batch)}`,
       count(row.alonePerSecond),
       count(row.besidePerSecond),
-      percent(share),
+      percent(row.keptShare),
       count(row.readPerSecond),
       `${percent(row.aloneProcessorShare)}, ${percent(row.besideProcessorShare)}`,
-      held(share >= PUBLISH_SHARE_MIN, "80 %"),
+      held(row.keptShare >= PUBLISH_SHARE_MIN, "80 %"),
     ];
   });
   const head = [
