@@ -24,12 +24,12 @@ export interface Chart {
   readonly panels: readonly ChartPanel[];
 }
 
-const WIDTH = 820;
+const WIDTH = 860;
 const PANEL_HEIGHT = 190;
 const TOP = 42;
 const PANEL_GAP = 58;
 const LEFT = 62;
-const RIGHT = 250;
+const RIGHT = 285;
 const COLORS = ["#0969da", "#bc4c00", "#1a7f37", "#8250df", "#bf3989", "#6e7781"];
 /** Readable on light and on dark pages. */
 const TEXT = "#808890";

@@ -8,6 +8,7 @@ const RSS_MAX = 300e6;
 const OPEN_MS_MAX = 2_000;
 const DRAIN_SHARE_MIN = 0.5;
 const PUBLISH_SHARE_MIN = 0.8;
+const MISSED = "✗";
 /** Of fewer, what each takes is lost in what there is once. */
 const EACH_MIN = 1_000;
 
@@ -23,6 +24,13 @@ export function formatScale(report: ScaleReport): string {
   return sectionsOf(report)
     .map(({ title, head, rows }) => `${title}\n${table(head, rows)}`)
     .join("\n\n");
+}
+
+/** Whether every bound held that was measured, and no process ran out of memory. */
+export function isEveryBoundHeld(report: ScaleReport): boolean {
+  const cells = sectionsOf(report).flatMap(({ rows }) => rows.flat());
+  const hasFailed = report.unawaited?.some(({ error }) => error !== undefined) === true;
+  return !hasFailed && !cells.some((cell) => cell.startsWith(MISSED));
 }
 
 /** As a page of the documentation. */
@@ -168,7 +176,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 function held(isHeld: boolean, promise: string): string {
-  return `${isHeld ? "✓" : "✗"} ${promise}`;
+  return `${isHeld ? "✓" : MISSED} ${promise}`;
 }
 
 function megabytes(bytes: number): string {

@@ -12,7 +12,7 @@ import type { ColdReader } from "./cold-reader.js";
 import type { GrowthPoint, SubscriptionKind } from "./growth.js";
 import type { Pace } from "./meters.js";
 import type { Asked, Question, Questions, ScaleAnswer, ScaleRequest } from "./questions.js";
-import { formatScale, scalePage } from "./report.js";
+import { formatScale, isEveryBoundHeld, scalePage } from "./report.js";
 import type { CallWay, Unawaited } from "./unawaited.js";
 
 export interface ScaleOptions {
@@ -78,6 +78,7 @@ export async function benchScale({ only, messages, directory, json, record }: Sc
   );
   if (record !== undefined) keep(report, record);
   process.stdout.write(`${json ? JSON.stringify(report) : formatScale(report)}\n`);
+  if (!isEveryBoundHeld(report)) process.exitCode = 1;
 }
 
 /** What was not measured now stays as it was recorded. */
