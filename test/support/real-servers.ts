@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { root } from "./fetched.js";
 import { missingCommands, unavailable } from "./requires.js";
 
 const START_MS = 60_000;
@@ -40,6 +41,11 @@ export async function startRabbitMq(): Promise<RunningServer> {
   writeFileSync(join(folder, "rabbitmq.conf"), "");
   writeFileSync(join(folder, "enabled_plugins"), "[].\n");
   const mapper = spawn("epmd", ["-port", String(mapperPort), "-address", "127.0.0.1"], { stdio: "ignore" });
+  const mapperEnded = once(mapper, "exit");
+  const stopMapper = async (): Promise<void> => {
+    mapper.kill("SIGKILL");
+    await mapperEnded;
+  };
   const child = spawn(RABBITMQ, [], {
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
@@ -60,24 +66,52 @@ export async function startRabbitMq(): Promise<RunningServer> {
       RABBITMQ_PID_FILE: join(folder, "pid"),
     },
   });
-  const server = await running(child, `amqp://guest:guest@127.0.0.1:${port}`, port, folder, /Server startup complete/);
-  return {
-    ...server,
-    stop: async () => {
+  try {
+    const url = `amqp://guest:guest@127.0.0.1:${port}`;
+    const server = await running(child, url, port, folder, /Server startup complete/);
+    const stop = async (): Promise<void> => {
       await server.stop();
-      const ended = once(mapper, "exit");
-      mapper.kill("SIGKILL");
-      await ended;
-    },
-  };
+      await stopMapper();
+    };
+    return { ...server, stop };
+  } catch (error) {
+    await stopMapper();
+    throw error;
+  }
 }
 
+/** Extra `options` as on its command line. */
 export async function startNatsServer(...options: string[]): Promise<RunningServer> {
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "omnibus-nats-server-"));
   const listen = ["-a", "127.0.0.1", "-p", String(port)];
-  const child = spawn("nats-server", [...listen, ...options], { stdio: ["ignore", "inherit", "pipe"], detached: true });
+  const child = spawn("nats-server", [...listen, ...options], {
+    stdio: ["ignore", "inherit", "pipe"],
+    detached: true,
+  });
   return await running(child, `nats://127.0.0.1:${port}`, port, folder, /Server is ready/);
+}
+
+/** `omnibus serve` on a data directory of its own, as a user starts it; `url` is that of AMQP. */
+export async function startOmnibus(
+  ...options: string[]
+): Promise<RunningServer & { readonly natsUrl: string }> {
+  const [amqpPort, natsPort] = [await freePort(), await freePort()];
+  const folder = mkdtempSync(join(tmpdir(), "omnibus-serve-"));
+  const program = join(root, "dist/src/cli/main.js");
+  const listen = ["--amqp", `127.0.0.1:${amqpPort}`, "--nats", `127.0.0.1:${natsPort}`, "--http", "off"];
+  const child = spawn(process.execPath, [program, "serve", "--data", folder, ...listen, ...options], {
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+  const server = await running(
+    child,
+    `amqp://guest:guest@127.0.0.1:${amqpPort}`,
+    amqpPort,
+    folder,
+    /\bready\b/,
+  );
+  return { ...server, natsUrl: `nats://127.0.0.1:${natsPort}` };
 }
 
 /** Resolves when a line of the output says so; then the rest of the output is read and dropped. */
@@ -133,7 +167,7 @@ function endGroup(child: ChildProcess, signal: NodeJS.Signals): void {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
   const { port } = probe.address() as AddressInfo;

@@ -9,7 +9,7 @@ import { validateBatches, validateRecords } from "../../../src/log/validate-batc
 import { encodeRows, type Row, rowsOf } from "../../support/record-batches.js";
 import { KafkaJars } from "./kafka-jars.js";
 
-const jars = KafkaJars.fetch();
+const jars = await KafkaJars.fetch();
 const skip = typeof jars === "string" && jars;
 const kafka = jars as KafkaJars;
 const folder = mkdtempSync(join(tmpdir(), "omnibus-kafka-"));

@@ -8,7 +8,7 @@ import { append } from "../../support/log-records.js";
 import { temporaryDirectory } from "../../support/temporary-directory.js";
 import { KafkaJars } from "./kafka-jars.js";
 
-const jars = KafkaJars.fetch();
+const jars = await KafkaJars.fetch();
 const skip = typeof jars === "string" && jars;
 const kafka = jars as KafkaJars;
 
