@@ -93,9 +93,10 @@ class Client {
     return items;
   }
 
-  /** Members of a group are one. */
+  /** Members of a group are one, and so are the subscriptions of which any is told that nobody responds. */
   name(item: string, turn: number): string {
     const [verb, subject, sid = "", ...rest] = item.split(" ");
+    if (verb === "HMSG" && rest.includes('"NATS/1.0')) return `${turn} ${subject} ${rest.slice(-1)}`;
     const group = verb === "MSG" || verb === "HMSG" ? this.#groups.get(sid) : undefined;
     return group === undefined ? `${turn} ${item}` : `${verb} ${subject} group ${group} ${rest.join(" ")}`;
   }
