@@ -216,26 +216,32 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     }
   }
 
+  /** A number that is taken stands for what it was given first: the rest of such a line is not looked at. */
   subscribe(subjectBytes: Buffer, queueBytes: Buffer | undefined, sid: Buffer): void {
     this.handOver();
-    const { subscriptions } = this;
+    if (!this.subscriptions.has(sid) && !this.begin(subjectBytes, queueBytes, sid)) return;
     if (this.options.verbose) this.writer.view(OK);
+  }
+
+  /** Whether there is a subscription now; else the client is told why not. */
+  private begin(subjectBytes: Buffer, queueBytes: Buffer | undefined, sid: Buffer): boolean {
+    const { subscriptions } = this;
     const text = subjectText(subjectBytes);
     const pattern = text === undefined ? undefined : toCanonicalPattern(text);
-    if (text === undefined || pattern === undefined) return void this.tell(errors.INVALID_SUBJECT);
+    if (text === undefined || pattern === undefined) return this.tell(errors.INVALID_SUBJECT);
     const queue = queueBytes?.toString("utf8");
     if (this.access?.maySubscribe(pattern) !== true) {
       this.link.warn({ pattern }, "a subscription was refused");
-      return void this.tell(errors.subscriptionViolation(text, queue));
+      return this.tell(errors.subscriptionViolation(text, queue));
     }
-    if (subscriptions.has(sid)) return;
     if (subscriptions.count >= this.link.limits.subscriptionsMax)
-      return void this.tell(errors.SUBSCRIPTIONS_EXCEEDED);
+      return this.tell(errors.SUBSCRIPTIONS_EXCEEDED);
     try {
       subscriptions.add(new NatsSubscription(this, Buffer.from(sid), pattern, queue));
+      return true;
     } catch (error) {
       if (!(error instanceof BrokerError)) throw error;
-      this.tell(errors.INVALID_SUBJECT);
+      return this.tell(errors.INVALID_SUBJECT);
     }
   }
 
@@ -310,7 +316,9 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     if (subscription.delivered === subscription.max) this.ended(subscription);
   }
 
-  private tell(text: string): void {
+  /** Answers false, for what was not done. */
+  private tell(text: string): false {
     this.writer.text(errorLine(text));
+    return false;
   }
 }

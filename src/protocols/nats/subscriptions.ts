@@ -47,11 +47,11 @@ export class Subscriptions {
     for (const subscription of [...this.#bySid.values()]) this.remove(subscription);
   }
 
-  /** One of those that a message to this canonical subject would come to. */
+  /** One of those without a queue group that a message to this canonical subject would come to. */
   matching(subject: string): NatsSubscription | undefined {
     const found: NatsSubscription[] = [];
     this.#indexed().collect(subjectLevels(subject), found);
-    return found[0];
+    return found.find(({ group }) => group === undefined);
   }
 
   #indexed(): PatternTrie<NatsSubscription> {

@@ -12,7 +12,9 @@ export const CLIENTS = 2;
 
 const SUBJECTS = ["a", "b", "a.b", "a.b.c", "a.b.d", "ünder.way", "A.b", "$a.b", "a-b", "#", "a.#"];
 const PATTERNS = [...SUBJECTS, "*", ">", "a.*", "*.b", "a.>", "a.*.c", "*.*", "a.*.>"];
-const NOT_SUBJECTS = ["a..b", ".a", "a.", "a.>.b", "a*", ">.a"];
+const NOT_PATTERNS = ["a..b", ".a", "a.", "a.>.b", ">.a"];
+/** Not such with an empty token: those are subjects of the bus, and reach whoever looks on (docs/protocols/nats.md). */
+const ODD_SUBJECTS = ["a.>.b", "a*", ">.a", "a.*", ">"];
 const HEADERS = [
   "NATS/1.0\r\n\r\n",
   "NATS/1.0\r\nColour: red\r\n\r\n",
@@ -45,9 +47,14 @@ const ODD = [
   "HELLO\r\n",
   "+OK\r\n",
   "MSG a 1 1\r\nx\r\n",
-  "PUB a 1048577\r\n",
+  "PUB a 67108865\r\n",
   "\r\n",
 ];
+
+/** The queue group of the subscriptions with this number: it tells a message for one of a group from others. */
+export function groupOf(sid: number): string | undefined {
+  return ["workers", "others", undefined, undefined, undefined][sid % 5];
+}
 
 export function operations(seed: number, count: number): Operation[] {
   const drawing = new Drawing(new SeededRandom(seed));
@@ -87,9 +94,10 @@ class Drawing {
 
   #subscribe(): string {
     const random = this.#random;
-    const pattern = random.chance(0.05) ? random.pick(NOT_SUBJECTS) : random.pick(PATTERNS);
-    const queue = random.chance(0.25) ? `${random.pick(["workers", "others"])} ` : "";
-    return `SUB ${pattern} ${queue}${random.below(12)}\r\n`;
+    const pattern = random.chance(0.05) ? random.pick(NOT_PATTERNS) : random.pick(PATTERNS);
+    const sid = random.below(12);
+    const queue = groupOf(sid);
+    return `SUB ${pattern} ${queue === undefined ? "" : `${queue} `}${sid}\r\n`;
   }
 
   #unsubscribe(): string {
@@ -112,7 +120,7 @@ class Drawing {
 
   #subject(): string {
     const random = this.#random;
-    if (random.chance(0.04)) return random.pick([...NOT_SUBJECTS, "a.*", ">"]);
+    if (random.chance(0.04)) return random.pick(ODD_SUBJECTS);
     return random.pick(SUBJECTS);
   }
 

@@ -2,7 +2,7 @@
 
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { CLIENTS, type Operation } from "./nats-operations.js";
+import { CLIENTS, groupOf, type Operation } from "./nats-operations.js";
 
 const LATE_MS = 20_000;
 const PING = "PING\r\n";
@@ -16,8 +16,8 @@ export class Player {
     this.#port = port;
   }
 
-  async play(operations: readonly Operation[]): Promise<unknown[]> {
-    const seen: unknown[] = [];
+  async play(operations: readonly Operation[]): Promise<string[][]> {
+    const seen: string[][] = [];
     for (const operation of operations) seen.push(await this.#observe(operation));
     return seen;
   }
@@ -27,7 +27,7 @@ export class Player {
   }
 
   /** What the clients have received when each of them has got an answer to a ping that came after. */
-  async #observe({ client: index, bytes }: Operation): Promise<unknown> {
+  async #observe({ client: index, bytes }: Operation): Promise<string[]> {
     this.#clients[index] ??= await Client.open(this.#port);
     this.#clients[index].send(bytes);
     const others = [...this.#clients.keys()].filter((other) => other !== index);
@@ -49,8 +49,6 @@ export class Player {
 class Client {
   readonly socket: Socket;
   isClosed = false;
-  /** The queue group of each subscription that has one. */
-  readonly #groups = new Map<string, string>();
   #received = "";
   #heard = (): void => undefined;
 
@@ -79,8 +77,6 @@ class Client {
   }
 
   send(bytes: string): void {
-    const [, , queue, sid] = /^SUB (\S+) (?:(\S+) )?(\S+)\r\n$/.exec(bytes) ?? [];
-    if (sid !== undefined && queue !== undefined) this.#groups.set(sid, queue);
     if (!this.isClosed) this.socket.write(bytes);
   }
 
@@ -97,8 +93,10 @@ class Client {
   name(item: string, turn: number): string {
     const [verb, subject, sid = "", ...rest] = item.split(" ");
     if (verb === "HMSG" && rest.includes('"NATS/1.0')) return `${turn} ${subject} ${rest.slice(-1)}`;
-    const group = verb === "MSG" || verb === "HMSG" ? this.#groups.get(sid) : undefined;
-    return group === undefined ? `${turn} ${item}` : `${verb} ${subject} group ${group} ${rest.join(" ")}`;
+    const group = verb === "MSG" || verb === "HMSG" ? groupOf(Number(sid)) : undefined;
+    // Which member it is also decides whether it sees headers.
+    const body = item.slice(item.indexOf('"')).replace(/^"NATS.*?\\r\\n\\r\\n/, '"');
+    return group === undefined ? `${turn} ${item}` : `${subject} group ${group} ${body}`;
   }
 
   async #until(isEnough: () => boolean): Promise<void> {

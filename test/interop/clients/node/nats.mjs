@@ -7,7 +7,6 @@ const seen = {
   "publish/subscribe": await publishSubscribe(),
   "queue group": await queueGroup(),
   "request/reply": await requestReply(),
-  "max payload": client.info.max_payload,
 };
 await client.drain();
 process.stdout.write(`${JSON.stringify(seen)}\n`);

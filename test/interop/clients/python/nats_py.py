@@ -72,7 +72,6 @@ async def main():
         "publish/subscribe": await publish_subscribe(client),
         "queue group": await queue_group(client),
         "request/reply": await request_reply(client),
-        "max payload": client.max_payload,
     }
     await client.drain()
     print(json.dumps(seen))

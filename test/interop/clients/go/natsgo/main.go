@@ -21,7 +21,6 @@ func main() {
 		"publish/subscribe": publishSubscribe(client),
 		"queue group":       queueGroup(client),
 		"request/reply":     requestReply(client),
-		"max payload":       client.MaxPayload(),
 	}
 	check(client.Drain())
 	check(json.NewEncoder(os.Stdout).Encode(seen))
