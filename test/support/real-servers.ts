@@ -92,26 +92,31 @@ export async function startNatsServer(...options: string[]): Promise<RunningServ
   return await running(child, `nats://127.0.0.1:${port}`, port, folder, /Server is ready/);
 }
 
-/** `omnibus serve` on a data directory of its own, as a user starts it; `url` is that of AMQP. */
-export async function startOmnibus(
-  ...options: string[]
-): Promise<RunningServer & { readonly natsUrl: string }> {
+export interface OmnibusServer extends RunningServer {
+  readonly natsUrl: string;
+  /** Ends it as a power cut would, for the process: no handler runs. The data directory stays. */
+  kill(): Promise<void>;
+}
+
+/** `omnibus serve` as a user starts it, on a data directory of its own unless one is given; `url` is that of AMQP. */
+export async function startOmnibus(options: { readonly data?: string } = {}): Promise<OmnibusServer> {
   const [amqpPort, natsPort] = [await freePort(), await freePort()];
-  const folder = mkdtempSync(join(tmpdir(), "omnibus-serve-"));
+  const own = options.data === undefined ? mkdtempSync(join(tmpdir(), "omnibus-serve-")) : undefined;
   const program = join(root, "dist/src/cli/main.js");
   const listen = ["--amqp", `127.0.0.1:${amqpPort}`, "--nats", `127.0.0.1:${natsPort}`, "--http", "off"];
-  const child = spawn(process.execPath, [program, "serve", "--data", folder, ...listen, ...options], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const data = options.data ?? own!;
+  const child = spawn(process.execPath, [program, "serve", "--data", data, ...listen], {
+    stdio: ["ignore", "pipe", "ignore"],
     detached: true,
   });
-  const server = await running(
-    child,
-    `amqp://guest:guest@127.0.0.1:${amqpPort}`,
-    amqpPort,
-    folder,
-    /\bready\b/,
-  );
-  return { ...server, natsUrl: `nats://127.0.0.1:${natsPort}` };
+  const url = `amqp://guest:guest@127.0.0.1:${amqpPort}`;
+  const server = await running(child, url, amqpPort, own, /\bready\b/);
+  const kill = async (): Promise<void> => {
+    const ended = once(child, "exit");
+    endGroup(child, "SIGKILL");
+    await ended;
+  };
+  return { ...server, natsUrl: `nats://127.0.0.1:${natsPort}`, kill };
 }
 
 /** Resolves when a line of the output says so; then the rest of the output is read and dropped. */
@@ -119,7 +124,8 @@ async function running(
   child: ChildProcess,
   url: string,
   port: number,
-  folder: string,
+  /** Removed when it has been stopped. */
+  folder: string | undefined,
   ready: RegExp,
 ): Promise<RunningServer> {
   const endWithUs = (): void => void endGroup(child, "SIGKILL");
@@ -133,7 +139,7 @@ async function running(
       await ended;
       clearTimeout(force);
     }
-    rmSync(folder, { recursive: true, force: true });
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   };
   const said: string[] = [];
   const lines = createInterface({ input: (child.stdout ?? child.stderr)! });

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import {
   missingNatsServer,
+  type OmnibusServer,
   type RunningServer,
   startNatsServer,
   startOmnibus,
@@ -17,7 +18,7 @@ const OPERATIONS = 60;
 const skip = missingNatsServer();
 const given = process.env["OMNIBUS_SEED"];
 const seeds = given === undefined ? Array.from({ length: SEEDS }, (_, seed) => seed + 1) : [Number(given)];
-let omnibus: RunningServer & { readonly natsUrl: string };
+let omnibus: OmnibusServer;
 let natsServer: RunningServer;
 
 before(async () => {
