@@ -13,7 +13,7 @@ export type Balance =
 
 export interface ChoiceOptions {
   readonly balance: Balance;
-  /** One consumer gets everything until it has left; the others stand by. */
+  /** One consumer gets everything until it has left; the others that stand by wait. */
   readonly singleActiveConsumer: boolean;
 }
 
@@ -73,12 +73,12 @@ export class ConsumerChoice {
 
   /** Whether it may be given messages when it has credit. */
   mayGet(consumer: Consumer): boolean {
-    return !this.#isSingle || this.#active === consumer;
+    return !this.#isSingle || this.#active === consumer || !consumer.standsBy;
   }
 
   /** Hot: who gets messages next; undefined when nobody takes any. */
   next(): Consumer | undefined {
-    if (this.#isSingle) return (this.#active?.credit ?? 0) > 0 ? this.#active : undefined;
+    if (this.#isSingle) return this.#nextOfSingle();
     const { length } = this.#consumers;
     let best: Consumer | undefined;
     let bestIndex = 0;
@@ -112,6 +112,13 @@ export class ConsumerChoice {
     return Math.max(1, fewest - next.inFlight);
   }
 
+  #nextOfSingle(): Consumer | undefined {
+    const active = this.#active;
+    if (active !== undefined && active.credit > 0) return active;
+    if (this.#consumers.length === 1 && active !== undefined) return undefined;
+    return this.#consumers.find(({ standsBy, credit }) => !standsBy && credit > 0);
+  }
+
   #isBefore(one: Consumer, other: Consumer): boolean {
     if (one.priority !== other.priority) return one.priority > other.priority;
     return this.isByFewest && one.inFlight < other.inFlight;
@@ -119,6 +126,7 @@ export class ConsumerChoice {
 
   #arrange(): void {
     this.#isPlain = !this.isByFewest && this.#consumers[0]?.priority === this.#consumers.at(-1)?.priority;
-    this.#active ??= this.#consumers.find(({ isStopped }) => !isStopped) ?? this.#consumers[0];
+    const standing = this.#isSingle ? this.#consumers.filter(({ standsBy }) => standsBy) : [];
+    this.#active ??= standing.find(({ isStopped }) => !isStopped) ?? standing[0];
   }
 }

@@ -27,6 +27,8 @@ export interface ConsumerOptions {
   readonly startsExplicitly?: boolean;
   /** Whether it takes what is there and goes: its leaving is not that of a consumer that stays. @default false */
   readonly isBrief?: boolean;
+  /** Whether it waits while another consumer is the single active one. @default true */
+  readonly standsBy?: boolean;
   /** Runs when what it consumes from was deleted, with why. What it had is lost to it. */
   readonly onEnded?: (reason: BrokerError) => void;
   /** A whole number: consumers with less get messages only while none of those with more takes any. @default 0 */
@@ -46,6 +48,8 @@ export interface ConsumerOwner extends DeliverySettler {
   removeConsumer(consumer: Consumer): void;
   /** It takes no more messages from now on, and leaves when it has none. */
   consumerStopped(): void;
+  /** It is no consumer any more, and may still have messages. */
+  consumerLeft(consumer: Consumer): void;
   /** Whether something could be handed out to it, fetching it from disk included. */
   hasReadyFor(consumer: Consumer): boolean;
   /** `isTry`: the consumer was working on the message. */
@@ -65,6 +69,7 @@ export class Consumer implements DeliveryHolder {
   attemptsMax: number;
   readonly startsExplicitly: boolean;
   readonly isBrief: boolean;
+  readonly standsBy: boolean;
   readonly priority: number;
   readonly onAssigned: ((partitions: readonly number[]) => void) | undefined;
   readonly onRevoked: ((partitions: readonly number[]) => void) | undefined;
@@ -88,6 +93,7 @@ export class Consumer implements DeliveryHolder {
     this.attemptsMax = options.attemptsMax;
     this.startsExplicitly = options.startsExplicitly ?? false;
     this.isBrief = options.isBrief ?? false;
+    this.standsBy = options.standsBy ?? true;
     this.priority = options.priority ?? 0;
     this.onAssigned = options.onAssigned;
     this.onRevoked = options.onRevoked;
@@ -199,6 +205,13 @@ export class Consumer implements DeliveryHolder {
   /** Takes no more messages. It ends by itself when what it has is settled, or its leases have run out. */
   stop(): void {
     this.#stop();
+    this.#endWhenSettled();
+  }
+
+  /** Takes no more messages, and makes way for others at once; what it has stays with it. */
+  leave(): void {
+    this.#isStopped = true;
+    this.dispatcher.consumerLeft(this);
     this.#endWhenSettled();
   }
 

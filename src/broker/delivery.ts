@@ -41,7 +41,7 @@ export interface DeliveryHolder {
 
 /** What a delivery needs of the dispatcher that made it. */
 export interface DeliverySettler {
-  readonly consumers: readonly DeliveryHolder[];
+  readonly holders: readonly DeliveryHolder[];
   /** Remembers what was handled, within the atomic step that settles it. */
   readonly inbox: { remember(record: StoredRecord): PendingAppend | undefined } | undefined;
   /** The message is done, and in flight until that is noted. */
@@ -101,7 +101,7 @@ export class Delivery {
   }
 
   get status(): MessageStatus {
-    return statusOf(this.state, this.record.offset, this.consumer.dispatcher.consumers);
+    return statusOf(this.state, this.record.offset, this.consumer.dispatcher.holders);
   }
 
   /** Whether the message was handed out before, and not settled: tried, or given back untried. Holds while it is leased. */

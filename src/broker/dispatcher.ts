@@ -39,6 +39,7 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   readonly #clock: Clock;
   readonly #handing: HandingOut;
   readonly #due: DueTimer;
+  readonly #left = new Set<Consumer>();
   #lanes: KeyLanes | undefined = undefined;
   #isAwake = false;
   #isClosed = false;
@@ -87,7 +88,7 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   replaceState(earlier: DeliveryState, state: DeliveryState): void {
     const index = this.states.indexOf(earlier);
     this.#handing.states[index] = state;
-    for (const consumer of this.consumers) consumer.revoke(earlier);
+    for (const consumer of this.holders) consumer.revoke(earlier);
     earlier.retire();
     this.#handing.dealing.addState(state, earlier);
     if (this.#lanes !== undefined) state.orderByKey(this.#lanes);
@@ -106,6 +107,11 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
 
   get consumers(): readonly Consumer[] {
     return this.#handing.choice.all;
+  }
+
+  /** Those who may have messages: the consumers, and those who have left and not settled everything. */
+  get holders(): readonly Consumer[] {
+    return this.#left.size === 0 ? this.consumers : [...this.consumers, ...this.#left];
   }
 
   /** Messages in flight, those on their way to the dead letters included. */
@@ -147,6 +153,7 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   }
 
   removeConsumer(consumer: Consumer): void {
+    this.#left.delete(consumer);
     if (!this.#handing.choice.remove(consumer)) return;
     this.#handing.dealing.consumersChanged();
     this.onConsumersChanged?.(consumer);
@@ -156,6 +163,11 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
   consumerStopped(): void {
     this.#handing.dealing.consumersChanged();
     this.wake();
+  }
+
+  consumerLeft(consumer: Consumer): void {
+    this.removeConsumer(consumer);
+    this.#left.add(consumer);
   }
 
   hasReadyFor(consumer: Consumer): boolean {
@@ -309,14 +321,14 @@ export class Dispatcher implements ConsumerOwner, HandingOutOwner {
 
   /** What it delivers was deleted: takes everything away from its consumers. Resolves as {@link close} does. */
   async end(reason: BrokerError): Promise<void> {
-    for (const consumer of [...this.consumers]) consumer.end(reason);
+    for (const consumer of [...this.holders]) consumer.end(reason);
     await this.close();
   }
 
   /** Gives back what is in flight. Resolves when nothing is on its way to the dead letters. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const consumer of [...this.consumers]) consumer.close();
+    for (const consumer of [...this.holders]) consumer.close();
     this.#due.cancel();
     await this.burials.ended();
   }

@@ -167,7 +167,7 @@ export class Queue {
 
   /** Messages that are not settled, or all that are stored, without consuming them: the highest level first, oldest first within each. */
   async *browse(isAll = false): AsyncGenerator<SeenMessage> {
-    for (const state of this.states.toReversed()) yield* look(state, isAll, this.dispatcher.consumers);
+    for (const state of this.states.toReversed()) yield* look(state, isAll, this.dispatcher.holders);
   }
 
   /** Removes everything that is not in flight and returns how many messages that were. */
@@ -288,9 +288,9 @@ export class Queue {
   }
 
   get #bytesOutside(): number {
-    const { consumers, burials } = this.dispatcher;
+    const { holders, burials } = this.dispatcher;
     if (this.options.countsInFlight) return 0;
-    return consumers.reduce((sum, { bytesInFlight }) => sum + bytesInFlight, burials.bytes);
+    return holders.reduce((sum, { bytesInFlight }) => sum + bytesInFlight, burials.bytes);
   }
 }
 

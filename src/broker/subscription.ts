@@ -86,7 +86,7 @@ export class Subscription {
   /** Messages that are not settled, or all that are stored and that it is for, without consuming them. */
   async *browse(isAll = false): AsyncGenerator<SeenMessage> {
     for (const state of this.dispatcher.states) {
-      for await (const message of look(state, isAll, this.dispatcher.consumers))
+      for await (const message of look(state, isAll, this.dispatcher.holders))
         if (this.filter.passes(message.record, this.topic)) yield message;
     }
   }

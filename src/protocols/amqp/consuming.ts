@@ -53,7 +53,7 @@ export class Consuming implements ConsumerOwner {
     const consumer = this.consumers.get(tag);
     if (consumer === undefined) return;
     this.#forget(consumer);
-    consumer.consumer.stop();
+    consumer.consumer.leave();
   }
 
   get isClosed(): boolean {

@@ -33,6 +33,7 @@ class Fetch {
       leaseMs: LEASE_MS,
       attemptsMax: queue.options.attemptsMax ?? UNLIMITED,
       isBrief: true,
+      standsBy: false,
       onDeliveries: ([delivery]) => this.#end(delivery),
       onEnded: () => this.#end(undefined),
     });
@@ -51,11 +52,10 @@ class Fetch {
     else this.#end(undefined);
   };
 
-  /** It leaves when the message is answered. */
   #end(delivery: Delivery | undefined): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#consumer.stop();
+    this.#consumer.leave();
     this.#resolve(delivery);
   }
 }

@@ -103,17 +103,20 @@ export function queueTypeOf(table: FieldTable): string {
   return fieldText(table, "x-queue-type") ?? "classic";
 }
 
+/** What goes with its connection is not kept for longer. */
+export function isDurablyDeclared({ durable, exclusive }: QueueDeclaration): boolean {
+  return durable && !exclusive;
+}
+
 /** The options of a queue that is made for `declaration`, which is valid. */
-export function queueOptions(
-  queue: string,
-  { durable, exclusive, autoDelete, arguments: table }: QueueDeclaration,
-): Partial<QueueOptions> {
+export function queueOptions(queue: string, declaration: QueueDeclaration): Partial<QueueOptions> {
+  const { exclusive, autoDelete, arguments: table } = declaration;
   const isQuorum = queueTypeOf(table) === "quorum";
   const hasDeadLetters = table.has("x-dead-letter-exchange");
   const limit = fieldInteger(table, "x-delivery-limit") ?? (isQuorum ? DELIVERY_LIMIT : -1);
   const priorityMax = fieldInteger(table, "x-max-priority") ?? 0;
   return {
-    ...(durable ? {} : { durability: "memory" as const }),
+    ...(isDurablyDeclared(declaration) ? {} : { durability: "memory" as const }),
     exclusive,
     autoDelete,
     messageBytesMax: MESSAGE_BYTES_MAX,

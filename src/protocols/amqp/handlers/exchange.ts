@@ -5,14 +5,14 @@ import { isBrokerError } from "../../../broker-error.js";
 import { AMQ_TOPIC, brokerName, patternOf } from "../address.js";
 import { type Attributes, withTable } from "../attributes.js";
 import { bindingCondition } from "../binding-arguments.js";
-import { accessRefused, notFound, preconditionFailed, thing } from "../errors.js";
+import { accessRefused, preconditionFailed, thing } from "../errors.js";
 import { DELAYED_TYPE, type ExchangeView, kindOfType, SYSTEM_EXCHANGES } from "../exchange-view.js";
 import { fieldText } from "../field-text.js";
 import { assertSameArguments, inequivalent } from "../queue-arguments.js";
 import type { Method } from "../wire/methods.js";
 import { ProtocolError } from "../wire/protocol-error.js";
 import type { ChannelContext } from "./channel-context.js";
-import { assertMayReadFrom, assertNotDefault, mayWriteTo } from "./queue.js";
+import { assertMayReadFrom, assertNotDefault, mayWriteTo, unlessInvalid } from "./queue.js";
 
 type Declare = Method<"exchange.declare">;
 
@@ -137,8 +137,10 @@ export async function unbind(channel: ChannelContext, method: Method<"exchange.u
   assertNotDefault(method.source);
   const destination = exchanges.find(method.destination);
   const source = exchanges.find(method.source);
-  if (source !== undefined && destination !== undefined)
-    await channel.connection.host.broker.unbind(bindingOf(channel, method, destination, source));
+  if (source !== undefined && destination !== undefined) {
+    const binding = unlessInvalid(() => bindingOf(channel, method, destination, source));
+    if (binding !== undefined) await channel.connection.host.broker.unbind(binding);
+  }
   if (!method.noWait) channel.send("exchange.unbind-ok", {});
 }
 
@@ -149,9 +151,8 @@ function endsOf(
 ): [destination: ExchangeView, source: ExchangeView] {
   assertNotDefault(destination);
   assertNotDefault(source);
-  const found = realm.exchanges.find(destination);
-  if (found === undefined) throw notFound("exchange", destination);
-  return [found, realm.exchanges.get(source)];
+  const from = realm.exchanges.get(source);
+  return [realm.exchanges.get(destination), from];
 }
 
 function bindingOf(channel: ChannelContext, method: Bind, destination: ExchangeView, source: ExchangeView) {

@@ -12,6 +12,7 @@ import {
   assertQueueArguments,
   assertSameArguments,
   inequivalent,
+  isDurablyDeclared,
   QUEUE_ARGUMENTS,
   queueOptions,
   queueTypeOf,
@@ -56,7 +57,10 @@ async function declareActively(channel: ChannelContext, method: Declare): Promis
     );
   assertQueueArguments(name, method);
   assertMayDeadLetter(channel, name, method.arguments);
-  const attributes = withTable(method.durable ? {} : { "amqp-transient": "true" }, method.arguments);
+  const attributes = withTable(
+    isDurablyDeclared(method) ? {} : { "amqp-transient": "true" },
+    method.arguments,
+  );
   const options = { ...queueOptions(name, method), attributes };
   answer(channel, method, name, await host.broker.declareQueue(brokerName(name), options, session));
 }
@@ -82,9 +86,10 @@ function assertEquivalent(channel: ChannelContext, name: string, queue: Queue, m
   const what = thing("queue", name);
   const isOurs = realm.queues.isDeclaredHere(queue);
   // How long what was declared elsewhere lasts is not a matter of yes or no.
-  const isDurable = isOurs ? attributesOf(queue)["amqp-transient"] === undefined : method.durable;
-  if (method.durable !== isDurable)
-    throw inequivalent("durable", what, `'${method.durable}'`, `'${isDurable}'`);
+  const isAskedDurable = isDurablyDeclared(method);
+  const isDurable = isOurs ? attributesOf(queue)["amqp-transient"] === undefined : isAskedDurable;
+  if (isAskedDurable !== isDurable)
+    throw inequivalent("durable", what, `'${isAskedDurable}'`, `'${isDurable}'`);
   if (method.autoDelete !== options.autoDelete)
     throw inequivalent("auto_delete", what, `'${method.autoDelete}'`, `'${options.autoDelete}'`);
   const is = realm.queues.argumentsOf(queue);
@@ -104,10 +109,10 @@ export async function remove(channel: ChannelContext, method: Method<"queue.dele
     assertMayConfigure(channel, name);
     usable(channel, name);
     messageCount = realm.queues.readyCount(queue);
+    // What is with a consumer is not in the queue, and whoever fetches is no consumer.
+    if (method.ifEmpty && messageCount > 0) throw preconditionFailed(`${thing("queue", name)} not empty`);
     if (method.ifUnused && realm.queues.consumerCount(queue) > 0)
       throw preconditionFailed(`${thing("queue", name)} in use`);
-    // What is being worked on is not in the queue.
-    if (method.ifEmpty && messageCount > 0) throw preconditionFailed(`${thing("queue", name)} not empty`);
     await host.broker.deleteQueue(queue.name, {}, session);
   }
   if (!method.noWait) channel.send("queue.delete-ok", { messageCount });
@@ -126,9 +131,19 @@ export async function bind(channel: ChannelContext, method: Method<"queue.bind">
 }
 
 export async function unbind(channel: ChannelContext, method: Method<"queue.unbind">): Promise<void> {
-  const binding = bindingOf(channel, method, false);
+  const binding = unlessInvalid(() => bindingOf(channel, method, false));
   if (binding !== undefined) await channel.connection.host.broker.unbind(binding);
   channel.send("queue.unbind-ok", {});
+}
+
+/** A binding that cannot be is not there. */
+export function unlessInvalid(make: () => Binding | undefined): Binding | undefined {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof ProtocolError && error.reply === "PRECONDITION_FAILED") return undefined;
+    throw error;
+  }
 }
 
 /** Undefined when one of its ends is not there, and need not be. */
@@ -144,7 +159,7 @@ function bindingOf(
   const view = realm.exchanges.find(method.exchange);
   if (queue === undefined || view === undefined) {
     if (!mustExist) return undefined;
-    throw queue === undefined ? notFound("queue", name) : notFound("exchange", method.exchange);
+    throw view === undefined ? notFound("exchange", method.exchange) : notFound("queue", name);
   }
   usable(channel, name);
   if (!access.mayWrite("queue", queue.name)) throw accessRefused("queue", name, access.user);
