@@ -13,7 +13,7 @@ import type { Delivery } from "./delivery.js";
 import type { Dispatcher } from "./dispatcher.js";
 import type { Exchange } from "./exchange.js";
 import type { Forward } from "./forwards.js";
-import { handOver } from "./hand-over.js";
+import { handOver, withRoom } from "./hand-over.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "./limits.js";
 import { LiveFeed } from "./live-feed.js";
 import type { MessageRun } from "./live-message.js";
@@ -349,6 +349,17 @@ export class Broker {
    */
   broadcastRun(run: MessageRun): number | undefined {
     return this.#topology.routing.isUnbound(run.subject) ? this.live.publishRun(run) : undefined;
+  }
+
+  /** As {@link broadcast}, past the queues that are full: for a message that it has refused with QUEUE_FULL. */
+  broadcastPastFull(
+    message: OutgoingMessage,
+    exchange = BUS_EXCHANGE,
+    alsoBy: readonly string[] = [],
+  ): Broadcast {
+    const route = this.#topology.routing.routeByAll(message, exchange, alsoBy);
+    const appended = handOver(this.#store, withRoom(route.destinations, message), message);
+    return { appended, receivers: route.isSeenAtOnce ? this.live.publish(message) : 0 };
   }
 
   /** What `action` hands over before it returns, however, is taken as one: all of it, or nothing when it throws. */

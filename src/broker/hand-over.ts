@@ -1,5 +1,6 @@
-// Handing one message over to all that it leads to: all of them take it, or none.
+// Handing one message over to all that it leads to: all of them take it, or none, or those that have room.
 
+import { isBrokerError } from "../broker-error.js";
 import type { LogStore } from "../log/log-store.js";
 import type { Appended } from "./appended.js";
 import type { Destination } from "./exchange.js";
@@ -28,4 +29,17 @@ export function handOver(
     for (const destination of route) appended.push(destination.append(message));
   });
   return appended;
+}
+
+/** Those of `route` that are not full. Errors: those of the others, but for QUEUE_FULL. */
+export function withRoom<D extends Destination>(route: readonly D[], message: OutgoingMessage): D[] {
+  return route.filter((destination) => {
+    try {
+      destination.assertAccepts(message);
+      return true;
+    } catch (error) {
+      if (isBrokerError(error, "QUEUE_FULL")) return false;
+      throw error;
+    }
+  });
 }

@@ -258,6 +258,8 @@ export class Queue {
   }
 
   #ended(isSettled: boolean): void {
+    // What was given back waits again.
+    if (!isSettled && !this.options.countsInFlight) this.#dropExcess();
     if (!isSettled) return;
     if (this.#waiters.size > 0) this.#waiters.admit();
     // Dead-lettering the oldest goes on where it stopped because many were under way.

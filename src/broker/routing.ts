@@ -141,12 +141,14 @@ export class Routing {
   /** Nothing happens when there is no such binding. Errors: those of {@link bind}. */
   async unbind(binding: Binding): Promise<void> {
     const definition = this.#checked(binding);
-    await this.#turns.run(bindingKey(definition), async () => {
-      if (!this.#parts.catalog.has(definition)) return;
+    const wasThere = await this.#turns.run(bindingKey(definition), async () => {
+      if (!this.#parts.catalog.has(definition)) return false;
       await this.#parts.catalog.remove(definition);
       if (!this.#isBoundOtherwise(definition)) this.close(definition);
+      return true;
     });
-    await this.deleteUnbound([definition]);
+    // An exchange that never had a binding has not lost its last one.
+    if (wasThere) await this.deleteUnbound([definition]);
   }
 
   /** Takes in a stored exchange. Errors: FORMAT_UNSUPPORTED. */

@@ -132,7 +132,7 @@ export class Consuming implements ConsumerOwner {
     else delivery.nack({ delayMs: 0, error: "given back", keepsTurn: true });
   }
 
-  /** Gives everything that is not answered back to its queue. */
+  /** Gives everything that is not answered back to its queue, where each takes its place again. */
   recover(): void {
     for (const delivery of this.takeUpTo(0)) this.end(delivery, "requeue");
     if (this.#sharedPrefetch > 0) this.#grantAll();

@@ -2,6 +2,7 @@
 
 import type { Appended } from "../../broker/appended.js";
 import type { Broker } from "../../broker/broker.js";
+import { withRoom } from "../../broker/hand-over.js";
 import type { Queue } from "../../broker/queue.js";
 import { isBrokerError } from "../../broker-error.js";
 import { AMQ_TOPIC, brokerName, subjectOf } from "./address.js";
@@ -75,6 +76,7 @@ export class Publishing {
     } catch (error) {
       const full = this.fullQueue(error);
       if (full.makesWait) return this.postWhenRoom(full, envelope, body, isMandatory);
+      for (const one of this.passFull(envelope, body)) connection.track(one, body.length);
       confirms?.refused();
       return undefined;
     }
@@ -152,6 +154,17 @@ export class Publishing {
     return broadcast.appended;
   }
 
+  /** A queue that refuses the message keeps it from no other. */
+  private passFull(envelope: Envelope, body: Buffer): readonly Appended[] {
+    const { view } = envelope;
+    if (view === undefined) {
+      const message = this.messageOf(envelope, body, false);
+      return this.append(message, withRoom(this.queuesOf(envelope, this.queueOf(envelope)), message));
+    }
+    const message = this.messageOf(envelope, body, view.isDelayed);
+    return this.broker.broadcastPastFull(message, view.brokerName, envelope.alsoTo.map(subjectOf)).appended;
+  }
+
   /** Tells that nobody was there for a mandatory message. */
   giveBack(envelope: Envelope, body: Buffer): void {
     const { writer, frameMax } = this.connection;
@@ -186,14 +199,21 @@ export class Publishing {
 
   /** With its carbon copies, each queue once, as one step. */
   private toQueues(envelope: Envelope, first: Queue | undefined, body: Buffer): readonly Appended[] {
-    const queues = new Set<Queue | undefined>([first]);
-    for (const name of envelope.alsoTo) queues.add(this.broker.queue(brokerName(name)));
-    queues.delete(undefined);
     const message = this.messageOf(envelope, body, false);
+    const queues = this.queuesOf(envelope, first);
+    for (const queue of queues) queue.assertAccepts(message);
+    return this.append(message, queues);
+  }
+
+  private queuesOf(envelope: Envelope, first: Queue | undefined): Queue[] {
+    const copies = envelope.alsoTo.map((name) => this.broker.queue(brokerName(name)));
+    return [...new Set([first, ...copies])].filter((queue) => queue !== undefined);
+  }
+
+  private append(message: PublishedMessage, queues: readonly Queue[]): readonly Appended[] {
     const appended: Appended[] = [];
-    for (const queue of queues) queue!.assertAccepts(message);
     this.broker.atomically(() => {
-      for (const queue of queues) appended.push(queue!.append(message));
+      for (const queue of queues) appended.push(queue.append(message));
     });
     return appended;
   }
