@@ -90,6 +90,27 @@ test("a broadcast that a queue refuses is seen by nobody", async () => {
   await broker.close();
 });
 
+test("a message goes past the queues that are full to all others, and to those who look on", async () => {
+  const world = new BrokerWorld();
+  const broker = await world.open();
+  for (const [name, countMax] of [
+    ["full", 1],
+    ["roomy", 10],
+  ] as const) {
+    await broker.declareQueue(name, { countMax });
+    await broker.bind({ to: { kind: "queue", name }, pattern: "a" });
+  }
+  broker.broadcast(message("1", { subject: "a" }));
+  const looking = onlooker(broker, "a");
+  const { appended, receivers } = broker.broadcastPastFull(message("2", { subject: "a" }));
+  assert.deepEqual([names(appended), receivers, looking.seen], [["roomy"], 1, ["a 2 live"]]);
+  assert.deepEqual(
+    ["full", "roomy"].map((name) => broker.queue(name)!.count),
+    [1, 2],
+  );
+  await broker.close();
+});
+
 test("a broadcast to another exchange is seen live only where it comes past the bus", async () => {
   const broker = await new BrokerWorld().open();
   await broker.declareExchange("alone", { kind: "fanout" });

@@ -46,6 +46,53 @@ test("a single active consumer gets everything, in order, and the next one only 
   await broker.close();
 });
 
+test("a single active consumer that makes way keeps what it has, and the next one goes on at once", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await declared(world, { singleActiveConsumer: true, bytesMax: 3 });
+  const first = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+  const second = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+  await publish(world, broker, queue, ...numbers(3));
+  const kept = first.take("0");
+  first.consumer.leave();
+  await world.quiet();
+  assert.deepEqual(second.ackAll(), ["1"]);
+  assert.deepEqual([queue.dispatcher.consumers, kept.isLeased], [[second.consumer], true]);
+  assert.equal(kept.status.consumer, "consumer");
+  kept.release();
+  await world.quiet();
+  assert.deepEqual(second.ackAll(), ["0"]);
+  await world.quiet();
+  assert.deepEqual(second.ackAll(), ["2"]);
+  assert.deepEqual(queue.dispatcher.holders, [second.consumer]);
+  await broker.close();
+});
+
+test("what a consumer that has left still has is taken from it when its queue is deleted", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await declared(world, {});
+  const one = new TestConsumer(queue.dispatcher);
+  await publish(world, broker, queue, "a");
+  const kept = one.take("a");
+  one.consumer.leave();
+  assert.equal(await broker.deleteQueue("work", { ifUnused: true }), true);
+  assert.equal(kept.isLeased, false);
+  await broker.close();
+});
+
+test("a consumer that does not stand by takes what is there beside the single active one", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue } = await declared(world, { singleActiveConsumer: true });
+  const aside = new TestConsumer(queue.dispatcher, { prefetch: 1, standsBy: false });
+  const active = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+  await publish(world, broker, queue, ...numbers(4));
+  assert.deepEqual([active.values, aside.values], [["0"], ["1"]]);
+  aside.consumer.leave();
+  active.take("0").ack();
+  await world.quiet();
+  assert.deepEqual(active.values, ["2"]);
+  await broker.close();
+});
+
 test("whoever is active stays so when a consumer of a higher priority comes; that one is next", async () => {
   const world = new BrokerWorld();
   const { broker, queue } = await declared(world, { singleActiveConsumer: true });

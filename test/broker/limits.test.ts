@@ -528,3 +528,18 @@ test("where messages in flight do not count, the limits are of those that wait",
     }
   }
 });
+
+test("where messages in flight do not count, what comes back makes the oldest go", async () => {
+  const world = new BrokerWorld();
+  const options = { countMax: 2, overflow: "drop-oldest", countsInFlight: false } as const;
+  const { broker, queue, publish, waiting } = await limited(world, options);
+  const consumer = new TestConsumer(queue.dispatcher, { prefetch: 2 });
+  await publish("a", "b");
+  const taken = consumer.takeAll();
+  consumer.consumer.setPrefetch(0);
+  await publish("c", "d");
+  assert.deepEqual(await waiting(), ["a", "b", "c", "d"]);
+  for (const delivery of taken) delivery.release();
+  assert.deepEqual(await waiting(), ["c", "d"]);
+  await broker.close();
+});

@@ -551,6 +551,7 @@ test("an exchange that goes by itself goes with its last binding, and those go w
   await bind("by-topic", { to: { kind: "topic", name: "log" } });
   await bind("first", toExchange("second"));
   await bind("second", toQueue("a"));
+  await broker.unbind({ from: "never-bound", ...toQueue("a") });
   await Promise.all(["a", "b"].map((name) => broker.unbind({ from: "by-unbind", ...toQueue(name) })));
   assert.equal(exchangesOf(broker).includes("by-unbind"), false);
   await broker.deleteQueue("b");

@@ -244,6 +244,48 @@ test("a queue is deleted if it is unused, or empty, as was asked", async (t) => 
   assert.deepEqual(await channel.deleteQueue("q", { ifUnused: true, ifEmpty: true }), { messageCount: 0 });
 });
 
+test("what was fetched and is not answered is no consumer, and no message of the queue", async (t) => {
+  const { port } = await serve(t);
+  const client = await Client.connect(t, port);
+  const { channel } = await client.confirming();
+  await channel.assertQueue("q", { autoDelete: true, arguments: { "x-single-active-consumer": true } });
+  for (const body of ["a", "b"]) channel.sendToQueue("q", Buffer.from(body));
+  await channel.waitForConfirms();
+  const fetched = await channel.get("q");
+  assert.ok(fetched !== false);
+  const consumed = await new Promise<string>((resolve) => {
+    void channel.consume("q", (message) => resolve(message!.content.toString()), { consumerTag: "c" });
+  });
+  assert.equal(consumed, "b");
+  assert.deepEqual(await channel.checkQueue("q"), { queue: "q", messageCount: 0, consumerCount: 1 });
+  channel.nack(fetched);
+  await channel.cancel("c");
+  const gone = await client.channel();
+  await assert.rejects(gone.channel.checkQueue("q"), /no queue 'q'/);
+});
+
+test("a queue that refuses a message keeps it from no other", async (t) => {
+  const { port } = await serve(t);
+  const client = await Client.connect(t, port);
+  const { channel } = await client.confirming();
+  const refusing = { "x-max-length": 1, "x-overflow": "reject-publish" };
+  await channel.assertQueue("full", { arguments: refusing });
+  await channel.assertQueue("roomy");
+  await channel.assertExchange("all", "fanout");
+  for (const queue of ["full", "roomy"]) await channel.bindQueue(queue, "all", "");
+  channel.publish("all", "", Buffer.from("a"));
+  await channel.waitForConfirms();
+  channel.publish("all", "", Buffer.from("b"));
+  await assert.rejects(channel.waitForConfirms(), /nacked/);
+  channel.publish("", "full", Buffer.from("c"), { CC: ["roomy"] });
+  await assert.rejects(channel.waitForConfirms(), /nacked/);
+  const counts = await Promise.all(["full", "roomy"].map((queue) => channel.checkQueue(queue)));
+  assert.deepEqual(
+    counts.map(({ messageCount }) => messageCount),
+    [1, 3],
+  );
+});
+
 test("purging removes what waits, and leaves what is being worked on", async (t) => {
   const { port } = await serve(t);
   const client = await Client.connect(t, port);
