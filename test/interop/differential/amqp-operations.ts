@@ -141,7 +141,6 @@ class Drawing {
 
   /** Queues and exchanges, and what leads to them. */
   beginning(): Operation[] {
-    const random = this.#random;
     const queues = this.#queues.map((queue) => this.#queueLike(queue, this.#validArguments()));
     const exchanges = this.#exchanges.map((exchange) => this.#exchangeLike(exchange));
     return [...exchanges, ...queues, ...Array.from({ length: 8 }, () => this.#binding("bind"))];
