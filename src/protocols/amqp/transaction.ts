@@ -79,7 +79,7 @@ export class Transaction {
 
   /** Forgets what was published; what was answered waits for an answer again. */
   rollback(): void {
-    for (const { tag, delivery } of this.#answers) this.#consuming.unacked.restore(tag, delivery);
+    this.#consuming.unacked.restore(this.#answers.map(({ tag, delivery }) => [tag, delivery]));
     this.#begin();
   }
 

@@ -22,6 +22,10 @@ export class UnackedDeliveries {
   private first = 1;
   private deliveries: (Delivery | undefined)[] = new Array(SLOTS_MIN);
   private readonly old = new Map<number, Delivery>();
+  /** Goes through {@link old} once: a map that is asked for its first key anew passes every key that was deleted. */
+  private oldTags = this.old.keys();
+  /** Where that is; 0 before its first. */
+  private oldTag = 0;
 
   /** Returns the tag. */
   add(delivery: Delivery): number {
@@ -57,22 +61,27 @@ export class UnackedDeliveries {
   /** Takes out the oldest, when its tag is at most `tag`. */
   takeOldest(tag: number): Delivery | undefined {
     if (this.size === 0) return undefined;
-    const oldest = this.old.size > 0 ? this.old.keys().next().value! : this.first;
+    const oldest = this.old.size > 0 ? this.oldestOld() : this.first;
     if (oldest > tag) return undefined;
     this.lastTaken = oldest;
     return this.take(oldest);
   }
 
   /** Puts back what was taken out. */
-  restore(tag: number, delivery: Delivery): void {
-    this.size += 1;
-    if (tag >= this.first) {
-      this.deliveries[tag & (this.deliveries.length - 1)] = delivery;
-      return;
+  restore(taken: Iterable<readonly [tag: number, delivery: Delivery]>): void {
+    const { old } = this;
+    const oldSize = old.size;
+    for (const [tag, delivery] of taken) {
+      this.size += 1;
+      if (tag < this.first) old.set(tag, delivery);
+      else this.deliveries[tag & (this.deliveries.length - 1)] = delivery;
     }
-    const entries = [...this.old, [tag, delivery] as const].sort(([a], [b]) => a - b);
-    this.old.clear();
-    for (const [oldTag, one] of entries) this.old.set(oldTag, one);
+    if (old.size === oldSize) return;
+    const entries = [...old].sort(([a], [b]) => a - b);
+    old.clear();
+    for (const [tag, delivery] of entries) old.set(tag, delivery);
+    this.oldTags = old.keys();
+    this.oldTag = 0;
   }
 
   has(tag: number): boolean {
@@ -87,6 +96,16 @@ export class UnackedDeliveries {
       const delivery = this.deliveries[tag & (this.deliveries.length - 1)];
       if (delivery !== undefined) yield delivery;
     }
+  }
+
+  /** Only when there is one. */
+  private oldestOld(): number {
+    while (!this.old.has(this.oldTag)) {
+      const next = this.oldTags.next();
+      if (next.done === true) this.oldTags = this.old.keys();
+      else this.oldTag = next.value;
+    }
+    return this.oldTag;
   }
 
   private takeOld(tag: number): Delivery | undefined {
