@@ -1,3 +1,3 @@
-module omnibus/bench/clients/nats
+module omnibus.bench/nats
 
-go 1.22
+go 1.21

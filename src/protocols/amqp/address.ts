@@ -88,10 +88,19 @@ export function replyToOf(subject: string): string | undefined {
   return text.length > SHORT_BYTES_MAX ? undefined : text;
 }
 
-/** The subject that a routing key of the default exchange names, when it is one of {@link replyToOf} and no queue. */
+/** The subject that a routing key of the default exchange names, when it is one of {@link replyToOf} and no queue. It is what a client says: see {@link canonicalSubject}. */
 export function subjectOfDirectReply(routingKey: string): string | undefined {
   if (!routingKey.startsWith(DIRECT_REPLY_PREFIX)) return undefined;
   return percentDecoded(routingKey.slice(DIRECT_REPLY_PREFIX.length));
+}
+
+/**
+ * The one text of a subject that a client wrote: backslashes that say nothing are gone, so that nobody is led past a look at
+ * its beginning. Errors: INVALID_SUBJECT for what is none; line breaks would be read as something else by others.
+ */
+export function canonicalSubject(text: string): string {
+  const levels = parseSubject(text);
+  return text.includes("\\") ? formatSubject(levels) : text;
 }
 
 /** A level that any protocol can write, for any text, and its inverse. */

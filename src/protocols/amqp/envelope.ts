@@ -12,7 +12,15 @@ import {
 } from "../../broker/message.js";
 import type { Queue } from "../../broker/queue.js";
 import type { EncodedHeaders } from "../../log/record-headers.js";
-import { DIRECT_REPLY, queueSubject, replyToOf, subjectOf, subjectOfDirectReply } from "./address.js";
+import {
+  canonicalSubject,
+  DIRECT_REPLY,
+  queueOfSubject,
+  queueSubject,
+  replyToOf,
+  subjectOf,
+  subjectOfDirectReply,
+} from "./address.js";
 import { preconditionFailed } from "./errors.js";
 import type { ExchangeView } from "./exchange-view.js";
 import { fieldInteger, headerText } from "./field-text.js";
@@ -32,6 +40,9 @@ const PRIORITY = Buffer.from(PRIORITY_HEADER);
 
 /** A message whose time is 0 is for consumers that wait for it: so long they have until it is stored. */
 export const AT_ONCE_MS = 50;
+
+/** A name with one is no level of a subject: in other protocols it would end the line. */
+const CONTROL_CHARACTER = /\p{Cc}/u;
 
 const NOWHERE_ELSE: readonly string[] = [];
 
@@ -146,7 +157,7 @@ export class EnvelopeWriter {
     const replySubject = replyTo === undefined ? undefined : this.replySubject(replyTo, bytes, publisher);
     const answered = exchange === "" ? subjectOfDirectReply(routingKey) : undefined;
     const isDirectReply = answered !== undefined;
-    const subject = answered ?? subjectOf(routingKey);
+    const subject = answered === undefined ? subjectOf(routingKey) : canonicalSubject(answered);
     const { block } = this;
     block.begin();
     block.joined(
@@ -184,9 +195,12 @@ export class EnvelopeWriter {
   private replySubject(replyTo: string, bytes: Buffer, publisher: Publisher): string | undefined {
     if (replyTo === DIRECT_REPLY)
       return publisher.directReplySubject(this.places.correlationId.textIn(bytes));
-    const subject = subjectOfDirectReply(replyTo);
-    if (subject !== undefined) return subject;
-    return replyTo !== "" && publisher.mayReplyTo(replyTo) ? queueSubject(replyTo) : undefined;
+    const named = subjectOfDirectReply(replyTo);
+    const subject = named === undefined ? undefined : canonicalSubject(named);
+    const queue = subject === undefined ? replyTo : queueOfSubject(subject);
+    if (queue === undefined) return subject;
+    if (queue === "" || CONTROL_CHARACTER.test(queue)) return undefined;
+    return publisher.mayReplyTo(queue) ? queueSubject(queue) : undefined;
   }
 
   /** Nobody makes the broker believe what is for it to say. */

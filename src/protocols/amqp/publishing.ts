@@ -149,7 +149,7 @@ export class Publishing {
     const broadcast =
       envelope.alsoTo.length === 0
         ? broker.broadcast(message, view.brokerName)
-        : broker.broadcast(message, view.brokerName, envelope.alsoTo.map(subjectOf));
+        : broker.broadcast(message, view.brokerName, this.copySubjects(envelope, view));
     this.receivers = broadcast.receivers;
     return broadcast.appended;
   }
@@ -180,6 +180,13 @@ export class Publishing {
     return appended.length > 0 || this.receivers > 0;
   }
 
+  /** Subjects of the carbon copies. Errors: ACCESS_REFUSED, as for a message that is sent there itself. */
+  private copySubjects({ alsoTo }: Envelope, view: ExchangeView): string[] {
+    const subjects = alsoTo.map(subjectOf);
+    for (const subject of subjects) this.assertMayWrite(view, subject);
+    return subjects;
+  }
+
   private messageOf(envelope: Envelope, body: Buffer, isDelayed: boolean): PublishedMessage {
     return new PublishedMessage(envelope, body, this.connection.nowMs, isDelayed);
   }
@@ -206,7 +213,11 @@ export class Publishing {
   }
 
   private queuesOf(envelope: Envelope, first: Queue | undefined): Queue[] {
-    const copies = envelope.alsoTo.map((name) => this.broker.queue(brokerName(name)));
+    const copies = envelope.alsoTo.map((name) => {
+      const queue = this.broker.queue(brokerName(name));
+      this.assertMayAppend(queue, name);
+      return queue;
+    });
     return [...new Set([first, ...copies])].filter((queue) => queue !== undefined);
   }
 
@@ -219,15 +230,19 @@ export class Publishing {
   }
 
   private queueOf(envelope: Envelope): Queue | undefined {
-    const { access } = this.connection;
     let { queue } = envelope;
     if (queue === undefined || queue.isDeleted) {
       queue = this.broker.queue(brokerName(envelope.routingKey));
       envelope.queue = queue;
     }
-    if (queue !== undefined && !access.mayWrite("queue", queue.name))
-      throw accessRefused("queue", envelope.routingKey, access.user);
+    this.assertMayAppend(queue, envelope.routingKey);
     return queue;
+  }
+
+  private assertMayAppend(queue: Queue | undefined, name: string): void {
+    const { access } = this.connection;
+    if (queue !== undefined && !access.mayWrite("queue", queue.name))
+      throw accessRefused("queue", name, access.user);
   }
 
   private exchangeOf(name: string): ExchangeView {

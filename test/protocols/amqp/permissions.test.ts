@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Channel } from "amqplib";
+import type { Channel, ConfirmChannel } from "amqplib";
+import { event, reply } from "../../../src/index.js";
 import { hashPassword } from "../../../src/server/index.js";
-import { Client } from "./client.js";
+import { Client, type TestChannel } from "./client.js";
 import { serve } from "./serving.js";
+
+interface Question {
+  readonly id: string;
+}
+
+const Asked = event<Question, Question, Question>("asked");
 
 test("a user does what its permissions say, on the broker's names and subjects, and is refused the rest", async (t) => {
   const password = await hashPassword("secret");
@@ -60,6 +67,66 @@ test("a user does what its permissions say, on the broker's names and subjects, 
     ],
     [(one) => one.assertExchange("anna2", "direct", { alternateExchange: "others" }), "exchange 'others'"],
     [(one) => one.sendToQueue("amq.rabbitmq.reply-to.salary", body), "queue 'amq.rabbitmq.reply-to.salary'"],
+    [(one) => one.sendToQueue("anna s", body, { CC: ["other"] }), "queue 'other'"],
+    [(one) => one.sendToQueue("anna s", body, { BCC: ["other"] }), "queue 'other'"],
+    [(one) => one.publish("amq.topic", "order.placed", body, { CC: "salary" }), "exchange 'amq.topic'"],
+    [(one) => one.publish("amq.topic", "order.placed", body, { BCC: "salary" }), "exchange 'amq.topic'"],
   ] as [(one: Channel) => unknown, string][])
     assert.equal(await anna.failure(action), refused(what));
+});
+
+test("nobody has an answer put into a queue that they may not write to, however they spell it", async (t) => {
+  const password = await hashPassword("secret");
+  const { port, bus } = await serve(t, {
+    users: [
+      { name: "admin", password },
+      { name: "anna", password, permissions: { publish: ["asked"] } },
+    ],
+  });
+  await bus.on(Asked, { group: "all", concurrency: 1 }, ({ id }) => reply({ id })).ready;
+  const ask = (one: TestChannel<ConfirmChannel>, id: string, replyTo: string): Promise<void> => {
+    one.channel.publish("amq.topic", "asked", Buffer.from(JSON.stringify({ id })), { replyTo });
+    return one.channel.waitForConfirms();
+  };
+  const admin = await (await Client.connect(t, port, "admin:secret")).confirming();
+  await admin.channel.assertQueue("salaries");
+  const anna = await (await Client.connect(t, port, "anna:secret")).confirming();
+  await ask(anna, "plain", "salaries");
+  for (const spelling of ["_queue%2Esalaries", "_queue.salaries", "%5C_queue.salaries", "_queue.%5Csalaries"])
+    await ask(anna, spelling, `amq.rabbitmq.reply-to.${spelling}`);
+  await ask(admin, "admin's", "salaries");
+  assert.deepEqual(JSON.parse((await admin.next("salaries")).content.toString()), { id: "admin's" });
+});
+
+test("a reply_to that would end a line of another protocol is no subject", async (t) => {
+  const { port, bus } = await serve(t);
+  await bus.on(Asked, { group: "all" }, ({ id }) => reply({ id })).ready;
+  const client = await Client.connect(t, port);
+  const body = Buffer.from(JSON.stringify({ id: "x" }));
+  assert.match(
+    await client.failure((one) =>
+      one.publish("amq.topic", "asked", body, { replyTo: "amq.rabbitmq.reply-to.x%0D%0AMSG" }),
+    ),
+    /^406 The subject .* holds a control character/,
+  );
+});
+
+test("the default exchange is nobody's alternate, and a user without subjects gets nowhere by it", async (t) => {
+  const password = await hashPassword("secret");
+  const { port } = await serve(t, {
+    users: [{ name: "anna", password, permissions: { configure: ["*"], read: ["*"], write: ["*"] } }],
+  });
+  const anna = await Client.connect(t, port, "anna:secret");
+  assert.equal(
+    await anna.failure((one) => one.assertExchange("mine", "direct", { alternateExchange: "" })),
+    "403 operation not permitted on the default exchange",
+  );
+});
+
+test("exchanges are told from what every object of JavaScript has", async (t) => {
+  const { port } = await serve(t);
+  const { channel } = await (await Client.connect(t, port)).channel();
+  await channel.assertExchange("constructor", "direct");
+  await channel.deleteExchange("constructor");
+  await channel.assertExchange("constructor", "fanout");
 });

@@ -85,6 +85,7 @@ function alternateOf(
       `invalid type '${field.type}' for arg 'alternate-exchange' in ${thing("exchange", name)}`,
     );
   const alternate = field.value.toString("utf8");
+  assertNotDefault(alternate);
   const { access } = channel.connection;
   if (!access.mayRead("exchange", brokerName(name))) throw accessRefused("exchange", name, access.user);
   if (!mayWriteTo(access, alternate)) throw accessRefused("exchange", alternate, access.user);
@@ -108,7 +109,7 @@ export async function remove(channel: ChannelContext, method: Method<"exchange.d
   const { exchange: name } = method;
   const { realm, host } = channel.connection;
   assertNotDefault(name);
-  if (name === AMQ_TOPIC || name in SYSTEM_EXCHANGES)
+  if (name === AMQ_TOPIC || Object.hasOwn(SYSTEM_EXCHANGES, name))
     throw new ProtocolError("ACCESS_REFUSED", `deletion of system ${thing("exchange", name)} not allowed`);
   const view = realm.exchanges.find(name);
   if (view !== undefined) {
