@@ -7,6 +7,7 @@ import { amqpServers, benchAmqp } from "./amqp.js";
 import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
+import { benchNats, natsServers } from "./nats.js";
 import { projectRoot } from "./peers.js";
 import { benchScale, SECTIONS, type Section } from "./scale/scale.js";
 import { benchSoak } from "./soak/soak.js";
@@ -79,6 +80,22 @@ program
   .option("--profile <path>", "where Node leaves a profile of our server")
   .addOption(dataDirectory())
   .action((options) => benchAmqp({ ...options, warmUpSeconds: options.warmUp }));
+
+program
+  .command("nats")
+  .description("the server beside nats-server, both driven by the same client written in Go")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--servers <names>", `only these, comma-separated: ${natsServers.join(", ")}`, parseNatsServers, [
+    ...natsServers,
+  ])
+  .option("--sizes <bytes>", "bytes of a body, comma-separated", parseSizes, [16, 128, 1024])
+  .option("--seconds <n>", "how long each row is measured", parseSeconds, 3)
+  .option("--warm-up <n>", "seconds before each measurement", parseSeconds, 1)
+  .option("--rounds <n>", "how often each row is measured; the medians are reported", parseRounds, 1)
+  .option("--rate <n>", "messages a second at which latencies are measured", parseMessages, 10_000)
+  .option("--profile <path>", "where Node leaves a profile of our server")
+  .addOption(dataDirectory())
+  .action((options) => benchNats({ ...options, warmUpSeconds: options.warmUp }));
 
 program
   .command("subjects")
@@ -161,10 +178,17 @@ function parseEngines(text: string): string[] {
 }
 
 function parseServers(text: string): string[] {
+  return parseNames(text, amqpServers);
+}
+
+function parseNatsServers(text: string): string[] {
+  return parseNames(text, natsServers);
+}
+
+function parseNames(text: string, known: readonly string[]): string[] {
   const names = text.split(",").map((name) => name.trim());
   for (const name of names)
-    if (!amqpServers.some((known) => known === name))
-      throw new InvalidArgumentError(`There is no server "${name}".`);
+    if (!known.includes(name)) throw new InvalidArgumentError(`There is no server "${name}".`);
   return names;
 }
 

@@ -1,3 +1,3 @@
-module omnibus.bench/nats
+module omnibus/bench/clients/nats
 
-go 1.21
+go 1.22

@@ -25,8 +25,9 @@ import (
 // What is written at once: as much as a client that buffers would.
 const writeBytes = 64 * 1024
 
-// Batches on their way in "publish": the server has confirmed all before them.
-const batchesMax = 16
+// Writes between two questions whether all before was dealt with, in "publish", and questions on their way.
+const writesPerBatch = 16
+const batchesMax = 2
 
 // Requests on their way in "request".
 const requestsMax = 64
@@ -169,15 +170,16 @@ func publish(s settings) (result, error) {
 	}
 	defer conn.Close()
 	message := fmt.Sprintf("PUB bench.nobody %d\r\n%s\r\n", s.size, strings.Repeat("x", s.size))
-	perBatch := max(1, writeBytes/len(message))
-	batch := []byte(strings.Repeat(message, perBatch) + "PING\r\n")
+	perWrite := max(1, writeBytes/len(message))
+	perBatch := perWrite * writesPerBatch
+	text := []byte(strings.Repeat(message, perWrite))
 	var confirmed atomic.Int64
 	failed := make(chan error, 2)
 	places := make(chan struct{}, batchesMax)
 	go func() {
 		for {
 			places <- struct{}{}
-			if _, err := conn.Write(batch); err != nil {
+			if err := writeBatch(conn, text); err != nil {
 				failed <- err
 				return
 			}
@@ -194,6 +196,16 @@ func publish(s settings) (result, error) {
 		}
 	}()
 	return window(s, confirmed.Load, failed)
+}
+
+func writeBatch(conn net.Conn, text []byte) error {
+	for range writesPerBatch {
+		if _, err := conn.Write(text); err != nil {
+			return err
+		}
+	}
+	_, err := io.WriteString(conn, "PING\r\n")
+	return err
 }
 
 // deliver counts what subscribers get: a message to four of them is four.
@@ -451,6 +463,8 @@ func (l *latencies) report(into *result) {
 		return
 	}
 	sort.Slice(l.values, func(a, b int) bool { return l.values[a] < l.values[b] })
-	at := func(fraction float64) float64 { return float64(l.values[int(fraction*float64(len(l.values)-1))]) / 1000 }
+	at := func(fraction float64) float64 {
+		return float64(l.values[int(fraction*float64(len(l.values)-1))]) / 1000
+	}
 	into.P50Us, into.P99Us, into.MaxUs = at(0.5), at(0.99), at(1)
 }

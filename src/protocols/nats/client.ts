@@ -59,6 +59,8 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   private readonly storing: Storing;
   /** What is being looked at. */
   private source: Bytes;
+  /** Whether somebody may look later at what was looked at before that, since the chunk began. */
+  private isAnythingKept: boolean;
   /** When the chunk was read that is being looked at. */
   private nowMs: number;
   /** Its number: permissions are asked for again with each. */
@@ -79,6 +81,7 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     this.subscriptions = new Subscriptions(host.broker.live);
     this.storing = new Storing(link);
     this.source = NOTHING;
+    this.isAnythingKept = false;
     this.nowMs = 0;
     this.chunk = 0;
   }
@@ -149,9 +152,20 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
   private beginRun(bytes: Buffer, subjectStart: number, subjectEnd: number, hash: number): void {
     const { run } = this.shared;
     if (run.count > 0) this.handOver();
-    if (bytes !== this.source.bytes) this.source = new Bytes(bytes);
+    if (bytes !== this.source.bytes) {
+      if (this.source.isKept) this.isAnythingKept = true;
+      this.source = new Bytes(bytes);
+    }
     const to = this.subjects.find(bytes, subjectStart, subjectEnd - 1, hash);
     run.begin(to, this, this.source, subjectStart, subjectEnd, this.nowMs);
+  }
+
+  /** Lets go of what was looked at. Returns whether somebody else did not. */
+  endChunk(): boolean {
+    const isKept = this.isAnythingKept || this.source.isKept;
+    this.isAnythingKept = false;
+    this.source = NOTHING;
+    return isKept;
   }
 
   /** Hot: hands over what was published. Everything else that the client says waits for it. */

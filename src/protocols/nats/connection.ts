@@ -1,7 +1,9 @@
 // One connection: its socket, its handshakes, when it is read from, and its end. What is said on it is its client's.
 
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Timer } from "../../io/io.js";
+import { releaseMemory } from "../../io/release-memory.js";
 import type {
   ConnectionLimits,
   ConnectionView,
@@ -23,7 +25,7 @@ import { errorLine, infoLine, PING, type ServerInfo } from "./wire/replies.js";
 /** When so much waits for a client, those that publish to it are held back for a moment. */
 const BEHIND_BYTES = 2 * 1024 * 1024;
 /** How much of one client is read before the others have their turn. */
-const TURN_BYTES = 256 * 1024;
+const TURN_BYTES = 512 * 1024;
 /** Chunks below this are no flood. */
 const FLOOD_CHUNK_BYTES = 32 * 1024;
 /** How long a client may take to hang up after it was told to. */
@@ -287,7 +289,11 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
   readonly #onData = (chunk: Buffer): void => {
     this.#liveness.heard = true;
     this.#read(chunk);
-    if (chunk.length >= FLOOD_CHUNK_BYTES) this.#takeTurns(chunk.length);
+    const isKept = this.#client.endChunk();
+    if (chunk.length < FLOOD_CHUNK_BYTES) return;
+    this.#takeTurns(chunk.length);
+    // Other streams may hand out parts of what they keep.
+    if (this.#socket instanceof Socket && !isKept && !this.#parser.hasRest) releaseMemory(chunk);
   };
 
   /** Hot: undefined for what was read before, and not looked at. */

@@ -115,6 +115,7 @@ export class PublishRun implements MessageRun {
   at(index: number): Publication {
     const { places } = this;
     const at = index * PLACES;
+    this.source.isKept = true;
     return new Publication(
       this.to!,
       this.origin!,

@@ -137,3 +137,34 @@ test("a client that wants no echo does not get its own messages from the store e
   other.send("PUB kept.b 1\r\ny\r\n");
   assert.equal(await quiet.until("y\r\n"), "MSG kept.b 1 1\r\ny\r\n");
 });
+
+test("messages that somebody keeps are whole, however much was read with them, and whoever else got them", async (t) => {
+  const world = await World.open(t);
+  const live = world.bus.subscribe("kept.*", { buffer: 10_000 });
+  await world.bus.queue("stored", { bind: ["stored.#"] }).declare();
+  const [publisher, subscriber] = [await world.raw(), await world.raw()];
+  assert.equal(await publisher.ask(connectLine()), "");
+  assert.equal(await subscriber.ask(connectLine(), "SUB kept.* 1\r\nSUB free.* 2\r\n"), "");
+  const body = (number: number): string => String(number).padStart(100, "x");
+  let session = "";
+  for (let number = 0; number < 2_000; number += 1)
+    for (const subject of ["kept.a", "free.a", "stored.a"])
+      session += `PUB ${subject} 100\r\n${body(number)}\r\n`;
+  // A control line that is written otherwise, among what somebody keeps.
+  session += "PUB  free.a  1\r\nx\r\n";
+  assert.equal(await publisher.ask(session), "");
+  let seen = 0;
+  for await (const message of live) {
+    assert.equal(message.text(), body(seen));
+    seen += 1;
+    if (seen === 2_000) break;
+  }
+  await subscriber.until("MSG free.a 2 1\r\nx\r\n");
+  let stored = 0;
+  for await (const delivery of world.bus.queue("stored").receive()) {
+    assert.equal(delivery.message.text(), body(stored));
+    await delivery.ack();
+    stored += 1;
+    if (stored === 2_000) break;
+  }
+});

@@ -7,8 +7,11 @@ const SYSTEM_COPY_BYTES_MIN = 160;
 export class Bytes {
   readonly bytes: Buffer;
   readonly words: DataView;
+  /** Whether somebody may look at them later. */
+  isKept: boolean;
 
   constructor(bytes: Buffer) {
+    this.isKept = false;
     this.bytes = bytes;
     this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }

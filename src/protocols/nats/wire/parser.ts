@@ -95,6 +95,11 @@ export class ClientParser {
     this.isSame = false;
   }
 
+  /** Whether it has a view of what was read. */
+  get hasRest(): boolean {
+    return this.rest !== undefined;
+  }
+
   /** Looks at nothing more until {@link resume}. */
   suspend(): void {
     this.isSuspended = true;
