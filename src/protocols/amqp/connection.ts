@@ -14,6 +14,7 @@ import {
   InputGate,
   REASON_AUTHENTICATING,
   REASON_BLOCKED,
+  REASON_CONGESTED,
   REASON_HELD,
   REASON_TURN,
   REASON_UNCOMMITTED,
@@ -167,6 +168,10 @@ export class Connection implements ServedConnection, ChannelsOwner, Controlled, 
 
   congested(): void {
     if (this.isOver) return;
+    // Consumers of queues stop before: those are answers that nobody can hold back.
+    const { messageBytesMax, pendingBytesMax } = this.host.limits;
+    if (this.writer.pendingBytes > 2 * (pendingBytesMax + messageBytesMax))
+      return void this.cut(`${this.writer.pendingBytes} bytes waited for it`);
     this.channels.pause();
     if (this.stallTimer === undefined) this.watchStall(this.writer.takenBytes);
   }
@@ -268,6 +273,13 @@ export class Connection implements ServedConnection, ChannelsOwner, Controlled, 
       this.isDeaf = true;
       this.control.failDeaf(toProtocolError(error));
     }
+    if (this.writer.isCongested) this.holdAsker();
+  }
+
+  /** Whoever goes on asking without reading what comes back is not read from either. */
+  private holdAsker(): void {
+    this.gate.close(REASON_CONGESTED);
+    this.congested();
   }
 
   /** Returns whether the client speaks this protocol. */
@@ -319,7 +331,8 @@ export class Connection implements ServedConnection, ChannelsOwner, Controlled, 
   /** What was published is stored, or half of it where that was much. */
   private isStored(): void {
     this.gate.open(REASON_UNCOMMITTED);
-    this.endIfDone();
+    // The confirms of what was stored are written in this turn.
+    if (this.isShuttingDown) this.host.clock.defer(() => this.endIfDone());
   }
 
   /** What the client was told to be done is, before the server ends. */
@@ -332,6 +345,7 @@ export class Connection implements ServedConnection, ChannelsOwner, Controlled, 
     this.stallTimer?.cancel();
     this.stallTimer = undefined;
     this.channels.resume();
+    this.gate.open(REASON_CONGESTED);
   }
 
   /** A client that takes nothing for so long while much waits for it is cut. */

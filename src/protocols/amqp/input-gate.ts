@@ -10,6 +10,8 @@ export const REASON_UNCOMMITTED = 4;
 export const REASON_HELD = 8;
 /** Nothing can be stored. */
 export const REASON_BLOCKED = 16;
+/** More answers wait for the client than may. */
+export const REASON_CONGESTED = 32;
 
 export class InputGate {
   private readonly pause: () => void;

@@ -178,7 +178,8 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
   }
 
   stale(): void {
-    this.refuse(errors.STALE_CONNECTION);
+    // Who is not read from is not silent.
+    if (this.#holds === 0) this.refuse(errors.STALE_CONNECTION);
   }
 
   stalled(): void {
@@ -309,6 +310,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
       this.failed(error);
     }
     outbound.clear();
+    if (this.writer.pendingBytes > this.limits.pendingBytesMax) this.cutSlow("too much waits for it");
     if (pressure.holdBack(this)) counters.stalls += 1;
   }
 

@@ -294,3 +294,25 @@ test("clients are shown the version of the package", async (t) => {
   const { version: expected } = JSON.parse(readFileSync("package.json", "utf8")) as { version: string };
   assert.equal(version?.type === "longstr" && version.value.toString(), expected);
 });
+
+test("a client that asks on and on and reads no answer is not read from either, and cut", async (t) => {
+  const limits = { pendingBytesMax: 256 * 1024, stallMs: 1_000, messageBytesMax: 1024 * 1024 };
+  const { port, lines, metric } = await serve(t, { limits });
+  const client = await RawClient.open(port);
+  await client.openChannel();
+  client.socket.pause();
+  const method = { ticket: 0, exchange: "amq.fanout", routingKey: "q", mandatory: true, immediate: false };
+  const body = Buffer.alloc(100_000);
+  const unroutable = Buffer.concat([
+    methodFrame(1, "basic.publish", method),
+    headerFrame(1, body.length),
+    frame(FRAME_BODY, 1, body),
+  ]);
+  for (let count = 0; count < 500; count += 1) client.socket.write(unroutable);
+  while (lines.length === 0) assert.ok((await metric("messages_returned_total")) < 500);
+  assert.match(
+    lines[0]!,
+    /^closing the connection: it took nothing for 1000 ms while \d+ bytes waited for it$/,
+  );
+  client.socket.destroy();
+});
