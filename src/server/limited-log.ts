@@ -12,7 +12,7 @@ interface Window {
   unsaid: number;
 }
 
-export class LimitedLog {
+export class LimitedLog implements ServerLog {
   readonly #log: ServerLog;
   readonly #clock: Clock;
   readonly #windows = new Map<string, Window>();
@@ -22,18 +22,37 @@ export class LimitedLog {
     this.#clock = clock;
   }
 
-  /** One line of the kind that `text` is. Texts are few; what differs is in the fields. */
+  debug(fields: LogFields, text: string): void {
+    this.#log.debug(fields, text);
+  }
+
+  info(fields: LogFields, text: string): void {
+    this.#say("info", fields, text);
+  }
+
   warn(fields: LogFields, text: string): void {
+    this.#say("warn", fields, text);
+  }
+
+  /** Whatever happens to the server itself is said. */
+  error(fields: LogFields, text: string): void {
+    this.#log.error(fields, text);
+  }
+
+  /** The kind is `text` up to its first colon: of these there are few, whatever clients do. */
+  #say(level: "info" | "warn", fields: LogFields, text: string): void {
     const nowMs = this.#clock.monotonicMs();
-    let window = this.#windows.get(text);
+    const colon = text.indexOf(":");
+    const kind = colon < 0 ? text : text.slice(0, colon);
+    let window = this.#windows.get(kind);
     if (window === undefined || nowMs - window.beganMs >= WINDOW_MS) {
       const unsaid = window?.unsaid ?? 0;
       window = { beganMs: nowMs, lines: 0, unsaid: 0 };
-      this.#windows.set(text, window);
-      if (unsaid > 0) this.#log.warn({ times: unsaid }, `${text}, and so were others`);
+      this.#windows.set(kind, window);
+      if (unsaid > 0) this.#log[level]({ times: unsaid }, `${kind}, and so were others`);
     }
     window.lines += 1;
-    if (window.lines <= LINES_MAX) this.#log.warn(fields, text);
+    if (window.lines <= LINES_MAX) this.#log[level](fields, text);
     else window.unsaid += 1;
   }
 }

@@ -19,7 +19,7 @@ export interface HostParts {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: ServerLog;
+  /** Whatever clients do makes so many lines and no more. */
   readonly limitedLog: LimitedLog;
   readonly users: Users;
   readonly connections: Connections;
@@ -34,7 +34,6 @@ export class ServedHost implements ProtocolHost {
   readonly log: ServerLog;
   /** Replaced when they are reloaded. */
   limits: ConnectionLimits;
-  readonly #limitedLog: LimitedLog;
   readonly #users: Users;
   readonly #connections: Connections;
   readonly #meters: Meters;
@@ -43,9 +42,8 @@ export class ServedHost implements ProtocolHost {
     this.broker = parts.broker;
     this.clock = parts.clock;
     this.random = parts.random;
-    this.log = parts.log;
+    this.log = parts.limitedLog;
     this.limits = parts.limits;
-    this.#limitedLog = parts.limitedLog;
     this.#users = parts.users;
     this.#connections = parts.connections;
     this.#meters = parts.meters;
@@ -67,9 +65,8 @@ export class ServedHost implements ProtocolHost {
     const user = kind === "password" ? credentials.user : undefined;
     const fields = { peer: peer.address, listener: peer.localAddress, kind, user };
     this.#meters.authenticated.add(isBusy ? "busy" : "refused");
-    if (isBusy)
-      this.#limitedLog.warn(fields, "a client was refused, because too many prove who they are at once");
-    else this.#limitedLog.warn(fields, "a client could not prove who it is");
+    if (isBusy) this.log.warn(fields, "a client was refused, because too many prove who they are at once");
+    else this.log.warn(fields, "a client could not prove who it is");
     return undefined;
   }
 }

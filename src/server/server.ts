@@ -79,7 +79,6 @@ export class Server {
       broker,
       clock,
       random,
-      log,
       limitedLog,
       users,
       connections,

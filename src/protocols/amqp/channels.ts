@@ -219,7 +219,7 @@ export class Channels implements FeedOwner {
 
   private failChannel(feed: ChannelFeed, failure: ProtocolError, methodKey: number): void {
     const { number } = feed;
-    this.owner.log("info", `closing channel ${number}: ${failure.message}`);
+    this.owner.log("info", `closing a channel: number ${number}, ${failure.message}`);
     feed.drop();
     void this.endChannel(feed);
     this.owner.send(number, "channel.close", {

@@ -316,3 +316,14 @@ test("a client that asks on and on and reads no answer is not read from either, 
   );
   client.socket.destroy();
 });
+
+test("clients that speak other protocols leave a few lines in the log, whatever they say", async (t) => {
+  const { port, lines } = await serve(t);
+  for (let index = 0; index < 60; index += 1) {
+    const client = new RawClient(port);
+    client.isFramed = false;
+    client.socket.write(`GET /${index} HTTP/1.1`);
+    await client.ended();
+  }
+  assert.ok(lines.length >= 10 && lines.length < 40, `${lines.length} lines for 60 clients`);
+});
