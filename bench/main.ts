@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { benchAllocations } from "./allocations.js";
 import { amqpServers, benchAmqp } from "./amqp.js";
+import { benchConnections } from "./connections.js";
 import { benchDelays } from "./delays.js";
 import { benchEmbedded } from "./embedded.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
@@ -96,6 +97,15 @@ program
   .option("--profile <path>", "where Node leaves a profile of our server")
   .addOption(dataDirectory())
   .action((options) => benchNats({ ...options, warmUpSeconds: options.warmUp }));
+
+program
+  .command("connections")
+  .description("memory and latency of the server with many idle connections, and with many queues")
+  .option("--json", "print one JSON object and nothing else", false)
+  .option("--count <n>", "how many connections or queues", parseMessages, 10_000)
+  .option("--publishes <n>", "confirmed one after the other, before and after", parseMessages, 1_000)
+  .addOption(dataDirectory())
+  .action(benchConnections);
 
 program
   .command("subjects")

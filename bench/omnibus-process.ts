@@ -5,7 +5,12 @@ import { openBus } from "../src/index.js";
 import { openServer } from "../src/server/open-server.js";
 
 const bus = await openBus(process.argv[2]!);
-const server = await openServer(bus, { amqp: { port: 0 }, nats: { port: 0 }, http: "off" });
+const server = await openServer(bus, {
+  amqp: { port: 0 },
+  nats: { port: 0 },
+  http: "off",
+  limits: { connectionsMax: 100_000 },
+});
 const { amqp, nats } = server.addresses;
 process.once("disconnect", end);
 process.once("SIGTERM", end);

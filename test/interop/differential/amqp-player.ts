@@ -24,6 +24,8 @@ export class Player {
   #held: (GetMessage | ConsumeMessage)[] = [];
   #lastSettled: GetMessage | ConsumeMessage | undefined = undefined;
   #returned: unknown[] = [];
+  readonly #queues = new Set<string>();
+  readonly #exchanges = new Set<string>();
 
   constructor(url: string) {
     this.#url = url;
@@ -35,8 +37,13 @@ export class Player {
     return seen;
   }
 
+  /** Removes what was declared, which other sequences could reach through what all servers have. */
   async close(): Promise<void> {
-    await this.#connection?.close().catch(() => undefined);
+    const connection = this.#connection ?? (await amqp.connect(this.#url));
+    const channel = await connection.createChannel();
+    for (const queue of this.#queues) await channel.deleteQueue(queue);
+    for (const exchange of this.#exchanges) await channel.deleteExchange(exchange);
+    await connection.close();
   }
 
   async #observe(operation: Operation): Promise<Observation> {
@@ -103,6 +110,7 @@ export class Player {
     switch (operation.do) {
       case "declare queue": {
         const { queue, durable, autoDelete, exclusive } = operation;
+        if (!queue.startsWith("amq.")) this.#queues.add(queue);
         return channel.assertQueue(queue, {
           durable,
           autoDelete,
@@ -119,6 +127,7 @@ export class Player {
       case "declare exchange": {
         const { exchange, type, durable, autoDelete, internal, alternate } = operation;
         const options = { durable, autoDelete, internal };
+        if (!exchange.startsWith("amq.")) this.#exchanges.add(exchange);
         return channel.assertExchange(
           exchange,
           type,
