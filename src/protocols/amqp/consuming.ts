@@ -160,8 +160,14 @@ export class Consuming implements ConsumerOwner {
   #lookForLost(): void {
     this.#isLossSeen = false;
     if (this.#isClosed) return;
+    /** Of queues that were deleted: there may be many deliveries of each, and many queues. */
+    const deleted = new Set<Delivery["state"]>();
     for (const delivery of this.unacked) {
-      if (delivery.isOpen || delivery.state.isRetired || this.#isDeleted(delivery)) continue;
+      if (delivery.isOpen || delivery.state.isRetired || deleted.has(delivery.state)) continue;
+      if (this.#isDeleted(delivery)) {
+        deleted.add(delivery.state);
+        continue;
+      }
       const text = `delivery acknowledgement on channel ${this.channel} timed out. Timeout value used: ${LEASE_MS} ms. This timeout value can be configured, see consumers doc guide to learn more`;
       this.connection.fail(this.channel, preconditionFailed(text));
       return;
