@@ -251,14 +251,12 @@ test("what was fetched and is not answered is no consumer, and no message of the
   await channel.assertQueue("q", { autoDelete: true, arguments: { "x-single-active-consumer": true } });
   for (const body of ["a", "b"]) channel.sendToQueue("q", Buffer.from(body));
   await channel.waitForConfirms();
-  const fetched = await channel.get("q");
-  assert.ok(fetched !== false);
+  assert.ok((await channel.get("q")) !== false);
   const consumed = await new Promise<string>((resolve) => {
     void channel.consume("q", (message) => resolve(message!.content.toString()), { consumerTag: "c" });
   });
   assert.equal(consumed, "b");
   assert.deepEqual(await channel.checkQueue("q"), { queue: "q", messageCount: 0, consumerCount: 1 });
-  channel.nack(fetched);
   await channel.cancel("c");
   const gone = await client.channel();
   await assert.rejects(gone.channel.checkQueue("q"), /no queue 'q'/);
