@@ -7,6 +7,8 @@ import type { Access } from "../network/host.js";
 import { covers } from "./pattern-cover.js";
 import type { PermissionOptions } from "./user-options.js";
 
+/** Below this level are subjects that lead into queues: only patterns that begin with it stand for them. */
+const QUEUES_LEVEL = "_queue";
 /** Answers that are remembered; a client asks for the same subjects again and again. */
 const REMEMBERED_MAX = 10_000;
 
@@ -103,7 +105,12 @@ class Subjects {
   readonly #patterns: readonly (readonly PatternNode[])[];
   readonly #matched = new Remembered();
   readonly #covered = new Remembered();
-  readonly #isMatch = (subject: string): boolean => this.#trie.match(parseSubject(subject)).size > 0;
+  /** Of the patterns that begin with {@link QUEUES_LEVEL}. */
+  readonly #ofQueues = new PatternTrie<true>();
+  readonly #isMatch = (subject: string): boolean => {
+    const levels = parseSubject(subject);
+    return (levels[0] === QUEUES_LEVEL ? this.#ofQueues : this.#trie).match(levels).size > 0;
+  };
   readonly #isCovered = (text: string): boolean => {
     const pattern = parsePattern(text);
     return this.#patterns.some((allowed) => covers(allowed, pattern));
@@ -111,7 +118,8 @@ class Subjects {
 
   constructor(patterns: readonly string[]) {
     this.#patterns = patterns.map(parsePattern);
-    for (const pattern of this.#patterns) this.#trie.add(pattern, true);
+    for (const pattern of this.#patterns)
+      (pattern[0] === QUEUES_LEVEL ? this.#ofQueues : this.#trie).add(pattern, true);
   }
 
   match(subject: string): boolean {

@@ -116,6 +116,16 @@ test("a user publishes and subscribes within the patterns, and what is no subjec
   );
 });
 
+test("subjects that lead into queues are allowed by name only", () => {
+  const permissions = new Permissions({ publish: ["#", "*.b", "_queue.mine", "_queue.our.*"] });
+  assert.deepEqual(
+    ["a", "_queues.a", "_queue.mine", "_queue.our.a", "_queue.b", "_queue.theirs", "_queue"].filter((text) =>
+      permissions.mayPublish(text),
+    ),
+    ["a", "_queues.a", "_queue.mine", "_queue.our.a"],
+  );
+});
+
 test("an answer that is remembered is the answer, however many were asked for", () => {
   const permissions = new Permissions({ publish: ["a.*"] });
   for (let index = 0; index < 25_000; index += 1) {

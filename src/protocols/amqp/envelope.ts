@@ -29,6 +29,7 @@ import type { IncomingPublish } from "./incoming-publish.js";
 import { AMQP_HEADER_BYTES } from "./original.js";
 import { type FieldTable, type FieldValue, NO_FIELDS, readTable } from "./wire/fields.js";
 import { PropertyPlaces, readProperties, writeProperties } from "./wire/properties.js";
+import { ProtocolError } from "./wire/protocol-error.js";
 import { WireReader } from "./wire/reader.js";
 
 const SUBJECT = Buffer.from(SUBJECT_HEADER);
@@ -72,6 +73,8 @@ export class Envelope {
   readonly alsoTo: readonly string[];
   /** Whether it answers to a subject, and not to a queue. */
   readonly isDirectReply: boolean;
+  /** Of the default exchange: the queue that it is for, which an answer may name by its subject. */
+  readonly queueName: string;
   /** Whether it holds for later messages: where direct answers go may change. */
   readonly isLasting: boolean;
   /** Where it was seen to go last. */
@@ -96,6 +99,7 @@ export class Envelope {
     this.delayMs = facts.delayMs;
     this.alsoTo = facts.alsoTo;
     this.isDirectReply = facts.isDirectReply;
+    this.queueName = facts.queueName;
     this.isLasting = facts.isLasting;
     this.queue = undefined;
     this.view = undefined;
@@ -132,6 +136,7 @@ interface Facts {
   readonly delayMs: number;
   readonly alsoTo: readonly string[];
   readonly isDirectReply: boolean;
+  readonly queueName: string;
   readonly isLasting: boolean;
 }
 
@@ -155,9 +160,8 @@ export class EnvelopeWriter {
     const delayMs = table.size === 0 ? 0 : Math.max(0, fieldInteger(table, "x-delay") ?? 0);
     const replyTo = places.replyTo.textIn(bytes);
     const replySubject = replyTo === undefined ? undefined : this.replySubject(replyTo, bytes, publisher);
-    const answered = exchange === "" ? subjectOfDirectReply(routingKey) : undefined;
-    const isDirectReply = answered !== undefined;
-    const subject = answered === undefined ? subjectOf(routingKey) : canonicalSubject(answered);
+    const { subject, queueName, isDirectReply } =
+      exchange === "" ? addressOf(routingKey) : exchangeAddress(routingKey, alsoTo);
     const { block } = this;
     block.begin();
     block.joined(
@@ -175,7 +179,7 @@ export class EnvelopeWriter {
     if (priority > 0) block.text(PRIORITY, String(priority));
     if (table.size > 0) for (const [name, field] of table) this.applicationHeader(name, field);
     const isLasting = replyTo !== DIRECT_REPLY;
-    const facts = { id, priority, expiresAfterMs, delayMs, alsoTo, isDirectReply, isLasting };
+    const facts = { id, priority, expiresAfterMs, delayMs, alsoTo, isDirectReply, queueName, isLasting };
     return new Envelope(publish, subject, block.end(), facts);
   }
 
@@ -211,6 +215,33 @@ export class EnvelopeWriter {
     if (typeof value === "string") this.block.text(Buffer.from(name), value);
     else if (value !== undefined) this.block.bytes(Buffer.from(name), value, 0, value.length);
   }
+}
+
+type Address = Pick<Envelope, "subject" | "queueName" | "isDirectReply">;
+
+/** Of the default exchange: a queue, the subject of a queue, or another subject to answer to. Errors: INVALID_SUBJECT. */
+function addressOf(routingKey: string): Address {
+  const named = subjectOfDirectReply(routingKey);
+  const answered = named === undefined ? undefined : canonicalSubject(named);
+  const queueName = (answered === undefined ? undefined : queueOfSubject(answered)) ?? routingKey;
+  const isDirectReply = answered !== undefined && queueName === routingKey;
+  return { subject: isDirectReply ? answered : subjectOf(queueName), queueName, isDirectReply };
+}
+
+/**
+ * Of another exchange. What is published to the subject of a queue is appended to it, and would be confirmed before that.
+ * Errors: ACCESS_REFUSED.
+ */
+function exchangeAddress(routingKey: string, alsoTo: readonly string[]): Address {
+  for (const key of [routingKey, ...alsoTo]) {
+    const queue = queueOfSubject(subjectOf(key));
+    if (queue === undefined) continue;
+    throw new ProtocolError(
+      "ACCESS_REFUSED",
+      `routing key '${key}' names a queue: publish to the default exchange with '${queue}'`,
+    );
+  }
+  return { subject: subjectOf(routingKey), queueName: routingKey, isDirectReply: false };
 }
 
 /** The properties as consumers see them: without BCC, and a direct reply-to that names who asks. */

@@ -232,10 +232,10 @@ export class Publishing {
   private queueOf(envelope: Envelope): Queue | undefined {
     let { queue } = envelope;
     if (queue === undefined || queue.isDeleted) {
-      queue = this.broker.queue(brokerName(envelope.routingKey));
+      queue = this.broker.queue(brokerName(envelope.queueName));
       envelope.queue = queue;
     }
-    this.assertMayAppend(queue, envelope.routingKey);
+    this.assertMayAppend(queue, envelope.queueName);
     return queue;
   }
 

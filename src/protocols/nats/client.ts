@@ -43,6 +43,9 @@ export interface ClientLink {
 
 const NOTHING = new Bytes(Buffer.alloc(0));
 
+const UNDERSCORE = 0x5f;
+const LETTER_Q = 0x71;
+
 export class NatsClient implements ClientOperations, Receiving, Behind {
   readonly outbound: Outbound;
   hasHeaders: boolean;
@@ -140,12 +143,24 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     const { options } = this;
     const { run, counters } = this.shared;
     if (bodyStart > headStart && !options.headers) return void this.refuse(errors.HEADERS_NOT_SUPPORTED);
+    const hasReply = replyEnd > tailStart;
+    if (hasReply && namesQueue(bytes, tailStart) && !this.mayBeAnsweredAt(bytes, tailStart, replyEnd)) return;
     if (!isSameSubject || !run.takes(bytes)) this.beginRun(bytes, subjectStart, tailStart, hash);
     run.add(tailStart, replyEnd, headStart, bodyStart, bodyEnd);
     counters.received += 1;
     counters.receivedBytes += bodyEnd - headStart;
     // What is confirmed, or found fault with, one by one is handed over so.
     if (options.verbose || options.pedantic) this.handOver();
+  }
+
+  /** An answer is appended to that queue by whoever gives it, who may do more than the one who asks. */
+  private mayBeAnsweredAt(bytes: Buffer, start: number, end: number): boolean {
+    const text = subjectText(bytes.subarray(start, end));
+    if (text !== undefined && this.access?.mayPublish(toCanonicalSubject(text)) === true) return true;
+    this.handOver();
+    this.shared.counters.refusedPublishes += 1;
+    this.link.warn({ reply: text }, "a publish was refused for its reply");
+    return this.tell(errors.publishViolation(text ?? ""));
   }
 
   /** Hot where subjects change. */
@@ -321,4 +336,9 @@ export class NatsClient implements ClientOperations, Receiving, Behind {
     this.writer.text(errorLine(text));
     return false;
   }
+}
+
+/** Hot: whether it may begin with `_queue`: inboxes begin with an underscore too. */
+function namesQueue(bytes: Buffer, start: number): boolean {
+  return bytes[start] === UNDERSCORE && bytes[start + 1] === LETTER_Q;
 }

@@ -98,6 +98,28 @@ test("nobody has an answer put into a queue that they may not write to, however 
   assert.deepEqual(JSON.parse((await admin.next("salaries")).content.toString()), { id: "admin's" });
 });
 
+test("what names a queue by its subject is confirmed when the queue has it, and refused when it has not", async (t) => {
+  const { port } = await serve(t);
+  const client = await Client.connect(t, port);
+  const { channel } = await client.confirming();
+  await channel.assertQueue("small", { arguments: { "x-max-length": 1, "x-overflow": "reject-publish" } });
+  const answerAt = "amq.rabbitmq.reply-to._queue%2Esmall";
+  channel.sendToQueue(answerAt, Buffer.from("first"));
+  await channel.waitForConfirms();
+  assert.equal((await channel.checkQueue("small")).messageCount, 1);
+  channel.sendToQueue(answerAt, Buffer.from("one too many"));
+  await assert.rejects(channel.waitForConfirms());
+  const refused =
+    "403 routing key '_queue.small' names a queue: publish to the default exchange with 'small'";
+  const body = Buffer.from("x");
+  assert.equal(await client.failure((one) => one.publish("amq.topic", "_queue.small", body)), refused);
+  assert.equal(
+    await client.failure((one) => one.publish("amq.topic", "a", body, { CC: "_queue.small" })),
+    refused,
+  );
+  assert.equal(await client.failure((one) => one.publish("amq.fanout", "_queue.small", body)), refused);
+});
+
 test("a reply_to that would end a line of another protocol is no subject", async (t) => {
   const { port, bus } = await serve(t);
   await bus.on(Asked, { group: "all" }, ({ id }) => reply({ id })).ready;

@@ -117,3 +117,20 @@ test("NATS over WebSocket is the same bus", async (t) => {
   assert.equal(answer.string(), "hello web");
   await assert.rejects(browser.request("nobody", "", { timeout: 5_000 }), /no responders/i);
 });
+
+test("nobody has an answer put into a queue whose subject they may not publish to", async (t) => {
+  const password = await hashPassword("secret");
+  const world = await World.open(t, {
+    users: [{ name: "ann", password, permissions: { publish: ["#", "_queue.hers"], subscribe: ["#"] } }],
+  });
+  const client = await world.client({ user: "ann", pass: "secret" });
+  const replies: (string | undefined)[] = [];
+  client.subscribe("asked", { callback: (_error, message) => void replies.push(message.reply) });
+  const refused = nextError(client);
+  client.publish("asked", "", { reply: "_queue.theirs" });
+  client.publish("asked", "", { reply: "_queue.hers" });
+  client.publish("asked", "", { reply: "_quite.other" });
+  await client.flush();
+  assert.match(await refused, /Permissions Violation for Publish to "_queue.theirs"/);
+  assert.deepEqual(replies, ["_queue.hers", "_quite.other"]);
+});
