@@ -131,6 +131,6 @@ test("nobody has an answer put into a queue whose subject they may not publish t
   client.publish("asked", "", { reply: "_queue.hers" });
   client.publish("asked", "", { reply: "_quite.other" });
   await client.flush();
-  assert.match(await refused, /Permissions Violation for Publish to "_queue.theirs"/);
   assert.deepEqual(replies, ["_queue.hers", "_quite.other"]);
+  assert.match(await refused, /Permissions Violation for Publish to "_queue.theirs"/);
 });
