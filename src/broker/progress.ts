@@ -1,5 +1,5 @@
 // How far the messages of one log have come: settled, waiting again, tried; and what of that is not stored yet.
-// Does not read the log, and decides nothing.
+// Does not read the log, and decides nothing; tells a log of its own what nobody reads any more.
 
 import { RangeSet } from "../collections/range-set.js";
 import type { Log } from "../log/log.js";
@@ -7,6 +7,9 @@ import { BodyBytes } from "./body-bytes.js";
 import { type DeliveryChanges, UnsavedRanges, wholeState } from "./delivery-changes.js";
 import { type Failure, Failures } from "./failures.js";
 import { HeldMessages } from "./held-messages.js";
+
+/** How many messages are settled before their bytes leave the memory. */
+const FORGET_STEP = 16;
 
 /** Every offset below the cursor is settled, in flight, or held: returned, delayed, or waiting for something else. */
 export class Progress {
@@ -31,6 +34,8 @@ export class Progress {
   readonly #log: Log;
   readonly #ownsLog: boolean;
   readonly #onChanged: () => void;
+  /** Since the log was told last. */
+  #settledCount = 0;
 
   /** `onChanged` runs when there is something to store, and there was nothing before. */
   constructor(log: Log, ownsLog: boolean, onChanged: () => void) {
@@ -52,6 +57,15 @@ export class Progress {
     if (this.givenBack.size > 0) this.givenBack.removeRange(offset, offset + 1);
     this.failures.delete(offset);
     this.changed();
+    if (this.#ownsLog) this.#forgetSettled();
+  }
+
+  /** Hot: what is settled is not read again, and leaves the memory to what will be. */
+  #forgetSettled(): void {
+    this.#settledCount += 1;
+    if (this.#settledCount < FORGET_STEP) return;
+    this.#settledCount = 0;
+    this.#log.forgetBefore(this.watermark);
   }
 
   settleRange(start: number, end: number): void {

@@ -42,6 +42,8 @@ export interface OpenFile {
   readonly path: string;
   /** Writes `bytes` at `position` and returns how many were written, which may be fewer. The caller must not change `bytes` until then. */
   write(bytes: Uint8Array, position: number): Promise<number>;
+  /** Only files in memory have it: writes all of `bytes` before it returns. */
+  readonly writeNow?: (bytes: Uint8Array, position: number) => void;
   /** Reads into all of `target` and returns how many bytes there were, fewer only at the end of the file. */
   read(target: Uint8Array, position: number): Promise<number>;
   /** Makes the written content durable (fdatasync). After a failure nothing is known about what was not yet synced. */

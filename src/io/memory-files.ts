@@ -160,9 +160,13 @@ class MemoryFile implements OpenFile {
   }
 
   async write(bytes: Uint8Array, position: number): Promise<number> {
+    this.writeNow(bytes, position);
+    return bytes.length;
+  }
+
+  writeNow(bytes: Uint8Array, position: number): void {
     this.#require(this.isOpen && this.canWrite, "write");
     this.content.write(bytes, position);
-    return bytes.length;
   }
 
   async read(target: Uint8Array, position: number): Promise<number> {

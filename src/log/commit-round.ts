@@ -40,8 +40,17 @@ export class CommitRound {
     this.context = context;
   }
 
-  async run(): Promise<void> {
-    await this.#prepare();
+  /** Hot: undefined when it is done already, as it mostly is for logs in memory. */
+  run(): Promise<void> | undefined {
+    const rolling = this.#prepare();
+    if (rolling !== undefined || !this.#writeNow()) return this.#runOn(rolling);
+    this.#publish(this.parts);
+    this.#end();
+    return undefined;
+  }
+
+  async #runOn(rolling: Promise<unknown> | undefined): Promise<void> {
+    if (rolling !== undefined) await rolling;
     const sound = this.#dropFailed(this.parts);
     const shared = partsThatShareUnits(sound);
     const journaled = this.#chooseJournaled(sound, shared);
@@ -53,12 +62,32 @@ export class CommitRound {
       await this.#commitThroughJournal([...together], journaled);
       await others;
     }
+    this.#end();
+  }
+
+  #end(): void {
     this.context.statistics.commits += 1;
     this.context.committed();
   }
 
-  /** Gives every part its bytes and its place. */
-  async #prepare(): Promise<void> {
+  /** Whether all of it could be written at once. When not, nothing is lost: it is written again where it was. */
+  #writeNow(): boolean {
+    if (this.context.journal !== undefined) return false;
+    try {
+      for (const { error, segment, bytes, position } of this.parts) {
+        const file = segment.openFile;
+        if (error !== undefined || file.writeNow === undefined) return false;
+        file.writeNow(bytes, position);
+      }
+    } catch {
+      return false;
+    }
+    for (const part of this.parts) part.segment.looseBytes = part.end;
+    return true;
+  }
+
+  /** Gives every part its bytes and its place. A promise when some of them need new segments first. */
+  #prepare(): Promise<unknown> | undefined {
     const rolling: Promise<void>[] = [];
     for (const part of this.parts) {
       const { log } = part;
@@ -68,7 +97,7 @@ export class CommitRound {
       if (log.mustRoll(part.bytes.length, part.offsetCount)) rolling.push(roll(part));
       else part.place();
     }
-    if (rolling.length > 0) await Promise.all(rolling);
+    return rolling.length > 0 ? Promise.all(rolling) : undefined;
   }
 
   /** Rejects the parts that failed, and what must not be committed without them. Returns the others. */

@@ -86,33 +86,46 @@ export class Committer implements LogCommitter {
     this.#run();
   };
 
+  /** Hot. */
   readonly #run = (): void => {
     if (this.isRunning) return;
     this.isRunning = true;
-    this.#turn().catch((error: unknown) => this.#abandon(error));
+    try {
+      const waited = this.tasks.length > 0 ? this.#runTasks().then(() => this.#commit()) : this.#commit();
+      if (waited === undefined) this.#ended();
+      else waited.then(this.#ended).catch(this.#abandon);
+    } catch (error) {
+      this.#abandon(error);
+    }
   };
 
   /** A commit that rejects is a bug of ours. The store must not go on, nor may anybody wait for it. */
-  #abandon(error: unknown): void {
+  readonly #abandon = (error: unknown): void => {
     const failure = this.context.failAllLogs(error);
     for (const append of this.committing()) if (append.state === "pending") append.fail(failure);
     this.current = [];
     this.context.crash(error);
+  };
+
+  async #runTasks(): Promise<void> {
+    for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) await task();
   }
 
-  async #turn(): Promise<void> {
-    for (let task = this.tasks.shift(); task !== undefined; task = this.tasks.shift()) await task();
+  /** Undefined when there is nothing to wait for. */
+  #commit(): Promise<void> | undefined {
     const parts = this.#take();
-    if (parts.length > 0) {
-      this.current = parts;
-      await new CommitRound(parts, this.builders, this.context).run();
-      this.current = [];
-      this.#releaseAdopted(parts);
-    }
-    this.isRunning = false;
-    if (this.waiting.length >= FULL_ROUND_LOGS) this.#run();
-    else if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
+    if (parts.length === 0) return undefined;
+    this.current = parts;
+    return new CommitRound(parts, this.builders, this.context).run();
   }
+
+  readonly #ended = (): void => {
+    this.#releaseAdopted(this.current);
+    this.current = [];
+    this.isRunning = false;
+    if (this.waiting.length >= FULL_ROUND_LOGS) queueMicrotask(this.#run);
+    else if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
+  };
 
   #take(): CommitPart[] {
     const parts: CommitPart[] = [];

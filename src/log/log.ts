@@ -226,6 +226,11 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     return batch !== undefined && (raw || batch.codec === "none") ? batch : undefined;
   }
 
+  /** Hot: nobody is going to ask for what is before `offset`: it stays on disk only. */
+  forgetBefore(offset: number): void {
+    this.tail.dropBefore(offset);
+  }
+
   /**
    * Whole batches from the one that holds `fromOffset`, or the first one after it where compaction left none;
    * decompressed unless `raw`. The first may exceed `bytesMax`. Empty at the high watermark. OFFSET_OUT_OF_RANGE

@@ -101,6 +101,40 @@ test("a log of the memory level commits without the disk, and with it where an a
   await store.close();
 });
 
+test("logs in memory are committed in the turn after, all that were appended to, and across segments", async () => {
+  const store = await LogStore.open(memoryIo(), "data", { tailCacheBytes: 0 });
+  const roomy = await store.openLog("roomy", { durability: "memory" });
+  const rolling = await store.openLog("rolling", { durability: "memory", segmentBytes: 1000 });
+  const expected: string[] = [];
+  for (let i = 0; i < 100; i += 1) {
+    expected.push(`value ${i}`);
+    const pending = [append(roomy, `value ${i}`), append(rolling, `value ${i}`)];
+    const segments = rolling.segments.length;
+    await new Promise((resolve) => setImmediate(resolve));
+    const states = pending.map(({ state }) => state);
+    await store.flush();
+    // Only a fresh segment is waited for.
+    if (rolling.segments.length === segments) assert.deepEqual(states, ["committed", "committed"]);
+  }
+  assert.ok(rolling.segments.length > 5);
+  assert.deepEqual(await values(roomy), expected);
+  assert.deepEqual(await values(rolling), expected);
+  await store.close();
+});
+
+test("a log in memory that fails while it is committed takes nothing else with it", async () => {
+  const store = await LogStore.open(memoryIo(), "data");
+  const lost = await store.openLog("lost", { durability: "memory" });
+  const kept = await store.openLog("kept", { durability: "memory" });
+  const pending = append(lost, "a");
+  append(kept, "b");
+  await lost.activeSegment.openFile.close();
+  await assert.rejects(pending.committed, (error) => isBrokerError(error, "STORAGE_FAILED"));
+  await append(kept, "c").committed;
+  assert.deepEqual(await values(kept), ["b", "c"]);
+  await store.close();
+});
+
 test("a log rolls in the middle of many commits and reads across its segments", async () => {
   const io = memoryIo();
   const store = await LogStore.open(io, "data", { tailCacheBytes: 0 });

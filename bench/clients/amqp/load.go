@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"omnibus/bench/clients/measure"
 )
 
 // A body begins with when it was due to be sent, in nanoseconds since the start, and its number in its queue.
@@ -91,7 +93,7 @@ type pair struct {
 	silent chan struct{}
 	// Everything that was published has come, and is confirmed.
 	isDrained atomic.Bool
-	latencies histogram
+	latencies measure.Histogram
 }
 
 func openPair(o options, w *window, index int) (*pair, error) {
@@ -139,6 +141,7 @@ func (p *pair) inFlight() int64 {
 // Publishes until it is stopped. What is written is sent when there is nothing to write for now.
 func (p *pair) publish() error {
 	defer close(p.silent)
+	pace := measure.NewPace(start)
 	head := publishHead(p.queue, p.o.persistent, p.o.size)
 	body := make([]byte, p.o.size+1)
 	body[p.o.size] = frameEnd
@@ -163,7 +166,7 @@ func (p *pair) publish() error {
 			if err := p.out.out.Flush(); err != nil {
 				return err
 			}
-			time.Sleep(due - time.Since(start))
+			pace.Until(due)
 		}
 		binary.LittleEndian.PutUint64(body, uint64(due))
 		binary.LittleEndian.PutUint64(body[8:], number)
@@ -241,7 +244,7 @@ func (p *pair) take(delivery frame, number uint64) error {
 	}
 	now, sent := time.Since(start), time.Duration(binary.LittleEndian.Uint64(got.payload))
 	if sent >= p.window.from && sent < p.window.until {
-		p.latencies.add(now - sent)
+		p.latencies.Add(now - sent)
 	}
 	isLast := p.in.in.Buffered() == 0
 	if p.o.persistent {

@@ -14,13 +14,17 @@ import (
 	"io"
 	"net"
 	"os"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"omnibus/bench/clients/measure"
 )
+
+// What all times count from.
+var start = time.Now()
 
 // What is written at once: as much as a client that buffers would.
 const writeBytes = 64 * 1024
@@ -39,7 +43,6 @@ type result struct {
 	CPUSeconds float64 `json:"cpuSeconds"`
 	P50Us      float64 `json:"p50Us"`
 	P99Us      float64 `json:"p99Us"`
-	MaxUs      float64 `json:"maxUs"`
 }
 
 type settings struct {
@@ -87,7 +90,7 @@ func window(s settings, count func() int64, failed <-chan error) (result, error)
 	if err := wait(s.warmUp, failed); err != nil {
 		return result{}, err
 	}
-	cpu, err := cpuSeconds(s.pid)
+	cpu, err := measure.CPUOf(s.pid)
 	if err != nil {
 		return result{}, err
 	}
@@ -96,11 +99,11 @@ func window(s settings, count func() int64, failed <-chan error) (result, error)
 		return result{}, err
 	}
 	messages, seconds := count()-before, time.Since(began).Seconds()
-	cpuAfter, err := cpuSeconds(s.pid)
+	cpuAfter, err := measure.CPUOf(s.pid)
 	if err != nil {
 		return result{}, err
 	}
-	return result{Messages: messages, Seconds: seconds, CPUSeconds: cpuAfter - cpu}, nil
+	return result{Messages: messages, Seconds: seconds, CPUSeconds: (cpuAfter - cpu).Seconds()}, nil
 }
 
 func wait(d time.Duration, failed <-chan error) error {
@@ -110,21 +113,6 @@ func wait(d time.Duration, failed <-chan error) error {
 	case <-time.After(d):
 		return nil
 	}
-}
-
-// cpuSeconds is user and system time of all threads of the process. The kernel counts it in hundredths of a second.
-func cpuSeconds(pid int) (float64, error) {
-	if pid == 0 {
-		return 0, nil
-	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-	user, err1 := strconv.ParseFloat(fields[11], 64)
-	system, err2 := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100, errors.Join(err1, err2)
 }
 
 // open connects and says who we are. The server has answered.
@@ -270,7 +258,7 @@ func countMessages(reader *bufio.Reader, frame int, delivered *atomic.Int64) err
 
 func timeMessages(reader *bufio.Reader, delivered *atomic.Int64, times *latencies) error {
 	return eachMessage(reader, func(_ string, body []byte) error {
-		times.add(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(body)))
+		times.add(time.Since(start) - time.Duration(binary.BigEndian.Uint64(body)))
 		delivered.Add(1)
 		return nil
 	}, func() error { return nil })
@@ -286,27 +274,26 @@ func publishFlat(conn net.Conn, s settings) error {
 	}
 }
 
-// publishAtRate sends each message at its time, alone, with the time in its body.
+// publishAtRate sends each message at its time, alone, with that time in its body.
 func publishAtRate(conn net.Conn, s settings) error {
 	head := []byte(fmt.Sprintf("PUB bench.subject %d\r\n", s.size))
 	message := append(append(head, make([]byte, s.size)...), '\r', '\n')
 	body := message[len(message)-2-s.size:]
-	return atRate(s.rate, func() error {
-		binary.BigEndian.PutUint64(body, uint64(time.Now().UnixNano()))
+	return atRate(s.rate, func(due time.Duration) error {
+		binary.BigEndian.PutUint64(body, uint64(due))
 		_, err := conn.Write(message)
 		return err
 	})
 }
 
-// atRate calls action so often a second, evenly; what is late is made up for.
-func atRate(rate int, action func() error) error {
-	began := time.Now()
+// atRate calls action so often a second, evenly; what is late is made up for, and counts as late.
+func atRate(rate int, action func(due time.Duration) error) error {
+	pace := measure.NewPace(start)
+	began := time.Since(start)
 	for sent := int64(0); ; sent++ {
-		due := time.Duration(sent * int64(time.Second) / int64(rate))
-		if early := due - time.Since(began); early > 0 {
-			time.Sleep(early)
-		}
-		if err := action(); err != nil {
+		due := began + time.Duration(sent*int64(time.Second)/int64(rate))
+		pace.Until(due)
+		if err := action(due); err != nil {
 			return err
 		}
 	}
@@ -337,7 +324,7 @@ func request(s settings) (result, error) {
 	go func() { failed <- answerAll(service, serviceReader) }()
 	go func() {
 		failed <- eachMessage(askerReader, func(_ string, body []byte) error {
-			times.add(time.Now().UnixNano() - int64(binary.BigEndian.Uint64(body)))
+			times.add(time.Since(start) - time.Duration(binary.BigEndian.Uint64(body)))
 			answered.Add(1)
 			if s.rate == 0 {
 				<-places
@@ -361,16 +348,16 @@ func ask(conn net.Conn, s settings, places chan struct{}) error {
 	body := make([]byte, s.size)
 	writer := bufio.NewWriterSize(conn, writeBytes)
 	number := 0
-	send := func() error {
+	send := func(due time.Duration) error {
 		number++
-		binary.BigEndian.PutUint64(body, uint64(time.Now().UnixNano()))
+		binary.BigEndian.PutUint64(body, uint64(due))
 		fmt.Fprintf(writer, "PUB bench.service _INBOX.bench.%08x %d\r\n", number, s.size)
 		writer.Write(body)
 		_, err := writer.WriteString("\r\n")
 		return err
 	}
 	if s.rate > 0 {
-		return atRate(s.rate, func() error { return errors.Join(send(), writer.Flush()) })
+		return atRate(s.rate, func(due time.Duration) error { return errors.Join(send(due), writer.Flush()) })
 	}
 	for {
 		select {
@@ -381,7 +368,7 @@ func ask(conn net.Conn, s settings, places chan struct{}) error {
 			}
 			places <- struct{}{}
 		}
-		if err := send(); err != nil {
+		if err := send(time.Since(start)); err != nil {
 			return err
 		}
 	}
@@ -437,9 +424,9 @@ func eachMessage(reader *bufio.Reader, take func(reply string, body []byte) erro
 
 // latencies keeps how long messages took, once it has begun.
 type latencies struct {
-	mutex  sync.Mutex
-	begun  bool
-	values []int64
+	mutex     sync.Mutex
+	begun     bool
+	histogram measure.Histogram
 }
 
 func (l *latencies) begin() {
@@ -448,10 +435,10 @@ func (l *latencies) begin() {
 	l.mutex.Unlock()
 }
 
-func (l *latencies) add(nanoseconds int64) {
+func (l *latencies) add(latency time.Duration) {
 	l.mutex.Lock()
 	if l.begun {
-		l.values = append(l.values, nanoseconds)
+		l.histogram.Add(latency)
 	}
 	l.mutex.Unlock()
 }
@@ -459,12 +446,5 @@ func (l *latencies) add(nanoseconds int64) {
 func (l *latencies) report(into *result) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	if len(l.values) == 0 {
-		return
-	}
-	sort.Slice(l.values, func(a, b int) bool { return l.values[a] < l.values[b] })
-	at := func(fraction float64) float64 {
-		return float64(l.values[int(fraction*float64(len(l.values)-1))]) / 1000
-	}
-	into.P50Us, into.P99Us, into.MaxUs = at(0.5), at(0.99), at(1)
+	into.P50Us, into.P99Us = l.histogram.Quantile(0.5), l.histogram.Quantile(0.99)
 }

@@ -176,6 +176,10 @@ export class Connection implements ServedConnection, ChannelsOwner, Controlled, 
     if (this.stallTimer === undefined) this.watchStall(this.writer.takenBytes);
   }
 
+  get awaitedSinceMs(): number {
+    return this.uncommitted.sinceMs;
+  }
+
   alarmChanged(reason: string | undefined): void {
     if (reason === undefined) this.unblock();
     else if (this.hasPublished) this.block(reason);

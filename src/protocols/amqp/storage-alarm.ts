@@ -11,6 +11,8 @@ const FULL_MS = 5_000;
 
 /** Hears of the alarm. */
 export interface AlarmListener {
+  /** Since when the oldest commit is awaited, in the clock's monotonic time; Infinity when none is. */
+  readonly awaitedSinceMs: number;
   /** `reason` is why nothing can be stored; undefined when it can again. */
   alarmChanged(reason: string | undefined): void;
 }
@@ -19,8 +21,6 @@ export class StorageAlarm {
   readonly #clock: Clock;
   readonly #timer: DueTimer;
   readonly #listeners = new Set<AlarmListener>();
-  /** Commits that are awaited, since when; the oldest first. */
-  readonly #pending = new Map<object, number>();
   #fullUntilMs = 0;
   #reason: string | undefined = undefined;
 
@@ -42,15 +42,15 @@ export class StorageAlarm {
     this.#listeners.delete(listener);
   }
 
-  /** Somebody waits for a commit, which `awaited` stands for, until {@link ended}. */
-  began(awaited: object): void {
+  /** Hot: a listener begins to wait for a commit. Returns the time. */
+  began(): number {
     const nowMs = this.#clock.monotonicMs();
-    this.#pending.set(awaited, nowMs);
     this.#timer.armAt(nowMs + STALL_MS);
+    return nowMs;
   }
 
-  ended(awaited: object, error: unknown): void {
-    this.#pending.delete(awaited);
+  /** Hot: a commit has ended that was waited for. */
+  ended(error: unknown): void {
     if (isBrokerError(error, "DISK_FULL")) this.#fullUntilMs = this.#clock.monotonicMs() + FULL_MS;
     else if (this.#reason === undefined) return;
     this.#look();
@@ -62,7 +62,8 @@ export class StorageAlarm {
 
   #look(): void {
     const nowMs = this.#clock.monotonicMs();
-    const [oldestMs = Number.POSITIVE_INFINITY] = this.#pending.values();
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { awaitedSinceMs } of this.#listeners) oldestMs = Math.min(oldestMs, awaitedSinceMs);
     const isFull = nowMs < this.#fullUntilMs;
     const isStalled = nowMs - oldestMs >= STALL_MS;
     if (isFull) this.#timer.armAt(this.#fullUntilMs);

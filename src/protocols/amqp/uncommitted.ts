@@ -10,10 +10,12 @@ const MESSAGE_BYTES = 64;
 /** Messages that wait for one commit. */
 class Share {
   readonly committed: Promise<void>;
+  readonly beganMs: number;
   sizeBytes: number;
 
-  constructor(committed: Promise<void>) {
+  constructor(committed: Promise<void>, beganMs: number) {
     this.committed = committed;
+    this.beganMs = beganMs;
     this.sizeBytes = 0;
   }
 }
@@ -24,7 +26,8 @@ export class Uncommitted {
   private readonly onFull: () => void;
   private readonly onRoom: () => void;
   private last: Share | undefined;
-  private readonly shares: Set<Share>;
+  /** The oldest first, which mostly ends first. */
+  private readonly shares: Share[];
   private isFull: boolean;
 
   constructor(alarm: StorageAlarm, onFull: () => void, onRoom: () => void) {
@@ -33,14 +36,19 @@ export class Uncommitted {
     this.onFull = onFull;
     this.onRoom = onRoom;
     this.last = undefined;
-    this.shares = new Set();
+    this.shares = [];
     this.isFull = false;
+  }
+
+  /** When the oldest of it was published, in the clock's monotonic time; Infinity when there is none. */
+  get sinceMs(): number {
+    return this.shares[0]?.beganMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Resolves when everything that was published so far is stored, or is known not to be; undefined when it is. */
   stored(): Promise<unknown> | undefined {
-    if (this.shares.size === 0) return undefined;
-    return Promise.allSettled([...this.shares].map(({ committed }) => committed));
+    if (this.shares.length === 0) return undefined;
+    return Promise.allSettled(this.shares.map(({ committed }) => committed));
   }
 
   /** Hot: messages of one batch share `committed`, and what is awaited for it. */
@@ -55,10 +63,9 @@ export class Uncommitted {
   }
 
   private begin(committed: Promise<void>): Share {
-    const share = new Share(committed);
+    const share = new Share(committed, this.alarm.began());
     this.last = share;
-    this.shares.add(share);
-    this.alarm.began(share);
+    this.shares.push(share);
     committed.then(
       () => this.ended(share, undefined),
       (error: unknown) => this.ended(share, error),
@@ -68,9 +75,10 @@ export class Uncommitted {
 
   private ended(share: Share, error: unknown): void {
     this.sizeBytes -= share.sizeBytes;
-    this.shares.delete(share);
+    if (this.shares[0] === share) this.shares.shift();
+    else this.shares.splice(this.shares.indexOf(share), 1);
     if (this.last === share) this.last = undefined;
-    this.alarm.ended(share, error);
+    this.alarm.ended(error);
     if (this.sizeBytes > 0 && (!this.isFull || this.sizeBytes * 2 > BYTES_MAX)) return;
     this.isFull = false;
     this.onRoom();

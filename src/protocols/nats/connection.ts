@@ -291,8 +291,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
     this.#liveness.heard = true;
     this.#read(chunk);
     const isKept = this.#client.endChunk();
-    if (chunk.length < FLOOD_CHUNK_BYTES) return;
-    this.#takeTurns(chunk.length);
+    if (chunk.length >= FLOOD_CHUNK_BYTES) this.#takeTurns(chunk.length);
     // Other streams may hand out parts of what they keep.
     if (this.#socket instanceof Socket && !isKept && !this.#parser.hasRest) releaseMemory(chunk);
   };

@@ -26,13 +26,18 @@ function world(): {
   const clock = new VirtualClock();
   const alarm = new StorageAlarm(clock);
   const reasons: (string | undefined)[] = [];
-  alarm.add({ alarmChanged: (reason) => void reasons.push(reason) });
   const gate: string[] = [];
   const uncommitted = new Uncommitted(
     alarm,
     () => gate.push("full"),
     () => gate.push("room"),
   );
+  alarm.add({
+    alarmChanged: (reason) => void reasons.push(reason),
+    get awaitedSinceMs() {
+      return uncommitted.sinceMs;
+    },
+  });
   return { clock, reasons, uncommitted, gate };
 }
 

@@ -1,3 +1,0 @@
-module omnibus/bench/clients/amqp
-
-go 1.22

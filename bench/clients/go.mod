@@ -1,0 +1,3 @@
+module omnibus/bench/clients
+
+go 1.22

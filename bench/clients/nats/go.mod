@@ -1,3 +1,0 @@
-module omnibus/bench/clients/nats
-
-go 1.22
