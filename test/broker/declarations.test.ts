@@ -2,13 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
 import type { QueueOptions, SubscriptionOptions, TopicOptions } from "../../src/broker/limits.js";
-import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
+import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { TestConsumer } from "../support/test-consumer.js";
-
-function withCode(code: BrokerErrorCode, text = /./): (error: unknown) => boolean {
-  return (error) => isBrokerError(error, code) && text.test(error.message);
-}
+import { withCode } from "../support/with-code.js";
 
 /** Everything that exists, by name. */
 function everything(broker: Broker): string[] {

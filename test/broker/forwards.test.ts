@@ -1,14 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
-import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
+import { isBrokerError } from "../../src/broker-error.js";
 import type { StoredRecord } from "../../src/log/record.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
-
-const withCode =
-  (code: BrokerErrorCode, text = /./) =>
-  (error: unknown): boolean =>
-    isBrokerError(error, code) && text.test(error.message);
+import { withCode } from "../support/with-code.js";
 
 /** A queue `in` whose messages are moved to the topic `events` over the bus. */
 async function forwarding(world: BrokerWorld, messages: number): Promise<Broker> {

@@ -2,11 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
 import type { Queue } from "../../src/broker/queue.js";
-import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
+import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { nack, TestConsumer } from "../support/test-consumer.js";
-
-const ERRORS = (code: BrokerErrorCode) => (error: unknown) => isBrokerError(error, code);
+import { withCode } from "../support/with-code.js";
 
 async function publish(broker: Broker, queue: Queue, values: readonly string[]): Promise<void> {
   for (const value of values) queue.append(message(value));
@@ -94,8 +93,8 @@ test("a deleted queue is gone with its messages, bindings and files, and its dea
   assert.equal(await broker.deleteQueue("work"), true);
 
   assert.equal(broker.queue("work"), undefined);
-  assert.throws(() => b!.ack(), ERRORS("LEASE_LOST"));
-  assert.throws(() => queue.append(message("late")), ERRORS("QUEUE_NOT_FOUND"));
+  assert.throws(() => b!.ack(), withCode("LEASE_LOST"));
+  assert.throws(() => queue.append(message("late")), withCode("QUEUE_NOT_FOUND"));
   assert.deepEqual(broker.publish(message("x", { subject: "order.placed" })), []);
   assert.deepEqual(
     (await logsOf(world, "queue.")).map((name) => name.replace(/^queue\.\d+\./, "")),
@@ -131,7 +130,7 @@ test("consumers of a deleted queue are told, and publishers that waited for room
   );
   await world.quiet();
   const waiting = queue.waitForRoom();
-  const refused = assert.rejects(waiting, ERRORS("QUEUE_NOT_FOUND"));
+  const refused = assert.rejects(waiting, withCode("QUEUE_NOT_FOUND"));
   await broker.deleteQueue("work");
   await refused;
   assert.deepEqual(reasons, ["QUEUE_NOT_FOUND work was deleted."]);
@@ -151,7 +150,7 @@ test("a queue is kept when it is to be empty or unused and is not, and the error
   const one = new TestConsumer(queue.dispatcher);
   await world.quiet();
   one.ackAll();
-  await assert.rejects(broker.deleteQueue("work", { ifUnused: true }), ERRORS("QUEUE_IN_USE"));
+  await assert.rejects(broker.deleteQueue("work", { ifUnused: true }), withCode("QUEUE_IN_USE"));
   one.consumer.close();
   assert.equal(await broker.deleteQueue("work", { ifEmpty: true, ifUnused: true }), true);
   await broker.close();
@@ -217,7 +216,7 @@ test("a queue whose files are damaged can be deleted and declared anew", async (
   await file.sync();
 
   const again = await world.open();
-  await assert.rejects(again.deleteQueue("work", { ifEmpty: true }), ERRORS("LOG_CORRUPT"));
+  await assert.rejects(again.deleteQueue("work", { ifEmpty: true }), withCode("LOG_CORRUPT"));
   assert.equal(await again.deleteQueue("work"), true);
   assert.deepEqual(again.publish(message("x", { subject: "order.placed" })), []);
   const anew = await again.declareQueue("work");
@@ -242,7 +241,7 @@ test("a deleted group is forgotten: made anew it begins anew, and other groups g
   const delivery = one.take("a");
   assert.equal(await broker.deleteSubscription("orders", "billing"), true);
   assert.equal(await broker.deleteSubscription("orders", "billing"), false);
-  assert.throws(() => delivery.ack(), ERRORS("LEASE_LOST"));
+  assert.throws(() => delivery.ack(), withCode("LEASE_LOST"));
   topic.append(message("b"));
   await broker.flush();
   await broker.close();
@@ -270,7 +269,7 @@ test("a deleted topic is gone with its groups and bindings, and made anew it is 
   nack(one.take("a"), 60_000);
   assert.equal(await broker.deleteTopic("orders"), true);
   assert.deepEqual(ended, ["TOPIC_NOT_FOUND"]);
-  assert.throws(() => topic.append(message("late")), ERRORS("TOPIC_NOT_FOUND"));
+  assert.throws(() => topic.append(message("late")), withCode("TOPIC_NOT_FOUND"));
   assert.equal(broker.publish(message("b", { subject: "order.placed" })).length, 1);
   assert.deepEqual(await logsOf(world, "topic."), []);
   assert.equal(await broker.deleteTopic("orders"), false);
@@ -344,7 +343,7 @@ test("a queue that cannot be deleted because the disk is full stays as it was", 
   const { broker, queue } = await declared(world, ["a"]);
   await broker.bind({ pattern: "order.#", to: { kind: "queue", name: "work" } });
   world.disk.capacityBytes = 0;
-  await assert.rejects(broker.deleteQueue("work"), ERRORS("DISK_FULL"));
+  await assert.rejects(broker.deleteQueue("work"), withCode("DISK_FULL"));
   world.disk.capacityBytes = Number.POSITIVE_INFINITY;
   assert.equal(broker.queue("work"), queue);
   assert.equal(broker.publish(message("b", { subject: "order.placed" })).length, 1);

@@ -3,9 +3,9 @@ import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
 import type { QueueOptions } from "../../src/broker/limits.js";
 import type { Queue } from "../../src/broker/queue.js";
-import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
 import { nack, TestConsumer } from "../support/test-consumer.js";
+import { withCode } from "../support/with-code.js";
 
 async function declared(world: BrokerWorld, options: Partial<QueueOptions> = {}) {
   const broker = await world.open({ tailCacheBytes: 0 });
@@ -23,10 +23,6 @@ async function waiting(queue: Queue | undefined): Promise<string[]> {
   const values: string[] = [];
   for await (const { record } of queue!.browse()) values.push(record.valueText());
   return values;
-}
-
-function withCode(code: BrokerErrorCode): (error: unknown) => boolean {
-  return (error) => isBrokerError(error, code);
 }
 
 test("higher priorities are handed out first, each in order, and one that is too high counts as the highest", async () => {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
+import { isBrokerError } from "../../src/broker-error.js";
 import { NO_HEADERS } from "../../src/log/record-headers.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { TestConsumer } from "../support/test-consumer.js";
-
-const withCode = (code: BrokerErrorCode) => (error: unknown) => isBrokerError(error, code);
+import { withCode } from "../support/with-code.js";
 
 test("a queue that nobody uses expires with what is in it, and publishing is no use", async () => {
   const world = new BrokerWorld();

@@ -4,8 +4,7 @@ import type { SeekPosition } from "../../src/broker/positions.js";
 import { type BrokerErrorCode, isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message, START_MS } from "../support/broker-world.js";
 import { nack, TestConsumer } from "../support/test-consumer.js";
-
-const withCode = (code: BrokerErrorCode) => (error: unknown) => isBrokerError(error, code);
+import { withCode } from "../support/with-code.js";
 
 /** Messages 0 to 9, a second apart, and a group that has handled the first five. */
 async function halfRead(world: BrokerWorld, handled = 5) {
