@@ -377,6 +377,37 @@ test("a message that compaction took while it waited for another try is settled,
   await broker.close();
 });
 
+test("a group comes to the end of a log from which compaction took the last records, and goes on behind it", async () => {
+  const world = new BrokerWorld();
+  for (const tailCacheBytes of [1, 1_000_000]) {
+    const broker = await world.open({ tailCacheBytes });
+    const name = `state-${tailCacheBytes}`;
+    const topic = await broker.declareTopic(name, { compact: true });
+    const log = topic.partitions[0]!;
+    const group = await broker.declareSubscription(name, "mail");
+    for (const value of ["a", null]) {
+      topic.append(message(value, { key: "k" }));
+      await broker.flush();
+    }
+    await log.rollBetweenCommits(() => true);
+    world.jumpWallClock(2 * 24 * 60 * 60 * 1000);
+    await log.compact();
+    assert.equal(log.recordCount, 0);
+    assert.equal(group.lag, 2);
+    const one = new TestConsumer(group.dispatcher);
+    await world.quiet();
+    assert.deepEqual([one.values, group.lag, group.dispatcher.isIdle], [[], 0, true]);
+    topic.append(message("b", { key: "k" }));
+    await broker.flush();
+    await world.quiet();
+    assert.deepEqual(one.ackAll(), ["b"]);
+    const read: string[] = [];
+    for await (const record of topic.read(0, { offset: 0 })) read.push(record.valueText());
+    assert.deepEqual(read, ["b"]);
+    await broker.close();
+  }
+});
+
 test("partitions of a topic with a long name are logs of their own", async () => {
   const world = new BrokerWorld();
   const broker = await world.open();
