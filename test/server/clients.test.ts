@@ -122,6 +122,20 @@ test("an AMQP client talks through TLS with its password, and with its certifica
   await assert.rejects(connectAmqp(url(""), { ca: [ca], credentials: credentials.external() }));
 });
 
+test("an AMQP client proves itself again while it is connected, and is cut when it cannot", async (t) => {
+  const server = await served(t, {
+    nats: "off",
+    amqp: { port: 0 },
+    users: [{ name: "ada", password: await hashPassword("s3cret") }],
+  });
+  const client = await connectAmqp(`amqp://ada:s3cret@localhost:${server.addresses.amqp?.port}`);
+  const ended = new Promise((resolve) => client.once("error", resolve));
+  await client.updateSecret(Buffer.from("s3cret"), "it was renewed");
+  await (await client.createChannel()).assertQueue("jobs");
+  client.updateSecret(Buffer.from("wrong"), "it was guessed").catch(() => undefined);
+  assert.match(String(await ended), /530 \(NOT[_-]ALLOWED\).*New secret was refused/);
+});
+
 test("a client that never says who it is is cut when its time is over, on every listener", async (t) => {
   const server = await served(t, {
     nats: { port: 0 },
