@@ -1,39 +1,23 @@
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
 import { type BrokerError, embedded, openBus } from "../../src/index.js";
-import type { Io, OpenFile } from "../../src/io/io.js";
-import { MemoryFiles } from "../../src/io/memory-files.js";
+import type { Io } from "../../src/io/io.js";
 import { systemIo } from "../../src/io/system-io.js";
 import { VirtualClock } from "../../src/testing/virtual-clock.js";
 import { type Deferred, deferred } from "../support/buses.js";
+import { FaultySyncFiles } from "../support/faulty-sync-files.js";
 
 /** A disk whose syncs do not come back while it hangs. */
-class HangingFiles extends MemoryFiles {
+class HangingFiles extends FaultySyncFiles {
   isHanging = false;
   readonly hanging: Deferred[] = [];
-
-  override async open(...args: Parameters<MemoryFiles["open"]>): Promise<OpenFile> {
-    const file = await super.open(...args);
-    return {
-      path: file.path,
-      write: (bytes, position) => file.write(bytes, position),
-      read: (target, position) => file.read(target, position),
-      truncate: (sizeBytes) => file.truncate(sizeBytes),
-      size: () => file.size(),
-      close: () => file.close(),
-      sync: async () => {
-        await this.#hang();
-        await file.sync();
-      },
-    };
-  }
 
   recover(): void {
     this.isHanging = false;
     for (const { resolve } of this.hanging.splice(0)) resolve();
   }
 
-  async #hang(): Promise<void> {
+  protected override async beforeSync(): Promise<void> {
     if (!this.isHanging) return;
     const hang = deferred();
     this.hanging.push(hang);

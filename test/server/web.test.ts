@@ -7,9 +7,8 @@ import { test } from "node:test";
 import parsePrometheus from "parse-prometheus-text-format";
 import WebSocket from "ws";
 import { embedded } from "../../src/index.js";
-import type { OpenFile } from "../../src/io/io.js";
-import { MemoryFiles } from "../../src/io/memory-files.js";
 import { systemIo } from "../../src/io/system-io.js";
+import { FaultySyncFiles } from "../support/faulty-sync-files.js";
 import { brokerOf, LineClient, lineServer, portOf } from "./world.js";
 
 const HTTP = { http: { port: 0 } } as const;
@@ -35,23 +34,11 @@ test("the server says that it lives and that it is ready, and not while it is be
 });
 
 /** A disk that fails to sync from some moment on. */
-class FailingFiles extends MemoryFiles {
+class FailingFiles extends FaultySyncFiles {
   hasFailed = false;
 
-  override async open(...args: Parameters<MemoryFiles["open"]>): Promise<OpenFile> {
-    const file = await super.open(...args);
-    return {
-      path: file.path,
-      write: (bytes, position) => file.write(bytes, position),
-      read: (target, position) => file.read(target, position),
-      truncate: (sizeBytes) => file.truncate(sizeBytes),
-      size: () => file.size(),
-      close: () => file.close(),
-      sync: async () => {
-        if (this.hasFailed) throw Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
-        await file.sync();
-      },
-    };
+  protected override async beforeSync(): Promise<void> {
+    if (this.hasFailed) throw Object.assign(new Error("EIO: i/o error, fdatasync"), { code: "EIO" });
   }
 }
 

@@ -1,40 +1,14 @@
 // A server for one test, on free ports, and clients of it that speak in lines.
 
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import type { TestContext } from "node:test";
 import { Broker } from "../../src/broker/broker.js";
 import { type EmbeddedCapabilities, type EngineFactory, memory, openBus } from "../../src/index.js";
-import type { LogFields, ServerLog } from "../../src/network/host.js";
 import { Server } from "../../src/server/server.js";
 import type { ListenerName, ServerOptions } from "../../src/server/server-options.js";
+import { KeptLog } from "../support/kept-log.js";
+import { TextClient } from "../support/text-client.js";
 import { LineProtocol } from "./line-protocol.js";
-
-interface LogLine {
-  readonly level: string;
-  readonly fields: LogFields;
-  readonly text: string;
-}
-
-/** A log that keeps what it was told. */
-class KeptLog implements ServerLog {
-  readonly lines: LogLine[] = [];
-
-  debug(fields: LogFields, text: string): void {
-    this.lines.push({ level: "debug", fields, text });
-  }
-
-  info(fields: LogFields, text: string): void {
-    this.lines.push({ level: "info", fields, text });
-  }
-
-  warn(fields: LogFields, text: string): void {
-    this.lines.push({ level: "warn", fields, text });
-  }
-
-  error(fields: LogFields, text: string): void {
-    this.lines.push({ level: "error", fields, text });
-  }
-}
 
 const logs = new WeakMap<Server, KeptLog>();
 const brokers = new WeakMap<Server, Broker>();
@@ -89,36 +63,9 @@ export function logOf(server: Server): KeptLog {
 }
 
 /** A client that sends lines and takes the answers one by one. */
-export class LineClient {
-  socket: Socket;
-  readonly #lines: string[] = [];
-  #rest = "";
-  #isClosed = false;
-  #wake: () => void = () => undefined;
-
-  constructor(socket: Socket) {
-    this.socket = socket;
-    this.use(socket);
-  }
-
+export class LineClient extends TextClient {
   static connect(port: number, options: { readonly allowHalfOpen?: boolean } = {}): LineClient {
     return new LineClient(connect({ port, host: "127.0.0.1", ...options }));
-  }
-
-  /** Reads from another socket from now on. */
-  use(socket: Socket): void {
-    this.socket = socket;
-    socket.on("error", () => undefined);
-    socket.on("data", (bytes: Buffer) => {
-      const lines = (this.#rest + bytes.toString()).split("\n");
-      this.#rest = lines.pop() ?? "";
-      this.#lines.push(...lines);
-      this.#wake();
-    });
-    socket.on("close", () => {
-      this.#isClosed = true;
-      this.#wake();
-    });
   }
 
   async ask(line: string): Promise<string | undefined> {
@@ -128,12 +75,6 @@ export class LineClient {
 
   /** The next line; undefined when the connection is closed. */
   async line(): Promise<string | undefined> {
-    for (;;) {
-      const line = this.#lines.shift();
-      if (line !== undefined || this.#isClosed) return line;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+    return (await this.next("\n"))?.slice(0, -1);
   }
 }

@@ -17,7 +17,8 @@ import type {
 import type { NatsOptions } from "../../../src/protocols/nats/protocol.js";
 import { NatsProtocol } from "../../../src/protocols/nats/protocol.js";
 import { VirtualClock } from "../../../src/testing/virtual-clock.js";
-import { KeptLog, RawClient } from "./world.js";
+import { KeptLog } from "../../support/kept-log.js";
+import { RawClient } from "./world.js";
 
 const MIB = 1024 * 1024;
 

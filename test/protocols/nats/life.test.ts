@@ -7,6 +7,7 @@ import { HandServer } from "./hand-server.js";
 import { connectLine } from "./world.js";
 
 const MIB = 1024 * 1024;
+const NEWS = `PUB news ${MIB}\r\n${"x".repeat(MIB)}\r\n`;
 const mayPublishOnly: Access = {
   user: "mouth",
   mayPublish: (subject) => subject.startsWith("said."),
@@ -159,11 +160,10 @@ test("a client that takes nothing of what waits for it is cut after a while", as
   assert.equal(await stuck.ask(connectLine(), "SUB news 1\r\n"), "");
   stuck.socket.pause();
   const [publisher] = await server.raw();
-  const body = "x".repeat(MIB);
   publisher.send(connectLine());
   // More than what the system keeps for a socket.
   while (connection.describe().pendingBytes < 2 * MIB) {
-    publisher.send(`PUB news ${body.length}\r\n${body}\r\n`);
+    publisher.send(NEWS);
     assert.equal(await publisher.ask(), "");
   }
   for (let look = 0; look < 8; look += 1) {
@@ -174,19 +174,24 @@ test("a client that takes nothing of what waits for it is cut after a while", as
   assert.equal(server.count("omnibus_slow_consumers_total"), 1);
 });
 
-test("publishers are held back for a moment when those that they publish to fall behind", async (t) => {
-  const server = await HandServer.open(t);
+/** A publisher that is held back and waits for a PONG, and who does not read what it publishes. */
+async function heldBack(server: HandServer) {
   const [slow] = await server.raw();
   const [publisher] = await server.raw();
   assert.equal(await slow.ask(connectLine(), "SUB news 1\r\n"), "");
   assert.equal(await publisher.ask(connectLine()), "");
   slow.socket.pause();
-  const body = "x".repeat(MIB);
   while (server.count("omnibus_publisher_stalls_total") === 0) {
-    publisher.send(`PUB news ${body.length}\r\n${body}\r\n`);
+    publisher.send(NEWS);
     await turn();
   }
   publisher.send("PING\r\n");
+  return { publisher, slow };
+}
+
+test("publishers are held back for a moment when those that they publish to fall behind", async (t) => {
+  const server = await HandServer.open(t);
+  const { publisher, slow } = await heldBack(server);
   for (let count = 0; count < 100; count += 1) await turn();
   assert.equal(publisher.received, "");
   slow.socket.resume();
@@ -195,21 +200,11 @@ test("publishers are held back for a moment when those that they publish to fall
 
 test("a publisher is held back only so long for those who do not read at all", async (t) => {
   const server = await HandServer.open(t);
-  const [slow] = await server.raw();
-  const [publisher] = await server.raw();
-  assert.equal(await slow.ask(connectLine(), "SUB news 1\r\n"), "");
-  assert.equal(await publisher.ask(connectLine()), "");
-  slow.socket.pause();
-  const body = "x".repeat(MIB);
-  while (server.count("omnibus_publisher_stalls_total") === 0) {
-    publisher.send(`PUB news ${body.length}\r\n${body}\r\n`);
-    await turn();
-  }
-  publisher.send("PING\r\n");
+  const { publisher } = await heldBack(server);
   await server.advance(100);
   await publisher.until("PONG\r\n");
   for (let more = 0; more < 5; more += 1) {
-    publisher.send(`PUB news ${body.length}\r\n${body}\r\n`);
+    publisher.send(NEWS);
     assert.equal(await publisher.ask(), "");
   }
 });

@@ -1,35 +1,15 @@
 // A server that speaks NATS on a bus in memory, and its clients: real ones, and ones that say what they are told to.
 
 import { once } from "node:events";
-import { connect as connectSocket, type Socket } from "node:net";
+import { connect as connectSocket } from "node:net";
 import type { TestContext } from "node:test";
 import { connect, type NatsConnection, type NodeConnectionOptions } from "@nats-io/transport-node";
 import { type Bus, type EmbeddedCapabilities, memory, openBus } from "../../../src/index.js";
-import type { LogFields, ServerLog } from "../../../src/network/host.js";
 import { openServer } from "../../../src/server/open-server.js";
 import type { Server } from "../../../src/server/server.js";
 import type { ServerOptions } from "../../../src/server/server-options.js";
-
-/** A log that keeps what it was told. */
-export class KeptLog implements ServerLog {
-  readonly lines: { readonly level: string; readonly fields: LogFields; readonly text: string }[] = [];
-
-  debug(fields: LogFields, text: string): void {
-    this.lines.push({ level: "debug", fields, text });
-  }
-
-  info(fields: LogFields, text: string): void {
-    this.lines.push({ level: "info", fields, text });
-  }
-
-  warn(fields: LogFields, text: string): void {
-    this.lines.push({ level: "warn", fields, text });
-  }
-
-  error(fields: LogFields, text: string): void {
-    this.lines.push({ level: "error", fields, text });
-  }
-}
+import { KeptLog } from "../../support/kept-log.js";
+import { TextClient } from "../../support/text-client.js";
 
 /** A server with its bus, for one test. */
 export class World {
@@ -80,26 +60,8 @@ export class World {
 }
 
 /** Sends bytes, and reads what comes. */
-export class RawClient {
-  readonly socket: Socket;
-  /** What came and was not taken. */
-  received = "";
+export class RawClient extends TextClient {
   info: Readonly<Record<string, unknown>> = {};
-  isClosed = false;
-  #wake: () => void = () => undefined;
-
-  private constructor(socket: Socket) {
-    this.socket = socket;
-    socket.on("error", () => undefined);
-    socket.on("data", (bytes: Buffer) => {
-      this.received += bytes.toString("latin1");
-      this.#wake();
-    });
-    socket.on("close", () => {
-      this.isClosed = true;
-      this.#wake();
-    });
-  }
 
   static async connect(port: number): Promise<RawClient> {
     const socket = connectSocket({ port, host: "127.0.0.1", noDelay: true });
@@ -116,16 +78,9 @@ export class RawClient {
 
   /** What comes until `end` has come, `end` included. Rejects when the connection is closed before. */
   async until(end: string): Promise<string> {
-    for (;;) {
-      const at = this.received.indexOf(end);
-      if (at >= 0) {
-        const taken = this.received.slice(0, at + end.length);
-        this.received = this.received.slice(at + end.length);
-        return taken;
-      }
-      if (this.isClosed) throw new Error(`closed before ${JSON.stringify(end)}: ${this.received}`);
-      await this.#change();
-    }
+    const text = await this.next(end);
+    if (text === undefined) throw new Error(`closed before ${JSON.stringify(end)}: ${this.received}`);
+    return text;
   }
 
   /** Sends, and gives what is answered before the PONG to a PING that is sent after it. */
@@ -133,20 +88,6 @@ export class RawClient {
     this.send(...texts, "PING\r\n");
     const answer = await this.until("PONG\r\n");
     return answer.slice(0, -"PONG\r\n".length);
-  }
-
-  /** Everything that comes until the server hangs up. */
-  async rest(): Promise<string> {
-    while (!this.isClosed) await this.#change();
-    const taken = this.received;
-    this.received = "";
-    return taken;
-  }
-
-  #change(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
   }
 }
 
