@@ -4,6 +4,7 @@ import type { Broker } from "../../src/broker/broker.js";
 import type { Delivery } from "../../src/broker/delivery.js";
 import { isBrokerError } from "../../src/broker-error.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
+import { collect } from "../support/buses.js";
 import { systemError } from "../support/simulated-disk.js";
 import { nack, TestConsumer, textOf } from "../support/test-consumer.js";
 
@@ -16,13 +17,19 @@ async function declared(world: BrokerWorld) {
   return { broker, queue };
 }
 
-test("a message with an id that was handled is settled without being handed out", async () => {
-  const world = new BrokerWorld();
+/** A consumer that was handed `a`, whose id is 1. */
+async function handedOut(world: BrokerWorld) {
   const { broker, queue } = await declared(world);
   queue.append(message("a", { id: "1" }));
   await broker.flush();
   const one = new TestConsumer(queue.dispatcher);
   await world.quiet();
+  return { broker, queue, one };
+}
+
+test("a message with an id that was handled is settled without being handed out", async () => {
+  const world = new BrokerWorld();
+  const { broker, queue, one } = await handedOut(world);
   one.take("a").ack();
   await world.quiet();
   for (const value of ["b", "c"]) queue.append(message(value, { id: "1" }));
@@ -61,11 +68,7 @@ test("a message waits while another one with its id is being handled", async () 
 
 test("an ack is noted when it is stored, and a message whose ack could not be comes again", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await declared(world);
-  queue.append(message("a", { id: "1" }));
-  await broker.flush();
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, one } = await handedOut(world);
   world.disk.capacityBytes = 0;
   one.take("a").ack();
   assert.equal(queue.unsettledCount, 1);
@@ -85,11 +88,7 @@ test("an ack is noted when it is stored, and a message whose ack could not be co
 test("an ack that the storage failed on is not known before the next start, and its message does not come until then", async () => {
   for (const isInJournal of [true, false]) {
     const world = new BrokerWorld();
-    const { broker, queue } = await declared(world);
-    queue.append(message("a", { id: "1" }));
-    await broker.flush();
-    const one = new TestConsumer(queue.dispatcher);
-    await world.quiet();
+    const { one } = await handedOut(world);
     const broken = isInJournal ? "/inbox." : "/journal/";
     world.disk.onOperation = ({ kind, path }) => {
       if (kind === "write" && path.includes(broken)) throw systemError("EIO", path);
@@ -128,17 +127,11 @@ test("a group remembers what it handled over all partitions, and other groups do
 
 test("what was dropped by a limit, dead-lettered or given back was not handled", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await declared(world);
-  queue.append(message("a", { id: "1" }));
-  await broker.flush();
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, one } = await handedOut(world);
   one.take("a").release();
   await world.quiet();
   await one.take("a").deadLetter("rejected", "no");
-  const letters = [];
-  for await (const letter of broker.deadLetters.list()) letters.push(letter);
-  await broker.deadLetters.replay(letters);
+  await broker.deadLetters.replay(await collect(broker.deadLetters.list()));
   await world.quiet();
   one.take("a").ack();
   await world.quiet();

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ConsumerOptions } from "../../src/broker/consumer.js";
 import type { QueueOptions } from "../../src/broker/limits.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
+import { collect } from "../support/buses.js";
 import { nack, TestConsumer, textOf } from "../support/test-consumer.js";
 
 /** `"a1 b1 a2"`: a message for each word; its first letter is the key, `-` for none. */
@@ -22,11 +24,39 @@ function keyOf(word: string): string | null {
   return word[0] === "-" ? null : word[0]!;
 }
 
+/** What {@link queueWith} makes, and a consumer that has what it may have at once. */
+async function consuming(
+  world: BrokerWorld,
+  words: string,
+  options: { queue?: Partial<QueueOptions>; consumer?: Partial<ConsumerOptions> } = {},
+) {
+  const { broker, queue, publish } = await queueWith(world, words, options.queue);
+  const one = new TestConsumer(queue.dispatcher, options.consumer);
+  await world.quiet();
+  return { broker, queue, publish, one };
+}
+
+/** Acknowledges these, each of which is the next that comes. */
+async function handle(world: BrokerWorld, one: TestConsumer, words: string): Promise<void> {
+  for (const word of words.split(" ")) {
+    one.take(word).ack();
+    await world.quiet();
+  }
+}
+
+/** `a1` is due in a second: until then `a2` and `a3` pass it, then it takes its turn behind them. */
+async function letsOthersPass(world: BrokerWorld, one: TestConsumer): Promise<void> {
+  const a2 = one.take("a2");
+  await world.pass(1_000);
+  assert.deepEqual(one.values, []);
+  a2.ack();
+  await world.quiet();
+  await handle(world, one, "a3 a1");
+}
+
 test("one message of a key is out at a time, and other keys go on", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await queueWith(world, "a1 a2 b1 a3 b2 -1 -2");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, one } = await consuming(world, "a1 a2 b1 a3 b2 -1 -2");
   assert.deepEqual(one.values, ["a1", "b1", "-1", "-2"]);
   one.take("a1").ack();
   await world.quiet();
@@ -42,44 +72,29 @@ test("one message of a key is out at a time, and other keys go on", async () => 
 
 test("a message that is to be tried again keeps its key waiting", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await queueWith(world, "a1 a2 b1");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, one } = await consuming(world, "a1 a2 b1");
   nack(one.take("a1"), 1_000);
   one.take("b1").ack();
   await world.pass(999);
   assert.deepEqual(one.values, []);
   await world.pass(1);
-  one.take("a1").ack();
-  await world.quiet();
-  one.take("a2").ack();
+  await handle(world, one, "a1 a2");
   await broker.close();
 });
 
 test("a parked message lets later ones of its key pass, and takes its turn when it is due", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await queueWith(world, "a1 a2 a3");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, one } = await consuming(world, "a1 a2 a3");
   nack(one.take("a1"), 1_000, "it failed", false);
   await world.quiet();
-  const a2 = one.take("a2");
-  await world.pass(1_000);
-  assert.deepEqual(one.values, []);
-  a2.ack();
-  await world.quiet();
-  one.take("a3").ack();
-  await world.quiet();
-  one.take("a1").ack();
+  await letsOthersPass(world, one);
   await broker.close();
 });
 
 test("a blocked key stays blocked over a restart, and a parked message stays aside", async () => {
   for (const keepsTurn of [true, false]) {
     const world = new BrokerWorld();
-    const { broker, queue } = await queueWith(world, "a1 a2");
-    const one = new TestConsumer(queue.dispatcher);
-    await world.quiet();
+    const { broker, one } = await consuming(world, "a1 a2");
     nack(one.take("a1"), 60_000, "it failed", keepsTurn);
     one.consumer.close();
     await broker.close();
@@ -105,29 +120,18 @@ test("a message that was delayed when it was sent does not hold its key up", asy
   await broker.flush();
   const one = new TestConsumer(queue.dispatcher);
   await world.quiet();
-  const a2 = one.take("a2");
-  await world.pass(1_000);
-  assert.deepEqual(one.values, []);
-  a2.ack();
-  await world.quiet();
-  one.take("a3").ack();
-  await world.quiet();
-  one.take("a1").ack();
+  await letsOthersPass(world, one);
   await broker.close();
 });
 
 test("a delayed message that gets the turn of its key before it is due passes it on", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await queueWith(world, "a1");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, one } = await consuming(world, "a1");
   queue.append(message("a2", { key: "a", readyAtMs: world.clock.nowMs() + 1_000 }));
   queue.append(message("a3", { key: "a" }));
   await broker.flush();
   await world.quiet();
-  one.take("a1").ack();
-  await world.quiet();
-  one.take("a3").ack();
+  await handle(world, one, "a1 a3");
   await world.pass(1_000);
   one.take("a2").ack();
   await broker.close();
@@ -165,9 +169,7 @@ for (const way of ["ack", "dead letter", "exhausted", "expired", "lost lease"] a
 
 test("a key goes on after the message that had its turn, or those in line, were purged", async () => {
   const world = new BrokerWorld();
-  const { broker, queue, publish } = await queueWith(world, "a1 a2 b1 b2");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, publish, one } = await consuming(world, "a1 a2 b1 b2");
   nack(one.take("a1"), 10_000);
   const b1 = one.take("b1");
   assert.equal(queue.purge(), 3);
@@ -181,9 +183,7 @@ test("a key goes on after the message that had its turn, or those in line, were 
 
 test("a purge leaves the key of a message in flight to that message", async () => {
   const world = new BrokerWorld();
-  const { broker, queue, publish } = await queueWith(world, "a1 a2");
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, queue, publish, one } = await consuming(world, "a1 a2");
   const a1 = one.take("a1");
   queue.purge();
   await publish("a3");
@@ -196,12 +196,10 @@ test("a purge leaves the key of a message in flight to that message", async () =
 
 test("a key goes on when the oldest messages are dropped: one in line, and one that keeps its turn", async () => {
   const world = new BrokerWorld();
-  const { broker, queue, publish } = await queueWith(world, "a1 a2 a3", {
-    countMax: 3,
-    overflow: "drop-oldest",
+  const { broker, queue, publish, one } = await consuming(world, "a1 a2 a3", {
+    queue: { countMax: 3, overflow: "drop-oldest" },
+    consumer: { prefetch: 1 },
   });
-  const one = new TestConsumer(queue.dispatcher, { prefetch: 1 });
-  await world.quiet();
   const a1 = one.take("a1");
   await publish("a4");
   assert.equal(queue.dispatcher.counters.dropped, 1);
@@ -235,8 +233,7 @@ test("a replayed message of a group waits for its key like any other", async () 
   await broker.flush();
   await world.quiet();
   const a2 = one.take("a2");
-  const letters = [];
-  for await (const letter of broker.deadLetters.list("order/mail")) letters.push(letter);
+  const letters = await collect(broker.deadLetters.list("order/mail"));
   assert.equal(await broker.deadLetters.replay(letters), 1);
   await world.quiet();
   assert.deepEqual(one.values, []);
@@ -249,9 +246,7 @@ test("a replayed message of a group waits for its key like any other", async () 
 
 test("so many messages may stand in line, then none further is looked at until the line is shorter", async () => {
   const world = new BrokerWorld();
-  const { broker, queue } = await queueWith(world, "a0");
-  const one = new TestConsumer(queue.dispatcher, { prefetch: 10_000_000 });
-  await world.quiet();
+  const { broker, queue, one } = await consuming(world, "a0", { consumer: { prefetch: 10_000_000 } });
   const a0 = one.take("a0");
   for (let index = 1; index <= 10_000; index += 1) queue.append(message(`a${index}`, { key: "a" }));
   queue.append(message("b1", { key: "b" }));

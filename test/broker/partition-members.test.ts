@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
+import type { ConsumerOptions } from "../../src/broker/consumer.js";
 import type { SubscriptionOptions } from "../../src/broker/limits.js";
 import type { Topic } from "../../src/broker/topic.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
+import { collect } from "../support/buses.js";
 import { TestConsumer } from "../support/test-consumer.js";
 
 const PARTITIONS = 4;
@@ -40,7 +42,10 @@ async function publish(
 class Member extends TestConsumer {
   readonly heard: string[];
 
-  constructor(dispatcher: ConstructorParameters<typeof TestConsumer>[0], options: object = {}) {
+  constructor(
+    dispatcher: ConstructorParameters<typeof TestConsumer>[0],
+    options: Partial<ConsumerOptions> = {},
+  ) {
     const heard: string[] = [];
     super(dispatcher, {
       leaseMs: 10_000,
@@ -54,6 +59,16 @@ class Member extends TestConsumer {
   get partitions(): number[] {
     return [...new Set(this.waiting.map(({ partition }) => partition!))].toSorted();
   }
+}
+
+/** One member, which has a message of each partition. */
+async function alone(world: BrokerWorld, value: string, options: Partial<ConsumerOptions> = {}) {
+  const { broker, topic, dispatcher } = await declared(world);
+  const a = new Member(dispatcher, options);
+  await world.quiet();
+  const keys = keysOf(topic);
+  await publish(world, broker, topic, keys, value);
+  return { broker, topic, dispatcher, a, keys };
 }
 
 test("each partition has one member, and members hear of what they get", async () => {
@@ -75,11 +90,7 @@ test("each partition has one member, and members hear of what they get", async (
 
 test("a partition that moves is handed over when its member has settled all that it had; the others go on meanwhile", async () => {
   const world = new BrokerWorld();
-  const { broker, topic, dispatcher } = await declared(world);
-  const a = new Member(dispatcher);
-  await world.quiet();
-  const keys = keysOf(topic);
-  await publish(world, broker, topic, keys, "before");
+  const { broker, topic, dispatcher, a, keys } = await alone(world, "before");
   assert.deepEqual(a.heard, ["+0,1,2,3"]);
   const had = a.takeAll();
   const b = new Member(dispatcher);
@@ -103,11 +114,7 @@ test("a partition that moves is handed over when its member has settled all that
 
 test("a member that loses its leases loses the partition; one that is stuck holds nobody up for longer", async () => {
   const world = new BrokerWorld();
-  const { broker, topic, dispatcher } = await declared(world);
-  const a = new Member(dispatcher);
-  await world.quiet();
-  const keys = keysOf(topic);
-  await publish(world, broker, topic, keys, "one");
+  const { broker, dispatcher, a } = await alone(world, "one");
   const b = new Member(dispatcher);
   await world.quiet();
   assert.deepEqual(b.values, []);
@@ -163,11 +170,7 @@ test("more members than partitions: some have none, and take over when another l
 
 test("a group of partitions goes on after a crash, and its dead letters come back to one member", async () => {
   const world = new BrokerWorld();
-  const { broker, topic, dispatcher } = await declared(world);
-  const a = new Member(dispatcher);
-  await world.quiet();
-  const keys = keysOf(topic);
-  await publish(world, broker, topic, keys, "one");
+  const { a } = await alone(world, "one");
   const had = a.takeAll();
   had[0]!.ack();
   await had[1]!.deadLetter("rejected", "no");
@@ -178,8 +181,7 @@ test("a group of partitions goes on after a crash, and its dead letters come bac
   assert.equal(group.options.assignment, "partitions");
   const members = [new Member(group.dispatcher), new Member(group.dispatcher)];
   await world.quiet();
-  const letters = [];
-  for await (const letter of again.deadLetters.list("order/mail")) letters.push(letter);
+  const letters = await collect(again.deadLetters.list("order/mail"));
   assert.equal(letters.length, 1);
   const before = members.flatMap(({ waiting }) => waiting.length).reduce((sum, one) => sum + one);
   await again.deadLetters.replay(letters);
@@ -206,13 +208,10 @@ test("a listener that throws is reported and holds nobody up", async () => {
 
 test("delayed and retried messages of a partition come to whoever has it when they are due", async () => {
   const world = new BrokerWorld();
-  const { broker, topic, dispatcher } = await declared(world);
-  const a = new Member(dispatcher, { prefetch: 100, leaseMs: 1_000_000 });
-  await world.quiet();
-  const keys = keysOf(topic);
-  await publish(world, broker, topic, keys, "one");
+  const patient = { prefetch: 100, leaseMs: 1_000_000 };
+  const { broker, dispatcher, a } = await alone(world, "one", patient);
   for (const delivery of a.takeAll()) delivery.nack({ delayMs: 5_000, error: "later", keepsTurn: true });
-  const b = new Member(dispatcher, { prefetch: 100, leaseMs: 1_000_000 });
+  const b = new Member(dispatcher, patient);
   await world.pass(5_001);
   assert.equal(a.partitions.length, 2);
   assert.equal(b.partitions.length, 2);

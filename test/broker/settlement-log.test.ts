@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Broker } from "../../src/broker/broker.js";
+import type { ConsumerOptions } from "../../src/broker/consumer.js";
 import type { Queue } from "../../src/broker/queue.js";
-import type { Log } from "../../src/log/log.js";
 import { BrokerWorld, message } from "../support/broker-world.js";
 import { nack, TestConsumer } from "../support/test-consumer.js";
 
@@ -17,6 +17,33 @@ async function publish(broker: Broker, queue: Queue, count: number): Promise<voi
   await broker.flush();
 }
 
+/** A queue `work` of so many messages, and its consumer, who has what it may have at once. */
+async function working(world: BrokerWorld, count: number, options: Partial<ConsumerOptions> = {}) {
+  const { broker, settlements } = await opened(world);
+  const queue = await broker.declareQueue("work");
+  await publish(broker, queue, count);
+  const one = new TestConsumer(queue.dispatcher, options);
+  await world.quiet();
+  return { broker, settlements, queue, one };
+}
+
+/** How many messages the next life finds in `work`. */
+async function countAfterCrash(world: BrokerWorld): Promise<number> {
+  world.crash();
+  const broker = await world.open();
+  const { count } = broker.queue("work")!;
+  await broker.close();
+  return count;
+}
+
+/** Leaves no room for anything until what it returns is called. */
+function fillDisk(world: BrokerWorld): () => void {
+  world.disk.capacityBytes = world.disk.usedBytes;
+  return () => {
+    world.disk.capacityBytes = Number.POSITIVE_INFINITY;
+  };
+}
+
 /** Fills the log of settlements with about two megabytes each time. */
 async function failAll(world: BrokerWorld, one: TestConsumer): Promise<void> {
   await world.quiet();
@@ -26,11 +53,7 @@ async function failAll(world: BrokerWorld, one: TestConsumer): Promise<void> {
 
 test("changes are written behind, all of 10 milliseconds at a time, and nothing is written while nothing changes", async () => {
   const world = new BrokerWorld();
-  const { broker, settlements } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 100);
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { broker, settlements, one } = await working(world, 100);
   const before = settlements.highWatermark;
   one.ackAll();
   await world.pass(9);
@@ -110,11 +133,7 @@ test("a log of settlements does not grow over many short lives", async () => {
 test("a crash at any step of a rewrite leaves what was settled settled, and what was tried counted", async () => {
   for (let turns = 0; turns < 24; turns += 1) {
     const world = new BrokerWorld(turns);
-    const { broker } = await opened(world);
-    const queue = await broker.declareQueue("work");
-    await publish(broker, queue, 1_001);
-    const one = new TestConsumer(queue.dispatcher, { prefetch: 10_000, attemptsMax: 1_000 });
-    await world.quiet();
+    const { one } = await working(world, 1_001, { prefetch: 10_000, attemptsMax: 1_000 });
     one.take("0").ack();
     for (let round = 1; round <= 3; round += 1) await failAll(world, one);
     await world.quiet();
@@ -134,26 +153,15 @@ test("a crash at any step of a rewrite leaves what was settled settled, and what
   }
 });
 
-async function fullDisk(world: BrokerWorld, settlements: Log): Promise<() => void> {
-  assert.ok(settlements.name);
-  world.disk.capacityBytes = world.disk.usedBytes;
-  return () => {
-    world.disk.capacityBytes = Number.POSITIVE_INFINITY;
-  };
-}
-
 test("while settlements cannot be stored consuming goes on, it is reported once, tried every second, and made good", async () => {
   const world = new BrokerWorld();
-  const { broker, settlements } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 100);
+  const { queue, one } = await working(world, 100, { prefetch: 1 });
   let writes = 0;
   world.disk.onOperation = ({ kind, path }) => {
     if (kind === "write" && path.includes("settlements")) writes += 1;
     return undefined;
   };
-  const freeDisk = await fullDisk(world, settlements);
-  const one = new TestConsumer(queue.dispatcher, { prefetch: 1 });
+  const freeDisk = fillDisk(world);
   for (let round = 0; round < 60; round += 1) {
     await world.quiet();
     one.ackAll();
@@ -167,22 +175,15 @@ test("while settlements cannot be stored consuming goes on, it is reported once,
   assert.ok(writes >= 4 && writes <= 15, `${writes} writes`);
   freeDisk();
   await world.pass(1_500);
-  world.crash();
-  const again = await world.open();
-  assert.ok(again.queue("work")!.count <= 40);
+  assert.ok((await countAfterCrash(world)) <= 40);
   assert.equal(world.reported.length, 1);
-  await again.close();
 });
 
 test("without further changes, settlements that failed are stored when there is room", async () => {
   const world = new BrokerWorld();
-  const { broker, settlements } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 3);
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
+  const { settlements, one } = await working(world, 3);
   await world.pass(20);
-  const freeDisk = await fullDisk(world, settlements);
+  const freeDisk = fillDisk(world);
   one.ackAll();
   await world.pass(5_000);
   freeDisk();
@@ -191,23 +192,17 @@ test("without further changes, settlements that failed are stored when there is 
   const written = settlements.highWatermark;
   await world.pass(60_000);
   assert.equal(settlements.highWatermark, written);
-  world.crash();
-  const again = await world.open();
-  assert.equal(again.queue("work")!.count, 0);
-  await again.close();
+  assert.equal(await countAfterCrash(world), 0);
 });
 
 test("when the log of settlements breaks for good, that is said once and consuming goes on", async () => {
   const world = new BrokerWorld();
-  const { broker } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 50);
+  const { broker, queue, one } = await working(world, 50, { prefetch: 1 });
   world.disk.onOperation = ({ kind, path }) => {
     if (kind === "write" && path.includes("logs/settlements"))
       throw Object.assign(new Error("EIO"), { code: "EIO" });
     return undefined;
   };
-  const one = new TestConsumer(queue.dispatcher, { prefetch: 1 });
   for (let round = 0; round < 50; round += 1) {
     await world.quiet();
     one.ackAll();
@@ -220,38 +215,24 @@ test("when the log of settlements breaks for good, that is said once and consumi
 
 test("a flush says when settlements could not be stored", async () => {
   const world = new BrokerWorld();
-  const { broker, settlements } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 2);
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
-  const freeDisk = await fullDisk(world, settlements);
+  const { broker, one } = await working(world, 2);
+  const freeDisk = fillDisk(world);
   one.ackAll();
   await assert.rejects(broker.flush(), { code: "DISK_FULL" });
   freeDisk();
   await broker.flush();
-  world.crash();
-  const again = await world.open();
-  assert.equal(again.queue("work")!.count, 0);
-  await again.close();
+  assert.equal(await countAfterCrash(world), 0);
 });
 
 test("what could not be stored a moment ago is stored by the close", async () => {
   const world = new BrokerWorld();
-  const { broker, settlements } = await opened(world);
-  const queue = await broker.declareQueue("work");
-  await publish(broker, queue, 2);
-  const one = new TestConsumer(queue.dispatcher);
-  await world.quiet();
-  const freeDisk = await fullDisk(world, settlements);
+  const { broker, one } = await working(world, 2);
+  const freeDisk = fillDisk(world);
   one.ackAll();
   await world.pass(20);
   freeDisk();
   await broker.close();
-  world.crash();
-  const again = await world.open();
-  assert.equal(again.queue("work")!.count, 0);
-  await again.close();
+  assert.equal(await countAfterCrash(world), 0);
 });
 
 test("what is stored of a group before it was moved, and of what was deleted, goes with the next rewrite", async () => {
