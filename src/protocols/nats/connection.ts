@@ -28,6 +28,8 @@ const BEHIND_BYTES = 2 * 1024 * 1024;
 const TURN_BYTES = 512 * 1024;
 /** Chunks below this are no flood. */
 const FLOOD_CHUNK_BYTES = 32 * 1024;
+/** How long a client is served after it was told to go elsewhere. */
+const LAME_DUCK_MS = 1_000;
 /** How long a client may take to hang up after it was told to. */
 const LINGER_MS = 2_000;
 /** What a client that begins a TLS handshake sends first. */
@@ -100,7 +102,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
     if (this.#isEnded || this.#endTimer !== undefined) return;
     if (this.#client.options.protocol < 1) return void this.finish();
     this.writer.text(infoLine(this.#info(true)));
-    this.#endTimer = this.#shared.host.clock.setTimer(() => this.finish(), this.#shared.lameDuckMs);
+    this.#endTimer = this.#shared.host.clock.setTimer(() => this.finish(), LAME_DUCK_MS);
   }
 
   cut(reason: string): void {
@@ -198,15 +200,9 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
       this.#handshakeTimer = clock.setTimer(tooLate, this.limits.handshakeMs, true);
     this.#socket.on("error", this.#onError);
     this.#socket.once("close", this.#onClose);
-    if (hasTlsAhead && this.#shared.handshakeFirst) return void this.#secure(() => this.#greet());
-    if (!hasTlsAhead) return void this.#greet();
     this.writer.text(infoLine(this.#info(false)));
-    this.#socket.on("readable", this.#onFirstByte);
-  }
-
-  #greet(): void {
-    this.writer.text(infoLine(this.#info(false)));
-    this.#listen();
+    if (hasTlsAhead) this.#socket.on("readable", this.#onFirstByte);
+    else this.#listen();
   }
 
   #listen(): void {
@@ -222,11 +218,11 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
     socket.off("readable", this.#onFirstByte);
     if (this.#isEnded) return;
     socket.unshift(byte);
-    if (byte[0] === TLS_HANDSHAKE) void this.#secure(() => this.#listen());
+    if (byte[0] === TLS_HANDSHAKE) void this.#secure();
     else this.refuse(errors.TLS_REQUIRED);
   };
 
-  async #secure(then: () => void): Promise<void> {
+  async #secure(): Promise<void> {
     const plain = this.#socket;
     try {
       const { socket, certificateName } = await this.#peer.startTls!(plain);
@@ -239,7 +235,7 @@ export class NatsConnection implements ServedConnection, ClientLink, Watched, He
       socket.on("error", this.#onError);
       socket.once("close", this.#onClose);
       if (socket.destroyed) this.#onClose();
-      else then();
+      else this.#listen();
     } catch (error) {
       this.cut(`the TLS handshake failed: ${error instanceof Error ? error.message : String(error)}`);
     }

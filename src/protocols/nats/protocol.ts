@@ -14,16 +14,6 @@ import type { NatsShared } from "./shared.js";
 const SPOKEN_VERSION = "2.9.0";
 const NONCE_WORDS = 4;
 const ID_WORDS = 7;
-const LAME_DUCK_MS = 1_000;
-
-export interface NatsOptions {
-  /** What clients see. @default "omnibus" */
-  readonly serverName?: string;
-  /** How long a client is served after it was told that the server shuts down. @default 1,000 */
-  readonly lameDuckMs?: number;
-  /** Where there is TLS, it begins before the server says anything; clients have to be set up for it. @default false */
-  readonly handshakeFirst?: boolean;
-}
 
 export class NatsProtocol implements Protocol {
   readonly name = "nats";
@@ -33,15 +23,14 @@ export class NatsProtocol implements Protocol {
   readonly #counters = new Counters();
   readonly #connections = new Set<{ readonly delivered: number }>();
 
-  constructor(host: ProtocolHost, options: NatsOptions = {}) {
+  constructor(host: ProtocolHost) {
     const { random } = host;
-    const { serverName = "omnibus", lameDuckMs = LAME_DUCK_MS, handshakeFirst = false } = options;
     const serverId = `N${hex(random, ID_WORDS).toUpperCase()}`.slice(0, 56);
     this.#shared = {
       host,
       identity: {
         server_id: serverId,
-        server_name: serverName,
+        server_name: "omnibus",
         version: SPOKEN_VERSION,
         proto: 1,
         headers: true,
@@ -51,8 +40,6 @@ export class NatsProtocol implements Protocol {
       outbound: new Outbound(),
       pressure: new Pressure(host.clock),
       run: new PublishRun(),
-      lameDuckMs,
-      handshakeFirst,
       nonce: () => Buffer.from(hex(random, NONCE_WORDS), "hex").toString("base64url"),
       echoToken: (clientId) => `${serverId}.${clientId}`,
       gone: (connection) => {

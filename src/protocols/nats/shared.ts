@@ -18,10 +18,6 @@ export interface NatsShared {
   readonly pressure: Pressure;
   /** What is being published: empty between two chunks. */
   readonly run: PublishRun;
-  /** How long clients are served after they were told to go elsewhere. */
-  readonly lameDuckMs: number;
-  /** Whether TLS begins before the server says anything. */
-  readonly handshakeFirst: boolean;
   /** Something to sign, another one each time. */
   nonce(): string;
   /** What a connection is known by in messages, also after a restart. */

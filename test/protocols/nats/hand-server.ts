@@ -14,7 +14,6 @@ import type {
   ProtocolHost,
   ServedConnection,
 } from "../../../src/network/host.js";
-import type { NatsOptions } from "../../../src/protocols/nats/protocol.js";
 import { NatsProtocol } from "../../../src/protocols/nats/protocol.js";
 import { VirtualClock } from "../../../src/testing/virtual-clock.js";
 import { KeptLog } from "../../support/kept-log.js";
@@ -46,7 +45,6 @@ const everything: Access = {
 /** How a server made by hand differs from one that lets everybody do everything. */
 export interface HandOptions {
   readonly limits?: Partial<ConnectionLimits>;
-  readonly protocol?: NatsOptions;
   readonly anonymous?: Access | undefined;
   readonly authenticate?: (credentials: Credentials, peer: Peer) => Promise<Access | undefined>;
 }
@@ -71,7 +69,7 @@ export class HandServer implements ProtocolHost {
     this.#options = options;
     this.#t = t;
     this.#net = net;
-    this.protocol = new NatsProtocol(this, options.protocol);
+    this.protocol = new NatsProtocol(this);
   }
 
   static async open(t: TestContext, options: HandOptions = {}): Promise<HandServer> {

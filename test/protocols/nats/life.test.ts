@@ -210,7 +210,7 @@ test("a publisher is held back only so long for those who do not read at all", a
 });
 
 test("on shutdown a client is told to go elsewhere, served a little longer, and let go", async (t) => {
-  const server = await HandServer.open(t, { protocol: { lameDuckMs: 1_000 } });
+  const server = await HandServer.open(t);
   const [client, connection] = await server.raw();
   assert.equal(await client.ask(connectLine({ protocol: 1 }), "SUB a 1\r\n"), "");
   connection.shutDown();
