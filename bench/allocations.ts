@@ -6,10 +6,10 @@
 // as promises and deliveries that the application holds, is counted too: it was allocated.
 
 import { join } from "node:path";
-import Table from "cli-table3";
 import { METER_FLAGS } from "./allocation-meter.js";
 import { askProcess } from "./ask-process.js";
 import { BODY_BYTES } from "./bodies.js";
+import { table } from "./table.js";
 import { inWorkDirectory } from "./work-directory.js";
 
 export type WayName = "one by one" | "batches and a handler";
@@ -58,14 +58,13 @@ async function countWay(way: WayName, directory: string): Promise<readonly Alloc
 }
 
 function formatAllocations(rows: readonly AllocationRow[]): string {
-  const grid = new Table({
-    head: ["way", "operation", "heap B/message", "buffers B/message"],
-    colAligns: ["left", "left", "right", "right"],
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const { way, operation, heapBytes, externalBytes } of rows) {
-    grid.push([way, operation, heapBytes.toFixed(0), externalBytes.toFixed(0)]);
-  }
-  return `Allocated per message of ${BODY_BYTES} bytes, embedded engine, synced\n${grid.toString()}`;
+  const head = ["way", "operation", "heap B/message", "buffers B/message"];
+  const cells = rows.map(({ way, operation, heapBytes, externalBytes }) => [
+    way,
+    operation,
+    heapBytes.toFixed(0),
+    externalBytes.toFixed(0),
+  ]);
+  const grid = table(head, cells, (column) => column < 2);
+  return `Allocated per message of ${BODY_BYTES} bytes, embedded engine, synced\n${grid}`;
 }

@@ -1,38 +1,50 @@
 // `bench amqp`: Omnibus beside RabbitMQ, both driven by the same client program, in one run.
 
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import Table from "cli-table3";
-import picocolors from "picocolors";
 import { askClient, buildClient } from "./go-client.js";
-import { OmnibusServer } from "./omnibus-server.js";
-import { RabbitmqServer, requireRabbitmq } from "./rabbitmq-server.js";
-import { inWorkDirectory } from "./work-directory.js";
+import {
+  type Columns,
+  type Contender,
+  chosen,
+  measureInTurns,
+  type RoundsOptions,
+  report,
+  type Shape,
+} from "./server-rounds.js";
+import { startOmnibus } from "./servers/omnibus.js";
+import { missingRabbitMq, startRabbitMq } from "./servers/rabbitmq.js";
+import type { RunningServer } from "./servers/running-server.js";
 
-export const amqpServers = ["omnibus", "rabbitmq"] as const;
-type ServerName = (typeof amqpServers)[number];
+const CONTENDERS: readonly Contender[] = [
+  { name: "omnibus", missing: () => false, start: startOmnibus },
+  { name: "rabbitmq", missing: missingRabbitMq, start: startRabbitMq },
+];
+export const amqpServers = CONTENDERS.map(({ name }) => name);
 
-export interface AmqpOptions {
-  readonly servers: readonly string[];
-  readonly sizes: readonly number[];
-  readonly seconds: number;
-  readonly warmUpSeconds: number;
-  readonly rounds: number;
+export interface AmqpOptions extends RoundsOptions {
   /** Queues, each with a publisher and a consumer. */
   readonly pairs: number;
-  /** Messages a second at which latencies are measured. */
-  readonly rate: number;
-  readonly directory: string;
-  /** Where Node puts a profile of our server; undefined for none. */
-  readonly profile: string | undefined;
-  readonly json: boolean;
 }
 
-const KINDS = ["transient", "persistent"] as const;
-type Kind = (typeof KINDS)[number];
+interface Kind extends Shape {
+  readonly arguments: readonly string[];
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    name: "transient",
+    words: "queues that are not durable, transient messages, no confirms, no acknowledgements",
+    arguments: [],
+  },
+  {
+    name: "persistent",
+    words:
+      "durable queues, persistent messages, each confirmed and each acknowledged; both servers confirm what they have synced",
+    arguments: ["-persistent"],
+  },
+];
 
 /** What the client prints: see `clients/amqp`. */
-interface Measured {
+interface Answer {
   readonly messagesPerSecond: number;
   readonly p50Micros: number;
   readonly p99Micros: number;
@@ -40,11 +52,7 @@ interface Measured {
   readonly clientCpuMicrosPerMessage: number;
 }
 
-/** A row as `--json` prints it. */
-interface AmqpRow {
-  readonly server: ServerName;
-  readonly kind: Kind;
-  readonly bodyBytes: number;
+interface Measured {
   readonly messagesPerSecond: number;
   /** Of the server's processor time, all its threads together, at full speed. */
   readonly serverCpuMicros: number;
@@ -54,95 +62,41 @@ interface AmqpRow {
   readonly p99Micros: number;
 }
 
-interface RunningServer {
-  readonly name: ServerName;
-  readonly port: number;
-  readonly pid: number;
-  stop(): Promise<void>;
-}
-
-const DURABLE: Readonly<Record<Kind, string>> = {
-  transient: "queues that are not durable, transient messages, no confirms, no acknowledgements",
-  persistent:
-    "durable queues, persistent messages, each confirmed and each acknowledged; both servers confirm what they have synced",
-};
-
-const colors = picocolors.createColors(process.stdout.isTTY === true && picocolors.isColorSupported);
-
 /** With `json`, prints `{"pairs":1,"rate":0,"rows":[...]}`. */
 export async function benchAmqp(options: AmqpOptions): Promise<void> {
-  if (options.servers.includes("rabbitmq")) requireRabbitmq();
-  const program = buildClient("amqp");
-  const rows = await inWorkDirectory(options.directory, async (directory) => {
-    const servers: RunningServer[] = [];
-    try {
-      for (const name of options.servers) servers.push(await start(name as ServerName, directory, options));
-      return await measureAll(program, servers, options);
-    } finally {
-      for (const server of servers) await server.stop();
-    }
-  });
   const { pairs, rate, json } = options;
-  process.stdout.write(`${json ? JSON.stringify({ pairs, rate, rows }) : report(options, rows)}\n`);
-}
-
-async function start(name: ServerName, parent: string, { profile }: AmqpOptions): Promise<RunningServer> {
-  const directory = join(parent, name);
-  mkdirSync(directory);
-  if (name === "rabbitmq") return namedServer(name, await RabbitmqServer.start(directory));
-  const server = await OmnibusServer.start(
-    directory,
-    profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`],
+  const contenders = chosen(CONTENDERS, options.servers);
+  const program = buildClient("amqp");
+  const rows = await measureInTurns(contenders, KINDS, options, (server, kind, bodyBytes) =>
+    measure(program, server, kind, bodyBytes, options),
   );
-  return { name, port: server.ports.amqp, pid: server.pid, stop: () => server.stop() };
-}
-
-function namedServer(name: ServerName, server: RabbitmqServer): RunningServer {
-  return { name, port: server.port, pid: server.pid, stop: () => server.stop() };
-}
-
-/** The servers take turns, so that what else the machine does meets both. */
-async function measureAll(
-  program: string,
-  servers: readonly RunningServer[],
-  options: AmqpOptions,
-): Promise<AmqpRow[]> {
-  const rows: AmqpRow[] = [];
-  for (const kind of KINDS)
-    for (const bodyBytes of options.sizes) {
-      const rounds: AmqpRow[][] = servers.map(() => []);
-      for (let round = 0; round < options.rounds; round += 1)
-        for (const [index, server] of servers.entries())
-          rounds[index]!.push(await measure(program, server, kind, bodyBytes, options));
-      for (const measured of rounds) rows.push(medianOf(measured));
-    }
-  return rows;
+  const queues = pairs === 1 ? "One queue" : `${pairs} queues`;
+  const heading = `${queues}, a publisher and a consumer for each, on connections of their own.`;
+  const text = json
+    ? JSON.stringify({ pairs, rate, rows })
+    : `${heading}\n\n${report(KINDS, rows, () => columns(rate))}`;
+  process.stdout.write(`${text}\n`);
 }
 
 async function measure(
   program: string,
-  { name, port, pid }: RunningServer,
+  { url, pid }: RunningServer,
   kind: Kind,
   bodyBytes: number,
   { seconds, warmUpSeconds, pairs, rate }: AmqpOptions,
-): Promise<AmqpRow> {
-  process.stderr.write(`${kind}, ${bodyBytes} bytes, ${name} ... `);
+): Promise<Measured> {
   const common = [
-    ["-url", `amqp://guest:guest@127.0.0.1:${port}/`],
-    ["-server-pid", String(pid)],
-    ["-size", String(bodyBytes)],
-    ["-pairs", String(pairs)],
-    ["-warm-up", `${warmUpSeconds}s`],
-    ["-measured", `${seconds}s`],
-    ...(kind === "persistent" ? [["-persistent"]] : []),
-  ].flat();
-  const full = await askClient<Measured>(program, common);
-  const paced = await askClient<Measured>(program, [...common, "-rate", String(rate)]);
-  process.stderr.write(`${Math.round(full.messagesPerSecond)}/s\n`);
+    ...kind.arguments,
+    ...["-url", `${url}/`],
+    ...["-server-pid", String(pid)],
+    ...["-size", String(bodyBytes)],
+    ...["-pairs", String(pairs)],
+    ...["-warm-up", `${warmUpSeconds}s`],
+    ...["-measured", `${seconds}s`],
+  ];
+  const full = await askClient<Answer>(program, common);
+  const paced = await askClient<Answer>(program, [...common, "-rate", String(rate)]);
   return {
-    server: name,
-    kind,
-    bodyBytes,
     messagesPerSecond: full.messagesPerSecond,
     serverCpuMicros: full.serverCpuMicrosPerMessage,
     clientCpuMicros: full.clientCpuMicrosPerMessage,
@@ -151,70 +105,17 @@ async function measure(
   };
 }
 
-/** The round with the median throughput. */
-function medianOf(rounds: readonly AmqpRow[]): AmqpRow {
-  const sorted = rounds.toSorted((a, b) => a.messagesPerSecond - b.messagesPerSecond);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
-
-function report({ pairs, rate }: AmqpOptions, rows: readonly AmqpRow[]): string {
-  const queues = pairs === 1 ? "One queue" : `${pairs} queues`;
-  const sections = KINDS.map((kind) => {
-    const mine = rows.filter((row) => row.kind === kind);
-    return `${colors.bold(kind)}: ${DURABLE[kind]}\n${table(mine, rate)}`;
-  });
-  return [`${queues}, a publisher and a consumer for each, on connections of their own.`, ...sections].join(
-    "\n\n",
-  );
-}
-
-function table(rows: readonly AmqpRow[], rate: number): string {
-  const head = [
-    "bytes",
-    "server",
-    "messages/s",
-    "CPU µs/message",
-    "client's",
-    `p50 ms at ${rate}/s`,
-    "p99 ms",
-    "messages/s ×",
-    "CPU ÷",
-    "p99 ÷",
-  ];
-  const grid = new Table({
-    head: head.map((title) => colors.dim(title)),
-    colAligns: head.map((_title, column) => (column === 1 ? "left" : "right")),
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const row of rows) grid.push([...cells(row), ...ratios(row, rows)]);
-  return grid.toString();
-}
-
-function cells(row: AmqpRow): string[] {
-  return [
-    String(row.bodyBytes),
-    row.server === "omnibus" ? colors.bold(row.server) : row.server,
-    Math.round(row.messagesPerSecond).toLocaleString("en-US"),
-    row.serverCpuMicros.toFixed(1),
-    row.clientCpuMicros.toFixed(1),
-    (row.p50Micros / 1000).toFixed(2),
-    (row.p99Micros / 1000).toFixed(2),
-  ];
-}
-
-/** How many times the other server Omnibus is: more messages, less of the rest. */
-function ratios(row: AmqpRow, rows: readonly AmqpRow[]): string[] {
-  const other = rows.find(({ server, bodyBytes }) => server !== row.server && bodyBytes === row.bodyBytes);
-  if (row.server !== "omnibus" || other === undefined) return ["", "", ""];
-  return [
-    ratio(row.messagesPerSecond / other.messagesPerSecond),
-    ratio(other.serverCpuMicros / row.serverCpuMicros),
-    ratio(other.p99Micros / row.p99Micros),
-  ];
-}
-
-function ratio(value: number): string {
-  const text = `${value.toFixed(value < 10 ? 1 : 0)} x`;
-  return value >= 1 ? colors.green(text) : colors.red(text);
+function columns(rate: number): Columns<Measured> {
+  return {
+    numbers: {
+      "CPU µs/message": (row) => row.serverCpuMicros.toFixed(1),
+      "client's": (row) => row.clientCpuMicros.toFixed(1),
+      [`p50 ms at ${rate}/s`]: (row) => (row.p50Micros / 1000).toFixed(2),
+      "p99 ms": (row) => (row.p99Micros / 1000).toFixed(2),
+    },
+    ratios: {
+      "CPU ÷": (ours, other) => other.serverCpuMicros / ours.serverCpuMicros,
+      "p99 ÷": (ours, other) => other.p99Micros / ours.p99Micros,
+    },
+  };
 }

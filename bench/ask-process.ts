@@ -2,6 +2,7 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
+import { endChild } from "./child.js";
 
 const END_MS = 5000;
 
@@ -32,14 +33,5 @@ export async function askProcess<Answer>(
 /** Ends every process that was asked, and what it started. Resolves when they have ended; no other is begun. */
 export async function endProcesses(): Promise<void> {
   isEnding = true;
-  await Promise.all([...running].map((child) => endProcess(child)));
-}
-
-async function endProcess(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exited = once(child, "exit");
-  child.kill("SIGTERM");
-  const force = setTimeout(() => child.kill("SIGKILL"), END_MS);
-  await exited;
-  clearTimeout(force);
+  await Promise.all([...running].map((child) => endChild(child, END_MS)));
 }

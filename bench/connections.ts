@@ -2,12 +2,12 @@
 // publish takes while they are there. Each kind has a server of its own.
 
 import { once } from "node:events";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import amqp, { type ChannelModel, type ConfirmChannel } from "amqplib";
-import Table from "cli-table3";
-import { OmnibusServer } from "./omnibus-server.js";
+import { type OmnibusServer, startOmnibus } from "./servers/omnibus.js";
+import { count, table } from "./table.js";
 import { inWorkDirectory } from "./work-directory.js";
 
 export interface ConnectionsOptions {
@@ -74,7 +74,9 @@ async function measure(
   publishes: number,
 ): Promise<ConnectionsRow> {
   mkdirSync(directory);
-  const server = await OmnibusServer.start(directory);
+  const configuration = join(directory, "omnibus.yaml");
+  writeFileSync(configuration, "{ limits: { connectionsMax: 1000000 }, shutdown: { wait: 0s } }\n");
+  const server = await startOmnibus(join(directory, "data"), { serve: ["--config", configuration] });
   const ends: (() => unknown)[] = [];
   try {
     const probe = await Probe.open(server);
@@ -159,8 +161,8 @@ class Probe {
   }
 }
 
-function urlOf({ ports }: OmnibusServer): string {
-  return `amqp://guest:guest@127.0.0.1:${ports.amqp}?heartbeat=0`;
+function urlOf({ url }: OmnibusServer): string {
+  return `${url}?heartbeat=0`;
 }
 
 const declaring = new WeakMap<OmnibusServer, Promise<ConfirmChannel>>();
@@ -190,8 +192,8 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "NATS connections, each with a subscription",
-    make: async ({ ports }, index) => {
-      const socket = createConnection(ports.nats, "127.0.0.1");
+    make: async ({ natsPort }, index) => {
+      const socket = createConnection(natsPort, "127.0.0.1");
       socket.on("error", () => undefined);
       socket.write(`CONNECT {"verbose":false}\r\nSUB idle.${index} 1\r\nPING\r\n`);
       let seen = "";
@@ -211,21 +213,14 @@ const KINDS: readonly Kind[] = [
 
 function report(rows: readonly ConnectionsRow[]): string {
   const head = ["", "count", "KB each", "made/s", "p50 ms alone", "p99 ms", "p50 ms among them", "p99 ms"];
-  const grid = new Table({
-    head,
-    colAligns: head.map((_title, column) => (column === 0 ? "left" : "right")),
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const { kind, count, bytesEach, madePerSecond, alone, among } of rows)
-    grid.push([
-      kind,
-      count.toLocaleString("en-US"),
-      (bytesEach / 1000).toFixed(1),
-      Math.round(madePerSecond).toLocaleString("en-US"),
-      ...[alone, among].flatMap(({ p50Micros, p99Micros }) =>
-        [p50Micros, p99Micros].map((micros) => (micros / 1000).toFixed(2)),
-      ),
-    ]);
-  return `${grid.toString()}\nA persistent message of ${BODY.length} bytes, published and confirmed, one at a time.`;
+  const cells = rows.map(({ kind, count: made, bytesEach, madePerSecond, alone, among }) => [
+    kind,
+    count(made),
+    (bytesEach / 1000).toFixed(1),
+    count(madePerSecond),
+    ...[alone, among].flatMap(({ p50Micros, p99Micros }) =>
+      [p50Micros, p99Micros].map((micros) => (micros / 1000).toFixed(2)),
+    ),
+  ]);
+  return `${table(head, cells)}\nA persistent message of ${BODY.length} bytes, published and confirmed, one at a time.`;
 }

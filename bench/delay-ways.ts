@@ -2,7 +2,7 @@
 
 import { command, openBus } from "../src/index.js";
 import { loadPeer } from "./peers.js";
-import { RedisServer } from "./redis-server.js";
+import { startRedis } from "./servers/redis.js";
 
 /** Milliseconds since 1970: when message `number` is due. */
 export type Moments = readonly number[];
@@ -99,7 +99,7 @@ const bullmq: DelayWay = {
   what: "delayed jobs on a local Redis, appendfsync everysec, until the processor is called",
   async measure(moments, directory) {
     const { Queue, Worker } = loadPeer<Bullmq>("bullmq");
-    const server = await RedisServer.start(directory, "everysec");
+    const server = await startRedis(directory, "everysec");
     const connection = { port: server.port, host: "127.0.0.1", maxRetriesPerRequest: null };
     const queue = new Queue("due", { connection, defaultJobOptions: { removeOnComplete: true } });
     const latenesses: number[] = [];

@@ -2,10 +2,10 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import Table from "cli-table3";
 import { type DelayWay, delayWays, type Moments } from "./delay-ways.js";
 import { installPeers } from "./peers.js";
-import { requireRedis } from "./redis-server.js";
+import { missingRedis } from "./servers/redis.js";
+import { table } from "./table.js";
 import { inWorkDirectory } from "./work-directory.js";
 
 export interface DelaysOptions {
@@ -53,7 +53,8 @@ export async function benchDelays(options: DelaysOptions): Promise<void> {
 /** Without Redis, BullMQ is left out. */
 function withPeers(): readonly DelayWay[] {
   try {
-    requireRedis();
+    const missing = missingRedis();
+    if (missing !== false) throw new Error(missing);
     installPeers();
     return delayWays;
   } catch (error) {
@@ -82,14 +83,11 @@ function rowOf(way: DelayWay, latenesses: readonly number[]): DelayRow {
 }
 
 function report({ seconds }: DelaysOptions, ways: readonly DelayWay[], rows: readonly DelayRow[]): string {
-  const grid = new Table({
-    head: ["way", "messages", "p50 ms late", "p99 ms late", "max ms late", "early"],
-    colAligns: ["left", "right", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const { way, messages, p50Ms, p99Ms, maxMs, early } of rows)
-    grid.push([way, messages, p50Ms, p99Ms, maxMs, early]);
+  const head = ["way", "messages", "p50 ms late", "p99 ms late", "max ms late", "early"];
+  const cells = rows.map(({ way, messages, p50Ms, p99Ms, maxMs, early }) => [
+    way,
+    ...[messages, p50Ms, p99Ms, maxMs, early].map(String),
+  ]);
   const meaning = ways.map(({ name, what }) => `${name}: ${what}.`).join("\n");
-  return `Times spread at random over ${seconds} s, on the wall clock, in whole milliseconds.\n${grid.toString()}\n${meaning}`;
+  return `Times spread at random over ${seconds} s, on the wall clock, in whole milliseconds.\n${table(head, cells)}\n${meaning}`;
 }

@@ -4,9 +4,9 @@ import { measureDisk } from "./disk-baseline.js";
 import { durableEngines, memoryEngines } from "./engines/index.js";
 import type { Timing } from "./measured-window.js";
 import { installPeers } from "./peers.js";
-import { requireRedis } from "./redis-server.js";
 import { formatReport } from "./report.js";
 import { measureRow, type Row, type Shape } from "./row.js";
+import { missingRedis } from "./servers/redis.js";
 import { inWorkDirectory } from "./work-directory.js";
 
 export interface EmbeddedOptions {
@@ -39,7 +39,8 @@ const DISK_SAMPLE_MS = 400;
 /** Sets the exit code to 1 when an engine failed; the rows of the others are reported all the same. Rejects when a peer cannot be had. */
 export async function benchEmbedded(options: EmbeddedOptions): Promise<void> {
   const plan = planRows(options.engines);
-  if (plan.some(({ engine }) => engine.startsWith("bullmq"))) requireRedis();
+  const missing = plan.some(({ engine }) => engine.startsWith("bullmq")) && missingRedis();
+  if (missing !== false) throw new Error(`${missing}, or leave BullMQ out with --engines omnibus,sqlite`);
   if (plan.some(({ engine }) => !engine.startsWith("omnibus"))) installPeers();
   const report = await inWorkDirectory(options.directory, (directory) =>
     measureAll(plan, options, directory),

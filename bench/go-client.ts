@@ -3,6 +3,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { endWithUs } from "./child.js";
 import { projectRoot } from "./peers.js";
 
 const HOW_TO_INSTALL =
@@ -24,9 +25,7 @@ export function buildClient(name: string): string {
 /** Runs the client to its end, and resolves with the one JSON object that it prints. */
 export function askClient<Answer>(program: string, options: readonly string[]): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, options, { stdio: ["ignore", "pipe", "pipe"] });
-    const endWithUs = () => child.kill("SIGKILL");
-    process.once("exit", endWithUs);
+    const child = endWithUs(spawn(program, options, { stdio: ["ignore", "pipe", "pipe"] }));
     let output = "";
     let complaints = "";
     child.stdout.on("data", (chunk: Buffer) => {
@@ -37,7 +36,6 @@ export function askClient<Answer>(program: string, options: readonly string[]): 
     });
     child.once("error", reject);
     child.once("close", (code) => {
-      process.removeListener("exit", endWithUs);
       if (code === 0) resolve(JSON.parse(output) as Answer);
       else reject(new Error(complaints.trim() || `the load client ended with code ${code}`));
     });

@@ -75,7 +75,7 @@ program
   .option("--sizes <bytes>", "bytes of a body, comma-separated", parseSizes, [16, 128, 1024])
   .option("--seconds <n>", "how long each row is measured", parseSeconds, 3)
   .option("--warm-up <n>", "seconds before each measurement", parseSeconds, 2)
-  .option("--rounds <n>", "how often each row is measured; the median is reported", parseRounds, 1)
+  .option("--rounds <n>", "how often each row is measured; the medians are reported", parseRounds, 1)
   .option("--pairs <n>", "queues, each with a publisher and a consumer", parseRounds, 1)
   .option("--rate <n>", "messages a second at which latencies are measured", parseMessages, 5_000)
   .option("--profile <path>", "where Node leaves a profile of our server")

@@ -1,19 +1,19 @@
 // The report of `bench embedded` for people: one table per shape, what is durable on each side, and the disk beside it.
 
-import Table from "cli-table3";
-import picocolors from "picocolors";
 import { BODY_BYTES } from "./bodies.js";
 import type { EmbeddedReport } from "./embedded.js";
 import { engineNamed } from "./engines/index.js";
 import type { Row } from "./row.js";
+import { colors, count, ratio, table } from "./table.js";
 
 const OURS = "omnibus";
-const colors = picocolors.createColors(process.stdout.isTTY === true && picocolors.isColorSupported);
 
 export function formatReport(report: EmbeddedReport): string {
   const groups = groupByShape(report.rows);
   const disk = `The disk takes ${megabytes(report.diskBytesPerSecond)} MB/s in sequential writes of 1 MiB, each synced.`;
-  const sections = groups.map((rows) => `${heading(rows[0]!)}\n${table(rows, report.diskBytesPerSecond)}`);
+  const sections = groups.map(
+    (rows) => `${heading(rows[0]!)}\n${shapeTable(rows, report.diskBytesPerSecond)}`,
+  );
   return [...sections, durability(report.rows), `${disk}${manyQueues(report.rows)}`].join("\n\n");
 }
 
@@ -38,23 +38,18 @@ function heading(row: Row): string {
   return colors.bold(`${kind}${queues}, ${row.depth} in flight, ${BODY_BYTES}-byte bodies`);
 }
 
-function table(rows: readonly Row[], diskBytesPerSecond: number): string {
+function shapeTable(rows: readonly Row[], diskBytesPerSecond: number): string {
   const ours = rows.find((row) => row.engine === OURS);
   const head = ["engine", "published/s", "handled/s", "p50 ms", "p99 ms", "of the disk"];
   if (ours !== undefined) head.push("omnibus publishes", "omnibus handles");
-  const grid = new Table({
-    head: head.map((title) => colors.dim(title)),
-    colAligns: head.map((_title, column) => (column === 0 ? "left" : "right")),
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const row of rows) {
-    grid.push([...cells(row, diskBytesPerSecond), ...(ours === undefined ? [] : ratios(ours, row))]);
-  }
-  return grid.toString();
+  const cells = rows.map((row) => [
+    ...numbers(row, diskBytesPerSecond),
+    ...(ours === undefined ? [] : ratios(ours, row)),
+  ]);
+  return table(head, cells);
 }
 
-function cells(row: Row, diskBytesPerSecond: number): string[] {
+function numbers(row: Row, diskBytesPerSecond: number): string[] {
   const share = (row.publishedPerSecond * BODY_BYTES) / diskBytesPerSecond;
   return [
     row.engine === OURS ? colors.bold(row.engine) : row.engine,
@@ -72,11 +67,6 @@ function ratios(ours: Row, row: Row): string[] {
     ratio(ours.publishedPerSecond / row.publishedPerSecond),
     ratio(ours.handledPerSecond / row.handledPerSecond),
   ];
-}
-
-function ratio(value: number): string {
-  const text = `${value.toFixed(value < 10 ? 1 : 0)} x`;
-  return value >= 1 ? colors.green(text) : colors.red(text);
 }
 
 function durability(rows: readonly Row[]): string {
@@ -103,10 +93,6 @@ function manyQueues(rows: readonly Row[]): string {
 
 function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(fraction < 0.01 ? 2 : 0)} %`;
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
 }
 
 function megabytes(bytes: number): string {

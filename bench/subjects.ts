@@ -1,8 +1,8 @@
 // `bench subjects`: what live subscriptions cost, from a thousand to a million of them, each to a subject of its own:
 // memory for each, and how many live publishes find the one that they are for in a second of the processor's time.
 
-import Table from "cli-table3";
 import { askProcess } from "./ask-process.js";
+import { count, table } from "./table.js";
 
 export interface SubjectsRequest {
   readonly kind: SubjectsRow["kind"];
@@ -50,20 +50,11 @@ export async function benchSubjects(options: {
 }
 
 function formatRows(rows: readonly SubjectsRow[]): string {
-  const grid = new Table({
-    head: ["", "live", "subscribes/s", "B each", "publishes/s", "to 1,000 of them", "B each, closed"],
-    colAligns: ["left", "right", "right", "right", "right", "right", "right"],
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  for (const row of rows) {
+  const head = ["", "live", "subscribes/s", "B each", "publishes/s", "to 1,000 of them", "B each, closed"];
+  const cells = rows.map((row) => {
     const { kind, subscriptions, subscribesPerSecond, bytesEach, anyPerSecond, hotPerSecond } = row;
     const counts = [subscriptions, subscribesPerSecond, bytesEach, anyPerSecond, hotPerSecond];
-    grid.push([kind, ...counts.map(shown), row.bytesLeftEach.toFixed(1)]);
-  }
-  return `Live subscriptions to a subject each; rates are of a second of the processor's time\n${grid.toString()}`;
-}
-
-function shown(count: number): string {
-  return Math.round(count).toLocaleString("en-US");
+    return [kind, ...counts.map(count), row.bytesLeftEach.toFixed(1)];
+  });
+  return `Live subscriptions to a subject each; rates are of a second of the processor's time\n${table(head, cells)}`;
 }

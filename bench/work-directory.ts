@@ -14,18 +14,19 @@ export async function inWorkDirectory<Result>(
 ): Promise<Result> {
   mkdirSync(parent, { recursive: true });
   const directory = mkdtempSync(join(parent, "run-"));
-  const remove = () => rmSync(directory, { recursive: true, force: true });
+  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
   const end = async () => {
     await endProcesses();
-    remove();
     process.exit(ENDED);
   };
+  process.once("exit", remove);
   process.once("SIGINT", end);
   process.once("SIGTERM", end);
   try {
     return await action(directory);
   } finally {
     remove();
+    process.removeListener("exit", remove);
     process.removeListener("SIGINT", end);
     process.removeListener("SIGTERM", end);
   }

@@ -6,7 +6,8 @@
 
 import { readTextBody, textBody } from "../bodies.js";
 import { loadPeer } from "../peers.js";
-import { type AppendFsync, RedisServer } from "../redis-server.js";
+import { type AppendFsync, startRedis } from "../servers/redis.js";
+import type { RunningServer } from "../servers/running-server.js";
 import type { BenchEngine, DeliverySink, EngineSession, EngineSetup } from "./engine.js";
 
 /** What is used of BullMQ and of ioredis. */
@@ -41,14 +42,14 @@ const JOB_NAME = "m";
 
 class BullmqSession implements EngineSession {
   readonly #bullmq: Bullmq;
-  readonly #server: RedisServer;
+  readonly #server: RunningServer;
   readonly #setup: EngineSetup;
   readonly #producers: Connection;
   readonly #consumers: Connection;
   readonly #queues: Queue[] = [];
   readonly #workers: Worker[] = [];
 
-  constructor(server: RedisServer, setup: EngineSetup) {
+  constructor(server: RunningServer, setup: EngineSetup) {
     this.#bullmq = loadPeer<Bullmq>("bullmq");
     const { Redis } = loadPeer<Ioredis>("ioredis");
     this.#server = server;
@@ -117,7 +118,7 @@ function bullmq(appendFsync: AppendFsync, durable: string): BenchEngine {
     hasPublishPhase: true,
     publishBatch: (depth) => Math.ceil(depth / (depth < 100 ? 2 : 4)),
     async open(setup) {
-      const server = await RedisServer.start(setup.directory, appendFsync);
+      const server = await startRedis(setup.directory, appendFsync);
       const session = new BullmqSession(server, setup);
       await session.open();
       return session;

@@ -1,6 +1,6 @@
 // The report of `bench scale` for people: a table per bound, what was measured beside what is promised, and whether it holds.
 
-import Table from "cli-table3";
+import { count, table } from "../table.js";
 import type { Backlog, ScaleReport } from "./scale.js";
 
 /** What the guarantees say. */
@@ -164,17 +164,6 @@ function givesWay(yieldAfter: number): string {
   return yieldAfter === 1 ? "after each call" : `after ${count(yieldAfter)} calls`;
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const grid = new Table({
-    head: [...head],
-    colAligns: head.map((_title, column) => (column === 0 ? "left" : "right")),
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  grid.push(...rows.map((row) => [...row]));
-  return grid.toString();
-}
-
 function held(isHeld: boolean, promise: string): string {
   return `${isHeld ? "✓" : MISSED} ${promise}`;
 }
@@ -185,10 +174,6 @@ function megabytes(bytes: number): string {
 
 function milliseconds(ms: number): string {
   return `${ms.toFixed(0)} ms`;
-}
-
-function count(value: number): string {
-  return Math.round(value).toLocaleString("en-US");
 }
 
 function percent(fraction: number): string {

@@ -2,9 +2,9 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import Table from "cli-table3";
 import { askProcess } from "../ask-process.js";
 import { soakChart } from "../charts/charts.js";
+import { table } from "../table.js";
 import { inWorkDirectory } from "../work-directory.js";
 import type { SoakSample } from "./sample.js";
 
@@ -126,14 +126,7 @@ const HEAD = ["", "seconds", "RSS MB", "heap MB", "buffers MB", "files", "disk M
 
 /** For a terminal. */
 function formatSoak(result: SoakResult): string {
-  const grid = new Table({
-    head: HEAD,
-    colAligns: HEAD.map((_title, column) => (column === 0 ? "left" : "right")),
-    style: { head: [], border: [] },
-    chars: { mid: "", "left-mid": "", "mid-mid": "", "right-mid": "" },
-  });
-  grid.push(...rowsOf(result));
-  return [heading(result), grid.toString(), conclusion(result)].join("\n");
+  return [heading(result), table(HEAD, rowsOf(result)), conclusion(result)].join("\n");
 }
 
 /** As a page of the documentation. */
