@@ -1,7 +1,7 @@
 // The programs of `clients/`, written against real client libraries, ready to be run.
 
 import { execFile, execFileSync } from "node:child_process";
-import { cpSync, readdirSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { fetched, root } from "../support/fetched.js";
@@ -47,11 +47,23 @@ const GO: Language = {
   folder: "go",
   commands: ["go"],
   make: (folder) => {
-    const options = { cwd: join(sources, "go"), stdio: "pipe" } as const;
-    execFileSync("go", ["build", "-o", `${folder}/`, "./..."], options);
+    const work = join(folder, "source");
+    cpSync(join(sources, "go"), work, { recursive: true });
+    addStreadway(work);
+    execFileSync("go", ["build", "-o", `${folder}/`, "./..."], { cwd: work, stdio: "pipe" });
   },
   start: (folder, file) => ({ command: join(folder, file), args: [] }),
 };
+
+/** rabbitmq/amqp091-go was made from it: the same program, with the other import. */
+function addStreadway(work: string): void {
+  const program = readFileSync(join(work, "amqp091/main.go"), "utf8");
+  mkdirSync(join(work, "streadway"));
+  writeFileSync(
+    join(work, "streadway/main.go"),
+    program.replace('"github.com/rabbitmq/amqp091-go"', '"github.com/streadway/amqp"'),
+  );
+}
 
 const PYTHON: Language = {
   folder: "python",

@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/rabbitmq/amqp091-go v1.16.0
-	github.com/streadway/amqp v1.1.0
+	github.com/streadway/amqp v1.1.0 // of the copy of amqp091/main.go
 )
 
 require (

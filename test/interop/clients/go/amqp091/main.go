@@ -1,9 +1,8 @@
-// The tutorials of RabbitMQ with rabbitmq/amqp091-go. What was seen is printed as one JSON object.
+// The tutorials of RabbitMQ with rabbitmq/amqp091-go, and with streadway/amqp, which it was made from: a copy with the other
+// import is compiled as well. What was seen is printed as one JSON object.
 package main
 
 import (
-	"context"
-
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"omnibus.example/interop/tutorials"
@@ -14,7 +13,7 @@ type connection struct{ *amqp.Connection }
 type channel struct{ *amqp.Channel }
 
 func main() {
-	tutorials.Run("amqp091.", func(url string) (tutorials.Connection, error) {
+	tutorials.Run(func(url string) (tutorials.Connection, error) {
 		dialled, err := amqp.Dial(url)
 		return connection{dialled}, err
 	})
@@ -45,7 +44,7 @@ func (c channel) DeleteQueue(name string) (int, error) {
 func (c channel) DeleteExchange(name string) error { return c.ExchangeDelete(name, false, false) }
 
 func (c channel) Send(exchange, key string, message tutorials.Message) error {
-	return c.PublishWithContext(context.Background(), exchange, key, message.Mandatory, false, amqp.Publishing{
+	return c.Publish(exchange, key, message.Mandatory, false, amqp.Publishing{
 		Body:          []byte(message.Body),
 		DeliveryMode:  message.DeliveryMode,
 		ReplyTo:       message.ReplyTo,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sort"
 	"strconv"
 	"time"
@@ -67,10 +68,11 @@ type suite struct {
 	prefix     string
 }
 
-// Run runs them all against the server that the first argument names, and prints what was seen as one JSON object.
-func Run(prefix string, dial func(url string) (Connection, error)) {
+// Run runs them all against the server that the first argument names, and prints what was seen as one JSON object. What it
+// declares there begins with the name of the program.
+func Run(dial func(url string) (Connection, error)) {
 	connection := must(dial(os.Args[1]))
-	s := suite{connection, prefix}
+	s := suite{connection, filepath.Base(os.Args[0]) + "."}
 	seen := map[string]interface{}{
 		"hello":              s.hello(),
 		"work queues":        s.workQueues(),
