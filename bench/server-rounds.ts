@@ -69,20 +69,32 @@ export async function measureInTurns<OneShape extends Shape, Measured extends Nu
     const rows: ServerRow<Measured>[] = [];
     for (const shape of shapes)
       for (const bodyBytes of options.sizes) {
-        const measured = new Map<string, Measured[]>(contenders.map(({ name }) => [name, []]));
-        for (let round = 0; round < options.rounds; round += 1)
-          // They take turns, so that what else the machine does meets all.
-          for (const [name, server] of servers) {
-            process.stderr.write(`${shape.name}, ${bodyBytes} bytes, ${name} ... `);
-            const numbers = await measure(server, shape, bodyBytes);
-            process.stderr.write(`${Math.round(numbers.messagesPerSecond)}/s\n`);
-            measured.get(name)!.push(numbers);
-          }
-        for (const [server, rounds] of measured)
-          rows.push({ server, shape: shape.name, bodyBytes, ...mediansOf(rounds) });
+        const title = `${shape.name}, ${bodyBytes} bytes`;
+        const measureOne = (server: RunningServer) => measure(server, shape, bodyBytes);
+        const measured = await takeTurns(servers, options.rounds, title, measureOne);
+        for (const [server, numbers] of measured)
+          rows.push({ server, shape: shape.name, bodyBytes, ...mediansOf(numbers) });
       }
     return rows;
   });
+}
+
+/** Round by round, so that what else the machine does meets all servers. */
+async function takeTurns<Measured extends Numbers>(
+  servers: ReadonlyMap<string, RunningServer>,
+  rounds: number,
+  title: string,
+  measure: (server: RunningServer) => Promise<Measured>,
+): Promise<ReadonlyMap<string, readonly Measured[]>> {
+  const measured = new Map([...servers.keys()].map((name): [string, Measured[]] => [name, []]));
+  for (let round = 0; round < rounds; round += 1)
+    for (const [name, server] of servers) {
+      process.stderr.write(`${title}, ${name} ... `);
+      const numbers = await measure(server);
+      process.stderr.write(`${Math.round(numbers.messagesPerSecond)}/s\n`);
+      measured.get(name)!.push(numbers);
+    }
+  return measured;
 }
 
 async function withServers<Result>(
