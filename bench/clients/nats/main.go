@@ -26,6 +26,13 @@ import (
 // What all times count from.
 var start = time.Now()
 
+// Subjects of this run: a server may still be delivering what the run before published.
+var (
+	subject = fmt.Sprintf("bench.subject.%07d", os.Getpid())
+	service = fmt.Sprintf("bench.service.%07d", os.Getpid())
+	inbox   = fmt.Sprintf("_INBOX.bench.%07d", os.Getpid())
+)
+
 // What is written at once: as much as a client that buffers would.
 const writeBytes = 64 * 1024
 
@@ -207,10 +214,10 @@ func deliver(s settings) (result, error) {
 			return result{}, err
 		}
 		defer conn.Close()
-		if err := command(conn, reader, "SUB bench.subject 1"); err != nil {
+		if err := command(conn, reader, "SUB "+subject+" 1"); err != nil {
 			return result{}, err
 		}
-		frame := len(fmt.Sprintf("MSG bench.subject 1 %d\r\n", s.size)) + s.size + 2
+		frame := len(fmt.Sprintf("MSG %s 1 %d\r\n", subject, s.size)) + s.size + 2
 		if s.rate > 0 {
 			go func() { failed <- timeMessages(reader, &delivered, times) }()
 		} else {
@@ -265,7 +272,7 @@ func timeMessages(reader *bufio.Reader, delivered *atomic.Int64, times *latencie
 }
 
 func publishFlat(conn net.Conn, s settings) error {
-	message := fmt.Sprintf("PUB bench.subject %d\r\n%s\r\n", s.size, strings.Repeat("x", s.size))
+	message := fmt.Sprintf("PUB %s %d\r\n%s\r\n", subject, s.size, strings.Repeat("x", s.size))
 	batch := []byte(strings.Repeat(message, max(1, writeBytes/len(message))))
 	for {
 		if _, err := conn.Write(batch); err != nil {
@@ -276,7 +283,7 @@ func publishFlat(conn net.Conn, s settings) error {
 
 // publishAtRate sends each message at its time, alone, with that time in its body.
 func publishAtRate(conn net.Conn, s settings) error {
-	head := []byte(fmt.Sprintf("PUB bench.subject %d\r\n", s.size))
+	head := []byte(fmt.Sprintf("PUB %s %d\r\n", subject, s.size))
 	message := append(append(head, make([]byte, s.size)...), '\r', '\n')
 	body := message[len(message)-2-s.size:]
 	return atRate(s.rate, func(due time.Duration) error {
@@ -302,12 +309,12 @@ func atRate(rate int, action func(due time.Duration) error) error {
 // request asks a service that answers with what it was sent, and counts the answers.
 func request(s settings) (result, error) {
 	failed := make(chan error, 4)
-	service, serviceReader, err := open(s)
+	answering, serviceReader, err := open(s)
 	if err != nil {
 		return result{}, err
 	}
-	defer service.Close()
-	if err := command(service, serviceReader, "SUB bench.service q 1"); err != nil {
+	defer answering.Close()
+	if err := command(answering, serviceReader, "SUB "+service+" q 1"); err != nil {
 		return result{}, err
 	}
 	asker, askerReader, err := open(s)
@@ -315,13 +322,13 @@ func request(s settings) (result, error) {
 		return result{}, err
 	}
 	defer asker.Close()
-	if err := command(asker, askerReader, "SUB _INBOX.bench.* 1"); err != nil {
+	if err := command(asker, askerReader, "SUB "+inbox+".* 1"); err != nil {
 		return result{}, err
 	}
 	var answered atomic.Int64
 	times := &latencies{}
 	places := make(chan struct{}, requestsMax)
-	go func() { failed <- answerAll(service, serviceReader) }()
+	go func() { failed <- answerAll(answering, serviceReader) }()
 	go func() {
 		failed <- eachMessage(askerReader, func(_ string, body []byte) error {
 			times.add(time.Since(start) - time.Duration(binary.BigEndian.Uint64(body)))
@@ -351,7 +358,7 @@ func ask(conn net.Conn, s settings, places chan struct{}) error {
 	send := func(due time.Duration) error {
 		number++
 		binary.BigEndian.PutUint64(body, uint64(due))
-		fmt.Fprintf(writer, "PUB bench.service _INBOX.bench.%08x %d\r\n", number, s.size)
+		fmt.Fprintf(writer, "PUB %s %s.%08x %d\r\n", service, inbox, number, s.size)
 		writer.Write(body)
 		_, err := writer.WriteString("\r\n")
 		return err
