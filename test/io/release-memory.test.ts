@@ -16,6 +16,14 @@ test("a buffer with memory of its own is empty afterwards, and its memory is fre
   assert.ok(process.memoryUsage().arrayBuffers - before < 64 * 1024 * 1024);
 });
 
+test("small buffers are emptied together, soon: none is kept back but the last few", () => {
+  const buffers = Array.from({ length: 1_000 }, (_, index) => Buffer.alloc(index % 2_000, 1));
+  for (const buffer of buffers) releaseMemory(buffer);
+  const kept = buffers.filter(({ length }) => length > 0);
+  assert.ok(kept.length < 64, `${kept.length} were kept`);
+  assert.ok(kept.reduce((sum, { length }) => sum + length, 0) < 32 * 1024);
+});
+
 test("a buffer that is a part of more memory is left as it is", () => {
   const whole = Buffer.alloc(1_000, 7);
   const part = whole.subarray(1);
