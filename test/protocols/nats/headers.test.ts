@@ -92,6 +92,12 @@ test("headers of other origin cannot begin another line", () => {
   assert.equal(parseHeaderBlock(block)?.headers.length, 2);
 });
 
+test("a block with a carriage return in a name is none, and goes on as it came", () => {
+  const block = "NATS/1.0\r\na\rb: 1\r\n\r\n";
+  assert.equal(parseHeaderBlock(Buffer.from(block)), undefined);
+  assert.deepEqual(kept(block), [["omnibus-nats", block]]);
+});
+
 test("header blocks are read back as they were written", () => {
   const name = fc.stringMatching(/^[!-9;-~]{1,10}$/);
   const value = fc.stringMatching(/^([!-~]([ -~]{0,8}[!-~])?)?$/);

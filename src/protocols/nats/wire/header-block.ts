@@ -30,7 +30,8 @@ export function parseHeaderBlock(block: Buffer): HeaderBlock | undefined {
     if (lineEnd < 0) return undefined;
     if (lineEnd === at) return lineEnd + 2 === block.length ? { headers, status } : undefined;
     const colon = block.indexOf(COLON, at);
-    if (colon <= at || colon > lineEnd) return undefined;
+    // A carriage return within a name could end a line where headers are written.
+    if (colon <= at || colon > lineEnd || block.indexOf(CR, at) < colon) return undefined;
     headers.push([block.toString("utf8", at, colon), trimmed(block, colon + 1, lineEnd)]);
   }
   return undefined;
