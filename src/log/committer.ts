@@ -29,6 +29,8 @@ export class Committer implements LogCommitter {
   private readonly tasks: (() => Promise<void>)[];
   /** Whether a later turn will run a commit. */
   private isDeferred: boolean;
+  /** Whether one was begun without waiting for that turn: the next has to wait, or nothing else would have its turn. */
+  private isEarly: boolean;
   private isRunning: boolean;
   /** What is being committed. */
   private current: readonly CommitPart[];
@@ -40,6 +42,7 @@ export class Committer implements LogCommitter {
     this.waiting = [];
     this.tasks = [];
     this.isDeferred = false;
+    this.isEarly = false;
     this.isRunning = false;
     this.current = [];
   }
@@ -75,7 +78,10 @@ export class Committer implements LogCommitter {
   #schedule(): void {
     if (this.isRunning) return;
     // Not at once: whoever rings is in the middle of an append.
-    if (this.waiting.length === FULL_ROUND_LOGS) queueMicrotask(this.#run);
+    if (this.waiting.length >= FULL_ROUND_LOGS && !this.isEarly) {
+      this.isEarly = true;
+      queueMicrotask(this.#run);
+    }
     if (this.isDeferred) return;
     this.isDeferred = true;
     this.clock.defer(this.#runDeferred);
@@ -83,6 +89,7 @@ export class Committer implements LogCommitter {
 
   readonly #runDeferred = (): void => {
     this.isDeferred = false;
+    this.isEarly = false;
     this.#run();
   };
 
@@ -123,8 +130,7 @@ export class Committer implements LogCommitter {
     this.#releaseAdopted(this.current);
     this.current = [];
     this.isRunning = false;
-    if (this.waiting.length >= FULL_ROUND_LOGS) queueMicrotask(this.#run);
-    else if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
+    if (this.waiting.length > 0 || this.tasks.length > 0) this.#schedule();
   };
 
   #take(): CommitPart[] {

@@ -377,9 +377,11 @@ export class Log implements AtomicLog, MaintainedLog, QueueOwner, ReadableLog {
     }
   }
 
+  /** Does nothing while an atomic action has the log at another committer, which may be writing to it. */
   async rollBetweenCommits(isNeeded: () => boolean): Promise<BrokerError | undefined> {
     return this.home!.exclusive(async () => {
-      return this.failure === undefined && isNeeded() ? this.roll() : undefined;
+      const isOurs = this.failure === undefined && this.committer === this.home;
+      return isOurs && isNeeded() ? this.roll() : undefined;
     });
   }
 

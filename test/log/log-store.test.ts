@@ -4,7 +4,10 @@ import { isBrokerError } from "../../src/broker-error.js";
 import type { Io } from "../../src/io/io.js";
 import { MemoryFiles } from "../../src/io/memory-files.js";
 import { systemIo } from "../../src/io/system-io.js";
+import type { Durability } from "../../src/log/log.js";
 import { LogStore } from "../../src/log/log-store.js";
+import type { PendingAppend } from "../../src/log/pending-append.js";
+import { type Deferred, deferred } from "../support/buses.js";
 import { append, values } from "../support/log-records.js";
 import { temporaryDirectory } from "../support/temporary-directory.js";
 
@@ -119,6 +122,55 @@ test("logs in memory are committed in the turn after, all that were appended to,
   assert.ok(rolling.segments.length > 5);
   assert.deepEqual(await values(roomy), expected);
   assert.deepEqual(await values(rolling), expected);
+  await store.close();
+});
+
+test("a log in memory is not emptied while an atomic action has it at the disk", async () => {
+  let held: Deferred | undefined;
+  class SlowFiles extends MemoryFiles {
+    override async open(...args: Parameters<MemoryFiles["open"]>) {
+      const file = await super.open(...args);
+      file.sync = async () => held?.promise;
+      return file;
+    }
+  }
+  const store = await LogStore.open({ ...systemIo, files: new SlowFiles() }, "data");
+  const memory = await store.openLog("memory", { durability: "memory" });
+  const disk = await store.openLog("disk", { durability: "synced" });
+  await append(memory, "settled").committed;
+  held = deferred();
+  let dead: PendingAppend | undefined;
+  store.atomically(() => {
+    dead = append(memory, "dead letter");
+    append(disk, "settlement");
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  await memory.deleteAll();
+  held.resolve();
+  held = undefined;
+  await dead!.committed;
+  assert.deepEqual([await values(memory), await values(disk)], [["settled", "dead letter"], ["settlement"]]);
+  await memory.deleteAll();
+  assert.deepEqual(await values(memory), []);
+  await store.close();
+});
+
+test("many logs in memory that are appended to without end leave everything else its turn", async () => {
+  const store = await LogStore.open(memoryIo(), "data");
+  let isOver = false;
+  let count = 0;
+  const publish = async (name: string, durability: Durability): Promise<void> => {
+    const log = await store.openLog(name, { durability });
+    for (; !isOver && count < 200_000; count += 1) await append(log, "a").committed;
+  };
+  const publishing = Array.from({ length: 160 }, (_, index) =>
+    publish(`log-${index}`, index < 80 ? "memory" : "synced"),
+  );
+  setTimeout(() => {
+    isOver = true;
+  }, 20);
+  await Promise.all(publishing);
+  assert.ok(isOver, `${count} records were appended, and nothing else had its turn`);
   await store.close();
 });
 

@@ -21,6 +21,9 @@ export class StorageAlarm {
   readonly #clock: Clock;
   readonly #timer: DueTimer;
   readonly #listeners = new Set<AlarmListener>();
+  /** Those that have gone, and of whose commits some have not come. */
+  readonly #gone = new Set<AlarmListener>();
+  #isLookDue = false;
   #fullUntilMs = 0;
   #reason: string | undefined = undefined;
 
@@ -40,6 +43,7 @@ export class StorageAlarm {
 
   remove(listener: AlarmListener): void {
     this.#listeners.delete(listener);
+    if (listener.awaitedSinceMs !== Number.POSITIVE_INFINITY) this.#gone.add(listener);
   }
 
   /** Hot: a listener begins to wait for a commit. Returns the time. */
@@ -53,7 +57,10 @@ export class StorageAlarm {
   ended(error: unknown): void {
     if (isBrokerError(error, "DISK_FULL")) this.#fullUntilMs = this.#clock.monotonicMs() + FULL_MS;
     else if (this.#reason === undefined) return;
-    this.#look();
+    if (this.#isLookDue) return;
+    this.#isLookDue = true;
+    // Once for all that end in this turn: there may be thousands of connections.
+    this.#clock.defer(() => this.#look());
   }
 
   close(): void {
@@ -61,14 +68,25 @@ export class StorageAlarm {
   }
 
   #look(): void {
+    this.#isLookDue = false;
     const nowMs = this.#clock.monotonicMs();
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const { awaitedSinceMs } of this.#listeners) oldestMs = Math.min(oldestMs, awaitedSinceMs);
+    const oldestMs = this.#awaitedSinceMs();
     const isFull = nowMs < this.#fullUntilMs;
     const isStalled = nowMs - oldestMs >= STALL_MS;
     if (isFull) this.#timer.armAt(this.#fullUntilMs);
     else if (!isStalled) this.#timer.armAt(oldestMs + STALL_MS);
     this.#change(isFull ? "low on disk" : stallReason(isStalled));
+  }
+
+  #awaitedSinceMs(): number {
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { awaitedSinceMs } of this.#listeners) oldestMs = Math.min(oldestMs, awaitedSinceMs);
+    for (const listener of this.#gone) {
+      const { awaitedSinceMs } = listener;
+      if (awaitedSinceMs === Number.POSITIVE_INFINITY) this.#gone.delete(listener);
+      else oldestMs = Math.min(oldestMs, awaitedSinceMs);
+    }
+    return oldestMs;
   }
 
   #change(reason: string | undefined): void {

@@ -12,11 +12,15 @@ class Share {
   readonly committed: Promise<void>;
   readonly beganMs: number;
   sizeBytes: number;
+  older: Share | undefined;
+  newer: Share | undefined;
 
-  constructor(committed: Promise<void>, beganMs: number) {
+  constructor(committed: Promise<void>, beganMs: number, older: Share | undefined) {
     this.committed = committed;
     this.beganMs = beganMs;
     this.sizeBytes = 0;
+    this.older = older;
+    this.newer = undefined;
   }
 }
 
@@ -25,9 +29,9 @@ export class Uncommitted {
   private readonly alarm: StorageAlarm;
   private readonly onFull: () => void;
   private readonly onRoom: () => void;
-  private last: Share | undefined;
-  /** The oldest first, which mostly ends first. */
-  private readonly shares: Share[];
+  /** The ends of a chain: they end in any order, and there may be very many. */
+  private oldest: Share | undefined;
+  private newest: Share | undefined;
   private isFull: boolean;
 
   constructor(alarm: StorageAlarm, onFull: () => void, onRoom: () => void) {
@@ -35,25 +39,28 @@ export class Uncommitted {
     this.alarm = alarm;
     this.onFull = onFull;
     this.onRoom = onRoom;
-    this.last = undefined;
-    this.shares = [];
+    this.oldest = undefined;
+    this.newest = undefined;
     this.isFull = false;
   }
 
   /** When the oldest of it was published, in the clock's monotonic time; Infinity when there is none. */
   get sinceMs(): number {
-    return this.shares[0]?.beganMs ?? Number.POSITIVE_INFINITY;
+    return this.oldest?.beganMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Resolves when everything that was published so far is stored, or is known not to be; undefined when it is. */
   stored(): Promise<unknown> | undefined {
-    if (this.shares.length === 0) return undefined;
-    return Promise.allSettled(this.shares.map(({ committed }) => committed));
+    if (this.oldest === undefined) return undefined;
+    const all: Promise<void>[] = [];
+    for (let share: Share | undefined = this.oldest; share !== undefined; share = share.newer)
+      all.push(share.committed);
+    return Promise.allSettled(all);
   }
 
   /** Hot: messages of one batch share `committed`, and what is awaited for it. */
   add(committed: Promise<void>, bodyBytes: number): void {
-    const share = this.last?.committed === committed ? this.last : this.begin(committed);
+    const share = this.newest?.committed === committed ? this.newest : this.begin(committed);
     const sizeBytes = bodyBytes + MESSAGE_BYTES;
     share.sizeBytes += sizeBytes;
     this.sizeBytes += sizeBytes;
@@ -63,9 +70,10 @@ export class Uncommitted {
   }
 
   private begin(committed: Promise<void>): Share {
-    const share = new Share(committed, this.alarm.began());
-    this.last = share;
-    this.shares.push(share);
+    const share = new Share(committed, this.alarm.began(), this.newest);
+    if (this.newest === undefined) this.oldest = share;
+    else this.newest.newer = share;
+    this.newest = share;
     committed.then(
       () => this.ended(share, undefined),
       (error: unknown) => this.ended(share, error),
@@ -75,12 +83,21 @@ export class Uncommitted {
 
   private ended(share: Share, error: unknown): void {
     this.sizeBytes -= share.sizeBytes;
-    if (this.shares[0] === share) this.shares.shift();
-    else this.shares.splice(this.shares.indexOf(share), 1);
-    if (this.last === share) this.last = undefined;
+    this.unlink(share);
     this.alarm.ended(error);
     if (this.sizeBytes > 0 && (!this.isFull || this.sizeBytes * 2 > BYTES_MAX)) return;
     this.isFull = false;
     this.onRoom();
+  }
+
+  private unlink(share: Share): void {
+    const { older, newer } = share;
+    if (older === undefined) this.oldest = newer;
+    else older.newer = newer;
+    if (newer === undefined) this.newest = older;
+    else newer.older = older;
+    // What is gone must not keep what comes alive.
+    share.older = undefined;
+    share.newer = undefined;
   }
 }

@@ -1,12 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { BrokerError } from "../../../src/broker-error.js";
-import { StorageAlarm } from "../../../src/protocols/amqp/storage-alarm.js";
+import { type AlarmListener, StorageAlarm } from "../../../src/protocols/amqp/storage-alarm.js";
 import { Uncommitted } from "../../../src/protocols/amqp/uncommitted.js";
 import { VirtualClock } from "../../../src/testing/virtual-clock.js";
 
 const settle = async (): Promise<void> => undefined;
-const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** What ends in one turn is looked at in the next. */
+async function turn(): Promise<void> {
+  for (let turns = 0; turns < 2; turns += 1) await new Promise((resolve) => setImmediate(resolve));
+}
 
 class Commit {
   resolve!: () => void;
@@ -19,6 +22,8 @@ class Commit {
 
 function world(): {
   clock: VirtualClock;
+  alarm: StorageAlarm;
+  listener: AlarmListener;
   reasons: (string | undefined)[];
   uncommitted: Uncommitted;
   gate: string[];
@@ -32,13 +37,14 @@ function world(): {
     () => gate.push("full"),
     () => gate.push("room"),
   );
-  alarm.add({
+  const listener: AlarmListener = {
     alarmChanged: (reason) => void reasons.push(reason),
     get awaitedSinceMs() {
       return uncommitted.sinceMs;
     },
-  });
-  return { clock, reasons, uncommitted, gate };
+  };
+  alarm.add(listener);
+  return { clock, alarm, listener, reasons, uncommitted, gate };
 }
 
 test("a commit that hangs holds publishers back until it comes back", async () => {
@@ -64,6 +70,60 @@ test("commits that come back in time raise no alarm, however many there are", as
     await turn();
   }
   assert.deepEqual(reasons, []);
+});
+
+test("a commit that hangs is noticed, and awaited, though the connection that waited for it has gone", async () => {
+  const { clock, alarm, listener, uncommitted } = world();
+  const reasons: (string | undefined)[] = [];
+  const other = new Uncommitted(
+    alarm,
+    () => undefined,
+    () => undefined,
+  );
+  alarm.add({
+    alarmChanged: (reason) => void reasons.push(reason),
+    get awaitedSinceMs() {
+      return other.sinceMs;
+    },
+  });
+  const hanging = new Commit();
+  uncommitted.add(hanging.committed, 100);
+  await clock.advance(4_000, settle);
+  alarm.remove(listener);
+  await clock.advance(1_000, settle);
+  assert.deepEqual(reasons, ["storage stalled"]);
+  const quick = new Commit();
+  other.add(quick.committed, 100);
+  quick.resolve();
+  await turn();
+  assert.deepEqual(reasons, ["storage stalled"]);
+  hanging.resolve();
+  await turn();
+  assert.deepEqual(reasons, ["storage stalled", undefined]);
+});
+
+test("commits of two queues end in any order, and all are accounted for", async () => {
+  const { clock, uncommitted } = world();
+  const commits = Array.from({ length: 6 }, () => new Commit());
+  for (const { committed } of commits) {
+    uncommitted.add(committed, 100);
+    await clock.advance(1, settle);
+  }
+  const startMs = uncommitted.sinceMs;
+  for (const [ended, sinceMs] of [
+    [3, 0],
+    [0, 1],
+    [5, 1],
+    [1, 2],
+    [2, 4],
+    [4, Number.POSITIVE_INFINITY],
+  ] as const) {
+    commits[ended]!.resolve();
+    await turn();
+    assert.equal(uncommitted.sinceMs, startMs + sinceMs);
+  }
+  assert.equal(uncommitted.sizeBytes, 0);
+  assert.equal(uncommitted.stored(), undefined);
 });
 
 test("a full disk holds publishers back for a while, and again when it still is", async () => {
